@@ -1,0 +1,141 @@
+"""One training iteration.
+
+The arithmetic is that of the method; what cannot change the result is done once: the fake serves all critic steps,
+frozen stages run without gradients, and the anchors pass them once per stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from consingan import schedule
+from consingan.model import SingleImageModel
+from consingan.networks import PatchCritic
+from consingan.objectives import OBJECTIVES
+from consingan.resize import Size
+
+
+class Step:
+    """The iteration of one stage: a callable from the iteration's random inputs to its loss terms.
+
+    Args:
+        model: just grown; its newest stages are trained in place.
+        critic: carried from stage to stage; trained in place.
+        real: ``[1, C, H, W]`` in [-1, 1].
+    """
+
+    def __init__(self, model: SingleImageModel, critic: PatchCritic, real: Tensor):
+        config = model.settings
+        self.model, self.critic, self.real = model, critic, real
+        self.optimisation, self.alpha = config.optimisation, config.objective.alpha
+        self.objective = OBJECTIVES[config.objective.objective](config.objective.lambda_grad)
+        self.frozen = schedule.first_learning(model.stages - 1, self.optimisation.train_depth)
+        groups = schedule.parameter_groups(
+            model.generator, self.optimisation.train_depth, self.optimisation.lr_g, self.optimisation.lr_scale
+        )
+        self.generator_optimiser = adam(groups, self.optimisation.beta1)
+        critic_groups = [
+            {"params": list(critic.parameters()), "lr": self.optimisation.lr_d, "initial_lr": self.optimisation.lr_d}
+        ]
+        self.critic_optimiser = adam(critic_groups, self.optimisation.beta1)
+        self.precision = precision(config.runtime.precision, model.device, model.size)
+        with self.precision:
+            self.anchor_prefix = self._frozen_features(model.anchors)
+
+    def __call__(self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Update critic and generator once.
+
+        Args:
+            inputs: by stage, what the generator makes the fake of.
+            uniforms: per critic step, the penalty's mixing weight ``[1, 1, 1, 1]`` in [0, 1].
+
+        Returns:
+            Loss terms by name, 0-dim, on the device.
+        """
+        with self.precision:
+            fake = self._picture(inputs, self._frozen_features(inputs))  # [1, C, H, W]
+            terms: dict[str, Tensor] = {}
+            for uniform in uniforms:
+                terms |= self._update_critic(fake.detach(), uniform)
+            terms |= self._update_generator(fake)
+        return terms
+
+    def decay(self, factor: float) -> None:
+        """Set the learning rates to their initial ones times ``factor``."""
+        for optimiser in (self.generator_optimiser, self.critic_optimiser):
+            for group in optimiser.param_groups:
+                group["lr"] = factor * group["initial_lr"]
+
+    def _update_critic(self, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+        terms = self.objective.critic_loss(self.critic, self.real, fake, uniform)
+        self.critic_optimiser.zero_grad()
+        total(terms).backward()
+        self.critic_optimiser.step()
+        return detached(terms)
+
+    def _update_generator(self, fake: Tensor) -> dict[str, Tensor]:
+        self.critic.requires_grad_(False)
+        terms = self.objective.generator_loss(self.critic, fake)
+        reconstruction = self._picture(self.model.anchors, self.anchor_prefix)
+        terms["reconstruction"] = self.alpha * F.mse_loss(reconstruction.float(), self.real)
+        self.generator_optimiser.zero_grad()
+        total(terms).backward()
+        for _ in range(self.optimisation.Gsteps):  # one gradient, applied several times
+            self.generator_optimiser.step()
+        self.critic.requires_grad_(True)
+        return detached(terms)
+
+    @torch.no_grad()
+    def _frozen_features(self, inputs: Sequence[Tensor]) -> Tensor | None:
+        if self.frozen == 0:
+            return None
+        model = self.model
+        return model.generator.features(inputs[: self.frozen], model.amplitudes, self._sizes)
+
+    def _picture(self, inputs: Sequence[Tensor], below: Tensor | None) -> Tensor:
+        model = self.model
+        return model.generator(inputs, model.amplitudes, self._sizes, self.frozen, below)
+
+    @property
+    def _sizes(self) -> list[Size]:
+        return self.model.sizes
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """Sum of named scalars."""
+    return torch.stack(list(terms.values())).sum()
+
+
+def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The values without their graphs."""
+    return {name: value.detach() for name, value in terms.items()}
+
+
+def adam(groups: list[dict], beta1: float) -> torch.optim.Adam:
+    """Adam as the method has it."""
+    return torch.optim.Adam(groups, betas=(beta1, 0.999))
+
+
+def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextManager:
+    """The arithmetic of a stage: float32, or convolutions in bfloat16 with float32 weights and losses.
+
+    ``auto`` takes bfloat16 where it was measured to be faster: on CPUs with bfloat16 instructions from stages of
+    about 60 px up, on CUDA wherever the device has it.
+    """
+    if wanted == "auto":
+        wanted = "bf16" if gains_by_bf16(device, size) else "fp32"
+    if wanted == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def gains_by_bf16(device: torch.device, size: Size) -> bool:
+    """Whether bfloat16 is faster than float32 for a stage of this size."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and min(size) >= 60 and torch.ops.mkldnn._is_mkldnn_bf16_supported()

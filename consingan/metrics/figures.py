@@ -1,0 +1,124 @@
+"""The figures that need no trained network: each takes the real picture and samples, and gives one number.
+
+All of them take `real` [1, C, H, W] and `samples` [N, C, H', W'] with C = 1 or 3, values in [0, 1]; see
+pictures.prepare for what happens to sizes and channels. Where a sample has a value of its own, the mean
+over the samples is returned.
+
+SWD: A. Elnekave, Y. Weiss, "Generating natural images with direct patch distributions matching", ECCV 2022.
+Coherence and completeness: D. Simakov, Y. Caspi, E. Shechtman, M. Irani, "Summarizing visual data using
+bidirectional similarity", CVPR 2008. Diversity: T. R. Shaham, T. Dekel, T. Michaeli, "SinGAN", ICCV 2019.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from consingan.errors import UserError
+from consingan.metrics.features import patches_at, place_grid, random_directions
+from consingan.metrics.pictures import PATCH, prepare, shrink
+from consingan.metrics.statistics import nearest_distances, projected_quantiles
+
+SCALES = (1.0, 0.5, 0.25)
+DIRECTIONS = 256
+QUANTILES = 2048
+MAX_QUERIES = 4096
+COPY_DIFFERENCE = 0.03
+
+
+def mean_of(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
+
+
+def swd(real: Tensor, samples: Tensor) -> float:
+    """Sliced Wasserstein-1 distance between the patches of a sample and of the real picture, in [0, 1] units.
+
+    Along a direction the distance of two distributions is the mean difference of their quantiles; it is
+    averaged over 256 fixed random directions and the scales 1, 1/2, 1/4. Lower is better, 0 for a picture
+    with the same patches in any order.
+    """
+    real, samples = prepare(real, samples)
+    directions = random_directions(DIRECTIONS)
+
+    def quantiles(picture: Tensor, scale: float) -> Tensor:
+        return projected_quantiles(shrink(picture, scale), directions, QUANTILES)
+
+    def at_scale(scale: float) -> float:
+        wanted = quantiles(real, scale)
+        return mean_of((quantiles(sample, scale) - wanted).abs().mean().item() for sample in samples.split(1))
+
+    return mean_of(at_scale(scale) for scale in SCALES)
+
+
+def coherence(real: Tensor, samples: Tensor) -> float:
+    """Mean squared difference of a sample's patches to the nearest patch of the real picture, at half size.
+
+    High where a sample shows what the picture does not hold. Lower is better, 0 at best.
+    """
+    real, samples = half_size(real, samples)
+    return mean_of(patch_error(sample, real) for sample in samples.split(1))
+
+
+def completeness(real: Tensor, samples: Tensor) -> float:
+    """Mean squared difference of the real picture's patches to the nearest patch of a sample, at half size.
+
+    High where a sample lacks something that the picture holds. Lower is better, 0 at best.
+    """
+    real, samples = half_size(real, samples)
+    return mean_of(patch_error(real, sample) for sample in samples.split(1))
+
+
+def half_size(real: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Both at half size and around 0: distances stay the same, and small numbers round less."""
+    real, samples = prepare(real, samples)
+    return shrink(real, 0.5) - 0.5, shrink(samples, 0.5) - 0.5
+
+
+def patch_error(source: Tensor, target: Tensor) -> float:
+    """Mean squared difference per number of patches of `source` to their nearest ones in `target`.
+
+    A large picture is judged by 4096 of its patches, a fixed random choice, against all of the target's.
+    """
+    rows, columns = place_grid(source)
+    places = torch.arange(rows * columns)
+    if len(places) > MAX_QUERIES:
+        places = torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:MAX_QUERIES]
+    queries = patches_at(source, places)
+    return (nearest_distances(queries, target).mean() / queries.shape[1]).item()
+
+
+def copy_share(real: Tensor, samples: Tensor) -> float:
+    """Share of a sample's patches that are the real patch of the same place, in [0, 1]; 1 = a copy.
+
+    The same means: mean absolute difference below 0.03. A sample that repeats the picture scores best in
+    the other figures, so read them beside this one.
+    """
+    real, samples = prepare(real, samples)
+
+    def share(sample: Tensor) -> float:
+        difference = (sample - real).abs().mean(1, keepdim=True)  # [1, 1, H, W]
+        return (F.avg_pool2d(difference, PATCH, stride=1) < COPY_DIFFERENCE).double().mean().item()
+
+    return mean_of(share(sample) for sample in samples.split(1))
+
+
+def diversity(real: Tensor, samples: Tensor) -> float:
+    """Standard deviation over the samples, averaged over pixels and channels, over that of the real picture.
+
+    0 = all samples are the same; higher is more diverse. Needs two samples or more.
+    """
+    real, samples = prepare(real, samples)
+    if len(samples) < 2:
+        raise UserError(
+            f"diversity compares samples with each other, but there is {len(samples)}: "
+            "draw at least two (--num_samples 2)."
+        )
+    spread = real.std()
+    if spread == 0:
+        raise UserError(
+            f"diversity is measured in units of the picture's own contrast, but all its pixels are "
+            f"{real.flatten()[0]:.3f}: use a picture of more than one colour."
+        )
+    return (samples.std(0).mean() / spread).item()

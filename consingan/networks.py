@@ -1,0 +1,238 @@
+"""The growing generator and the patch critic.
+
+Source: Hinz et al., "Improved Techniques for Training Single-Image GANs" (WACV 2021), section 3 and figure 2.
+In shape comments: B pictures, C picture channels, N features, (h, w) the size of a stage, m its margin.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from consingan.resize import Size, upsample
+
+Border = Literal["extend", "zero"]
+
+
+class GrowingGenerator(nn.Module):
+    """One head, a list of stages that grows, one tail.
+
+    Stage ``i > 0`` computes ``features_i = stage_i(up(features_{i-1}) + amplitude_i * noise_i) + up(features_{i-1})``:
+    the residual is on features, and only the tail makes a picture of them.
+
+    Args:
+        channels: picture channels C.
+        features: width N of every stage.
+        kernel: side of every convolution's kernel, odd.
+        layers: convolutions per stage.
+        padding: zeros that each convolution of a stage adds itself; the rest of its reach is the stage's margin m.
+        activation: ``lrelu``, ``prelu``, ``elu`` or ``selu``.
+        slope: slope of ``lrelu`` and start of ``prelu`` for negative inputs.
+        norm: normalise each convolution's output by the statistics of its own picture.
+        border: ``extend``: features and noise reach m past the picture, so that edges vary;
+            ``zero``: a stage sees zeros there, which keeps the layout when the size changes.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        features: int = 64,
+        kernel: int = 3,
+        layers: int = 3,
+        padding: int = 0,
+        activation: str = "lrelu",
+        slope: float = 0.05,
+        norm: bool = False,
+        border: Border = "extend",
+    ):
+        super().__init__()
+        reach = (kernel - 1) // 2
+        self.channels, self.width, self.border = channels, features, border
+        self.margin = layers * (reach - padding)
+        self.head = block(channels, features, kernel, reach, activation, slope, norm)
+        blocks = [block(features, features, kernel, padding, activation, slope, norm) for _ in range(layers)]
+        self.stages = nn.ModuleList([nn.Sequential(*blocks)])
+        self.tail = nn.Conv2d(features, channels, kernel, padding=reach)
+        self.apply(initialise)
+
+    def grow(self) -> None:
+        """Add a stage: a copy of the newest one."""
+        self.stages.append(copy.deepcopy(self.stages[-1]))
+
+    def input_shape(self, stage: int, size: Size, batch: int = 1) -> tuple[int, int, int, int]:
+        """Shape of a stage's input: a picture or noise like one at stage 0, noise like features later."""
+        if stage == 0:
+            return batch, self.channels, *size
+        extra = 2 * self.margin if self.border == "extend" else 0
+        return batch, self.width, size[0] + extra, size[1] + extra
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        amplitudes: Sequence[float],
+        sizes: Sequence[Size],
+        start: int = 0,
+        below: Tensor | None = None,
+    ) -> Tensor:
+        """A picture of stage ``len(inputs) - 1``: ``[B, C, h, w]`` in [-1, 1]; arguments as ``features``."""
+        return self.picture(self.features(inputs, amplitudes, sizes, start, below))
+
+    def features(
+        self,
+        inputs: Sequence[Tensor],
+        amplitudes: Sequence[float],
+        sizes: Sequence[Size],
+        start: int = 0,
+        below: Tensor | None = None,
+    ) -> Tensor:
+        """Features of stage ``len(inputs) - 1``.
+
+        Args:
+            inputs: by stage, shaped by ``input_shape``; those below ``start`` are not looked at.
+            amplitudes: by stage, what a later stage's noise is multiplied by.
+            sizes: by stage, ``(h, w)``.
+            start: the first stage to run.
+            below: ``[B, N, h', w']``, features of stage ``start - 1``; needed where ``start > 0``.
+
+        Returns:
+            ``[B, N, h, w]``.
+        """
+        x = below
+        for i in range(start, len(inputs)):
+            x = self._coarsest(inputs[0]) if x is None else self._finer(i, x, inputs[i] * amplitudes[i], sizes[i])
+        if x is None:
+            raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")
+        return x
+
+    def picture(self, features: Tensor) -> Tensor:
+        """``[B, N, h, w]`` -> ``[B, C, h, w]`` in [-1, 1]."""
+        return torch.tanh(self.tail(features))
+
+    def _coarsest(self, x: Tensor) -> Tensor:
+        x = self.head(x)  # [B, N, h, w]
+        margin = self.margin
+        if self.border == "extend" and margin:
+            x = upsample(x, (x.shape[2] + 2, x.shape[3] + 2))
+            margin -= 1
+        return self.stages[0](F.pad(x, [margin] * 4))
+
+    def _finer(self, stage: int, below: Tensor, noise: Tensor, size: Size) -> Tensor:
+        skip = upsample(below, size)  # [B, N, h, w]
+        if self.border == "extend":
+            wide = upsample(below, (size[0] + 2 * self.margin, size[1] + 2 * self.margin))
+            return self.stages[stage](wide + noise) + skip
+        return self.stages[stage](F.pad(skip + noise, [self.margin] * 4)) + skip
+
+
+class PatchCritic(nn.Module):
+    """Scores every patch of a picture; without padding, so with 3x3 kernels and 3 layers a patch is 11x11.
+
+    Args:
+        channels, features, kernel, layers, padding, activation, slope: as for the generator.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        features: int = 64,
+        kernel: int = 3,
+        layers: int = 3,
+        padding: int = 0,
+        activation: str = "lrelu",
+        slope: float = 0.05,
+    ):
+        super().__init__()
+        blocks = [block(channels, features, kernel, padding, activation, slope)]
+        blocks += [block(features, features, kernel, padding, activation, slope) for _ in range(layers)]
+        self.blocks = nn.ModuleList(blocks)
+        self.tail = nn.Conv2d(features, 1, kernel, padding=padding)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``, one per patch."""
+        for layer in self.blocks:
+            x = layer(x)
+        return self.tail(x)
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether ``input_gradient`` holds for this activation."""
+        return all(isinstance(layer[-1], nn.LeakyReLU | nn.PReLU) for layer in self._sequences())
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """Gradient of the summed scores by the picture, as a forward pass through the transposed layers.
+
+        A critic of convolutions and (parametric) leaky ReLUs is linear around each input: its gradient is the
+        product of its transposed layers with the slopes that the forward pass met. Written so, a loss on the
+        gradient needs an ordinary backward pass only; the slopes are constants by x, as they are almost everywhere.
+
+        Args:
+            x: ``[B, C, h, w]``.
+
+        Returns:
+            ``[B, C, h, w]``, differentiable by the critic's parameters.
+        """
+        met = []
+        with torch.no_grad():
+            for layer in self._sequences():
+                x = layer(x)
+                met.append(x)  # has the sign that the activation met, its slope being positive
+            scores = self.tail(x)
+        gradient = transposed(self.tail, torch.ones_like(scores))
+        for layer, x in zip(reversed(list(self._sequences())), reversed(met), strict=True):
+            gradient = transposed(layer[0], through(layer[1], x, gradient))
+        return gradient
+
+    def _sequences(self) -> Iterator[nn.Sequential]:
+        for layer in self.blocks:
+            assert isinstance(layer, nn.Sequential)
+            yield layer
+
+
+def transposed(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """The transpose of a stride-1 convolution without its bias, itself as a convolution (the kernels are faster)."""
+    weight = conv.weight.flip(2, 3).transpose(0, 1)
+    kernel, padding = conv.kernel_size[0], int(conv.padding[0])
+    return F.conv2d(x, weight, padding=kernel - 1 - padding)
+
+
+def through(activation: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient times the slopes that a leaky or parametric ReLU has where it met the signs of x."""
+    if isinstance(activation, nn.PReLU):
+        return torch.where(x > 0, gradient, gradient * activation.weight)
+    assert isinstance(activation, nn.LeakyReLU)
+    return torch.ops.aten.leaky_relu_backward(gradient, x, activation.negative_slope, False)
+
+
+def block(
+    channels: int, features: int, kernel: int, padding: int, activation: str, slope: float, norm: bool = False
+) -> nn.Sequential:
+    """Convolution, normalisation where asked for, activation."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, features, kernel, padding=padding)]
+    if norm:
+        # Batch norm over the one picture of a step, in training and in sampling, is instance norm; written as
+        # such, pictures of one batch do not see each other.
+        layers.append(nn.InstanceNorm2d(features, affine=True))
+    return nn.Sequential(*layers, ACTIVATIONS[activation](slope))
+
+
+ACTIVATIONS = {
+    "lrelu": lambda slope: nn.LeakyReLU(slope, inplace=True),
+    "prelu": lambda slope: nn.PReLU(init=slope),
+    "elu": lambda slope: nn.ELU(inplace=True),
+    "selu": lambda slope: nn.SELU(inplace=True),
+}
+
+
+def initialise(module: nn.Module) -> None:
+    """Convolution weights from N(0, 0.02), norm weights from N(1, 0.02), norm biases 0."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.InstanceNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

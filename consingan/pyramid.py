@@ -1,0 +1,74 @@
+"""The size law and the pyramid of real pictures.
+
+Source: Hinz et al., "Improved Techniques for Training Single-Image GANs" (WACV 2021), section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, log
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Size = tuple[int, int]
+Law = Callable[[int, float], list[float]]  # (stages, ratio of the coarsest to the finest) -> scales, last one 1
+
+
+def rescaling(stages: int, ratio: float) -> list[float]:
+    """ConSinGAN's law: more stages at low resolution than a geometric pyramid has.
+
+    ``scale_i = r ** (((S - 1) / ln S) * ln(S - i) + 1)`` with ``S = stages - 1`` and ``r = ratio ** (1 / S)``.
+    With two stages the law's limit is (ratio, 1).
+    """
+    steps = stages - 1
+    if steps <= 1:
+        return geometric(stages, ratio)
+    r = ratio ** (1 / steps)
+    return [r ** ((steps - 1) / log(steps) * log(steps - i) + 1) for i in range(steps)] + [1.0]
+
+
+def geometric(stages: int, ratio: float) -> list[float]:
+    """SinGAN's law: each stage is larger than the one below by the same factor."""
+    steps = stages - 1
+    return [ratio ** ((steps - i) / steps) for i in range(steps)] + [1.0]
+
+
+def sizes(picture: Size, stages: int, min_size: int, max_size: int, law: Law = rescaling) -> list[Size]:
+    """Sizes of the stages, coarsest first.
+
+    Args:
+        picture: ``(H, W)`` of the picture as it was loaded.
+        stages: number of stages, 1 or more.
+        min_size: shorter side of stage 0 in pixels.
+        max_size: longer side of the last stage in pixels; a smaller picture is not enlarged.
+
+    Returns:
+        ``(H, W)`` per stage, rounded up. A picture smaller than ``min_size`` keeps its size at each stage.
+    """
+    shrink = min(1.0, max_size / max(picture))
+    full = ceil_size(picture, shrink)
+    scales = law(stages, min(1.0, min_size / min(full)))
+    return [ceil_size(full, scale) for scale in scales]
+
+
+def ceil_size(size: Size, scale: float) -> Size:
+    """Size times scale, rounded up; a whole number that rounding error lifted a hair stays as it is."""
+    height, width = (max(1, ceil(round(side * scale, 6))) for side in size)
+    return height, width
+
+
+def build(picture: Tensor, stage_sizes: list[Size]) -> list[Tensor]:
+    """The picture at each stage's size.
+
+    Args:
+        picture: ``[1, C, H, W]`` in [-1, 1].
+        stage_sizes: ``(H, W)`` per stage.
+
+    Returns:
+        Tensors ``[1, C, H_i, W_i]`` in [-1, 1], clamped after the resize.
+    """
+    from consingan.resize import resize
+
+    return [resize(picture, size).clamp(-1, 1) for size in stage_sizes]

@@ -1,0 +1,121 @@
+"""Resizing as two small matrix products: one over rows, one over columns.
+
+Every resize in the project is linear and separable, so it is a pair of weight matrices
+``rows [H', H]`` and ``columns [W', W]`` and the product ``rows @ x @ columns.T``. The matrices are
+built once per pair of sizes; a part of the output (a window, a tile) is a part of their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+def resize(x: Tensor, size: Size) -> Tensor:
+    """Antialiased bicubic resize of pictures, kernel a = -0.5, as MATLAB and Pillow do it.
+
+    Args:
+        x: ``[B, C, H, W]``, any range; values may overshoot the range by a few per cent.
+        size: ``(H', W')`` in pixels.
+
+    Returns:
+        ``[B, C, H', W']``.
+    """
+    return _apply(x, size, antialiased_weights)
+
+
+def upsample(x: Tensor, size: Size) -> Tensor:
+    """Bicubic resize of feature maps with aligned corners, kernel a = -0.75.
+
+    Equal to ``torch.nn.functional.interpolate(mode="bicubic", align_corners=True)`` to rounding.
+
+    Args:
+        x: ``[B, C, H, W]``.
+        size: ``(H', W')`` in pixels.
+    """
+    return _apply(x, size, aligned_weights)
+
+
+def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:
+    """Size times a scale per axis, rounded, at least one pixel."""
+    return max(1, round(size[0] * scale_h)), max(1, round(size[1] * scale_w))
+
+
+def _apply(x: Tensor, size: Size, weights: Callable[[int, int], np.ndarray]) -> Tensor:
+    if x.shape[2:] == size:
+        return x
+    rows = _on_device(weights, x.shape[2], size[0], x.device, x.dtype)
+    columns = _on_device(weights, x.shape[3], size[1], x.device, x.dtype)
+    return separable(x, rows, columns)
+
+
+def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``rows @ x @ columns.T`` for each picture and channel, keeping the memory format of ``x``.
+
+    Args:
+        x: ``[B, C, H, W]``.
+        rows: ``[H', H]``.
+        columns: ``[W', W]``.
+    """
+    batch, channels, height, width = x.shape
+    if channels > 1 and x.is_contiguous(memory_format=torch.channels_last):
+        pixels = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+        pixels = torch.bmm(rows.expand(batch, -1, -1), pixels)  # [B, H', W * C]
+        pixels = pixels.view(batch * len(rows), width, channels)
+        pixels = torch.bmm(columns.expand(len(pixels), -1, -1), pixels)  # [B * H', W', C]
+        return pixels.view(batch, len(rows), len(columns), channels).permute(0, 3, 1, 2)
+    planes = x.reshape(batch * channels, height, width)
+    planes = torch.bmm(rows.expand(len(planes), -1, -1), planes) @ columns.T
+    return planes.view(batch, channels, len(rows), len(columns))
+
+
+@lru_cache(maxsize=256)
+def _on_device(
+    weights: Callable[[int, int], np.ndarray], n_in: int, n_out: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    return torch.from_numpy(weights(n_in, n_out)).to(device=device, dtype=dtype)
+
+
+def aligned_weights(n_in: int, n_out: int) -> np.ndarray:
+    """Weights ``[n_out, n_in]`` whose first and last samples sit on the first and last inputs (float64)."""
+    step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0
+    centres = np.arange(n_out) * step
+    taps = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)  # [n_out, 4]
+    return _scatter(np.clip(taps, 0, n_in - 1), _cubic(centres[:, None] - taps, a=-0.75), n_in)
+
+
+def antialiased_weights(n_in: int, n_out: int) -> np.ndarray:
+    """Weights ``[n_out, n_in]`` of a cubic kernel widened by the shrink factor (float64).
+
+    Taps outside the picture are dropped and the rest renormalised, so a constant stays constant.
+    """
+    scale = n_out / n_in
+    widen = max(1.0, 1 / scale)
+    centres = (np.arange(n_out) + 0.5) / scale - 0.5
+    reach = ceil(2 * widen) + 1
+    taps = np.floor(centres)[:, None].astype(int) + np.arange(-reach, reach + 1)
+    weights = _cubic((centres[:, None] - taps) / widen, a=-0.5)
+    weights = np.where((taps >= 0) & (taps < n_in), weights, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return _scatter(np.clip(taps, 0, n_in - 1), weights, n_in)
+
+
+def _scatter(taps: np.ndarray, weights: np.ndarray, n_in: int) -> np.ndarray:
+    matrix = np.zeros((len(taps), n_in))
+    np.add.at(matrix, (np.arange(len(taps))[:, None], taps), weights)
+    return matrix
+
+
+def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
+    """Keys' cubic convolution kernel (IEEE Trans. ASSP 1981, eq. 15 for a = -1/2)."""
+    d = np.abs(distance)
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    far = a * (d**3 - 5 * d**2 + 8 * d - 4)
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))

@@ -1,0 +1,45 @@
+"""Which stages learn, and how fast.
+
+Source: Hinz et al. (WACV 2021), section 3.1: the last ``train_depth`` stages learn together, each at the rate of the
+one above times ``lr_scale``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consingan.networks import GrowingGenerator
+
+
+def first_learning(stage: int, train_depth: int) -> int:
+    """The lowest stage that learns while ``stage`` is the newest; those below are frozen."""
+    return max(0, stage - train_depth + 1)
+
+
+def rates(stage: int, train_depth: int, lr: float, lr_scale: float) -> dict[str, float]:
+    """Learning rate by part: ``head``, ``tail`` and the stages' numbers; parts that are frozen are missing.
+
+    Stage k below the newest learns at ``lr * lr_scale ** k``, the head at ``lr * lr_scale ** stage`` while
+    ``stage < train_depth``, the tail at ``lr``.
+    """
+    learning = {str(i): lr * lr_scale ** (stage - i) for i in range(first_learning(stage, train_depth), stage + 1)}
+    if stage < train_depth:
+        learning["head"] = lr * lr_scale**stage
+    return learning | {"tail": lr}
+
+
+def parameter_groups(
+    generator: GrowingGenerator, train_depth: int, lr: float, lr_scale: float
+) -> list[dict[str, Any]]:
+    """Adam's groups for the newest stage; freezes the rest of the generator as a side effect."""
+    generator.requires_grad_(False)
+    groups = []
+    for part, rate in rates(len(generator.stages) - 1, train_depth, lr, lr_scale).items():
+        module = generator.stages[int(part)] if part.isdigit() else generator.get_submodule(part)
+        groups.append({"params": list(module.requires_grad_(True).parameters()), "lr": rate, "initial_lr": rate})
+    return groups
+
+
+def decay(iteration: int, iterations: int, gamma: float) -> float:
+    """Factor on the rates: 1, then ``gamma`` from 80 % of the iterations on (rounded to a whole iteration)."""
+    return gamma if iteration >= round(0.8 * iterations) else 1.0

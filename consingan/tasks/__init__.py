@@ -1,0 +1,10 @@
+"""The table of tasks: one file and one line each."""
+
+from __future__ import annotations
+
+from consingan.tasks.animation import Animation
+from consingan.tasks.base import Task
+from consingan.tasks.generation import Generation
+from consingan.tasks.retarget import RETARGET
+
+TASKS: dict[str, Task] = {task.name: task for task in (Generation(), RETARGET, Animation())}

@@ -1,0 +1,77 @@
+"""A still that moves: a smooth random walk in the noise around the picture's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from consingan.config import SEED, setting
+from consingan.pyramid import Law, rescaling
+from consingan.tasks.base import Recipes, Result
+from consingan.tasks.generation import QUICK, check_start
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from consingan.model import SingleImageModel
+    from consingan.noise import Draw
+
+PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
+PUBLISHED_STARTS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class WalkOptions:
+    """Sampling animations. Without --alpha, --beta and --start_scale the published twelve are made."""
+
+    alpha: float | None = setting(None, "pull back to the picture, 0.1 unless given", low=0, high=1)
+    beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
+    start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=20)
+    frames: int = setting(100, "frames", low=1, high=10_000)
+    fps: float = setting(10.0, "frames per second", above=0, high=50)
+    seed: int = setting(0, "seed of the walk", **SEED)
+    format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
+
+
+@dataclass(frozen=True)
+class Animation:
+    """As generation, but the anchor of stage 0 is fixed noise, so that a walk around it stays near the picture."""
+
+    name: str = "animation"
+    summary: str = "the picture set in motion"
+    border: Literal["extend", "zero"] = "extend"
+    options: type = WalkOptions
+    preview: WalkOptions = WalkOptions(start_scale=0, frames=20)
+
+    @property
+    def recipes(self) -> Recipes:
+        return {"paper": {"precision": "fp32", "min_size": 20}, "quick": {**QUICK, "min_size": 20}}
+
+    @property
+    def law(self) -> Law:
+        return rescaling
+
+    def anchor(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return draw.normal(coarsest.shape)
+
+    def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return draw.normal(coarsest.shape)
+
+    def sample(self, model: SingleImageModel, options: WalkOptions) -> Iterator[Result]:
+        yield Result("reconstruction", [model.reconstruct()], {}, format="png")
+        for start, alpha, beta in walks(options, model.stages):
+            frames = list(model.walk(options.frames, alpha, beta, start, options.seed))
+            name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{options.seed}"
+            facts = {"start_scale": str(start), "alpha": str(alpha), "beta": str(beta), "seed": str(options.seed)}
+            yield Result(name, frames, facts, options.format, options.fps)
+
+
+def walks(options: WalkOptions, stages: int) -> list[tuple[int, float, float]]:
+    """(start stage, alpha, beta) of each animation: as the flags say, or the published twelve without any."""
+    alpha = 0.1 if options.alpha is None else options.alpha
+    if (options.alpha, options.beta, options.start_scale) == (None, None, None):
+        return [(start, alpha, beta) for start in PUBLISHED_STARTS if start < stages for beta in PUBLISHED_BETAS]
+    start = options.start_scale or 0
+    check_start(start, stages, "--start_scale")
+    return [(start, alpha, 0.9 if options.beta is None else options.beta)]

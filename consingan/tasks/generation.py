@@ -1,0 +1,121 @@
+"""New pictures of the same place: noise in, picture out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from consingan.config import SEED, setting
+from consingan.errors import UserError
+from consingan.pyramid import Law, Size, rescaling
+from consingan.tasks.base import Recipes, Result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from consingan.model import SingleImageModel
+    from consingan.noise import Draw
+
+PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
+SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
+
+
+# Four stages up to 180 px; most iterations at the coarse stages, where they are cheap and decide the layout.
+QUICK = {"train_stages": 5, "max_size": 160, "niter": (1000, 1000, 500, 300, 200)}
+
+
+@dataclass(frozen=True)
+class StillOptions:
+    """Sampling stills."""
+
+    num_samples: int = setting(50, "pictures per size", low=1, high=100_000)
+    seed: int = setting(0, "seed; sample k does not depend on how many are drawn", **SEED)
+    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, as 600x400")
+    scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
+    scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
+    gen_start_scale: int = setting(0, "first stage that draws noise; more is closer to the picture", low=0, high=20)
+    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Noise at every stage; the anchor of stage 0 is the coarsest picture itself.
+
+    Args:
+        border: ``extend`` lets the edges vary as much as the middle.
+    """
+
+    name: str = "generation"
+    summary: str = "new pictures of the same place"
+    border: Literal["extend", "zero"] = "extend"
+    options: type = StillOptions
+    preview: StillOptions = StillOptions(num_samples=9, scale_h=1.0, scale_w=1.0)
+
+    @property
+    def recipes(self) -> Recipes:
+        return {"paper": {"precision": "fp32"}, "quick": QUICK}
+
+    @property
+    def law(self) -> Law:
+        return rescaling
+
+    def anchor(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return coarsest
+
+    def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return draw.normal(coarsest.shape)
+
+    def sample(self, model: SingleImageModel, options: StillOptions) -> Iterator[Result]:
+        check_start(options.gen_start_scale, model.stages, "--gen_start_scale")
+        yield Result("reconstruction", [model.reconstruct()], {}, options.format)
+        for size in output_sizes(options, model.size):
+            folder = f"samples_{size[1]}x{size[0]}_start_{options.gen_start_scale}"
+            pictures = model.samples(options.num_samples, size, options.seed, options.gen_start_scale)
+            for number, picture in enumerate(pictures):
+                facts = {"seed": f"{options.seed}", "sample": f"{number}", "gen_start_scale": f"{options.gen_start_scale}"}
+                name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
+                yield Result(name, [picture], facts, options.format)
+
+
+def output_sizes(options: StillOptions, trained: Size) -> list[Size]:
+    """Sizes ``(H, W)`` to draw: as the flags say, or those of the published evaluation without any.
+
+    Raises:
+        UserError: ``--size`` is no size, stands beside a scale, or a side is out of bounds.
+    """
+    scales = (options.scale_h, options.scale_w)
+    if options.size is not None:
+        if scales != (None, None):
+            raise UserError(f"--size {options.size} and --scale_h or --scale_w contradict each other; give one.")
+        wanted = [parse_size(options.size)]
+    elif scales == (None, None):
+        wanted = [times(trained, h, w) for h, w in PUBLISHED_SCALES]
+    else:
+        wanted = [times(trained, options.scale_h or 1.0, options.scale_w or 1.0)]
+    for height, width in wanted:
+        if max(height, width) > LARGEST_SIDE or min(height, width) < SMALLEST_SIDE:
+            raise UserError(
+                f"The output size {width}x{height} has a side outside {SMALLEST_SIDE} to {LARGEST_SIDE} px; "
+                "choose another --size or --scale_h, --scale_w."
+            )
+    return wanted
+
+
+def parse_size(text: str) -> Size:
+    """``(H, W)`` from ``WIDTHxHEIGHT``."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
+        raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
+    return int(sides[1]), int(sides[0])
+
+
+def times(size: Size, scale_h: float, scale_w: float) -> Size:
+    """Size times a scale per axis, rounded."""
+    return round(size[0] * scale_h), round(size[1] * scale_w)
+
+
+def check_start(start: int, stages: int, flag: str) -> None:
+    """Refuse a start stage that the model does not have."""
+    if start >= stages:
+        raise UserError(f"{flag} is {start}, but this model has stages 0 to {stages - 1}; give one of them.")
