@@ -51,10 +51,16 @@ def setting(default: Any, help: str, **how: Any) -> Any:
 class Pyramid:
     """Sizes of the stages."""
 
-    train_stages: int = setting(6, "stages of the pyramid; more keep more of the global layout", low=1, high=20)
-    start_scale: int = setting(0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=19)
+    train_stages: int = setting(
+        6, "stages of the pyramid; more keep more of the global layout", low=1, high=20
+    )
+    start_scale: int = setting(
+        0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=19
+    )
     min_size: int = setting(25, "shorter side of the coarsest stage, in pixels", low=8, high=4096)
-    max_size: int = setting(250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192)
+    max_size: int = setting(
+        250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,9 @@ class Optimisation:
     niter: Iterations = setting((2000,), "iterations per stage, or a list by stage as 2000,1000,500", low=1)
     lr_g: float = setting(5e-4, "learning rate of the generator", above=0)
     lr_d: float = setting(5e-4, "learning rate of the critic", above=0)
-    lr_scale: float = setting(0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0)
+    lr_scale: float = setting(
+        0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0
+    )
     gamma: float = setting(0.1, "factor on the rates after 80 % of the iterations", low=0, high=1)
     beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
     train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=20)
@@ -177,7 +185,9 @@ def resolve(mode: str, image: str, *layers: tuple[str, Mapping[str, Any]]) -> tu
     for origin, layer in layers:
         for name, value in layer.items():
             if name not in values:
-                raise UserError(f"{name} is no setting of a training run; the settings are {', '.join(values)}.")
+                raise UserError(
+                    f"{name} is no setting of a training run; the settings are {', '.join(values)}."
+                )
             values[name], origins[name] = value, origin
     checked = {s.name: check(s, values[s.name]) for s in settings()}
     sections = {
@@ -204,7 +214,9 @@ def check(declared: Declared, value: Any) -> Any:
     if declared.kind == Iterations:
         numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
         if not numbers or not all(_is_whole(n) and n >= 1 for n in numbers):
-            raise UserError(f"{flag} is {value!r}; give a whole number of at least 1, or a list of them by stage.")
+            raise UserError(
+                f"{flag} is {value!r}; give a whole number of at least 1, or a list of them by stage."
+            )
         return numbers
     kind = declared.plain_kind
     if value is None and kind is not declared.kind:
@@ -228,7 +240,9 @@ def check(declared: Declared, value: Any) -> Any:
 def range_of(how: Setting) -> str:
     """The allowed range in words."""
     if how.above is not None:
-        return f"give a number above {how.above:g}" + (f" and at most {how.high:g}" if how.high is not None else "")
+        return f"give a number above {how.above:g}" + (
+            f" and at most {how.high:g}" if how.high is not None else ""
+        )
     if how.low is not None and how.high is not None:
         return f"give a number from {how.low:g} to {how.high:g}"
     return f"give a number of at least {how.low:g}" if how.low is not None else "give a number"
@@ -277,7 +291,9 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
     if not isinstance(values, Mapping) or not _is_whole(values.get("schema")):
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
-        raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
+        raise UserError(
+            f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version."
+        )
     known = {"schema", "mode", "image", *SECTIONS}
     if set(values) != known or not all(isinstance(values[s], Mapping) for s in SECTIONS):
         odd = ", ".join(sorted(map(str, set(values) ^ known))) or "a section"
@@ -287,7 +303,9 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         names = {s.name for s in declared(cls)}
         if set(values[section]) != names:
             odd = ", ".join(sorted(map(str, set(values[section]) ^ names)))
-            raise UserError(f"{where} is not a whole configuration: {odd} is unknown or missing in {section}.")
+            raise UserError(
+                f"{where} is not a whole configuration: {odd} is unknown or missing in {section}."
+            )
         layer.update(values[section])
     config, _ = resolve(str(values["mode"]), str(values["image"]), (where, layer))
     return config

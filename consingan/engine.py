@@ -40,7 +40,11 @@ class Step:
         )
         self.generator_optimiser = adam(groups, self.optimisation.beta1)
         critic_groups = [
-            {"params": list(critic.parameters()), "lr": self.optimisation.lr_d, "initial_lr": self.optimisation.lr_d}
+            {
+                "params": list(critic.parameters()),
+                "lr": self.optimisation.lr_d,
+                "initial_lr": self.optimisation.lr_d,
+            }
         ]
         self.critic_optimiser = adam(critic_groups, self.optimisation.beta1)
         self.precision = precision(config.runtime.precision, model.device, model.size)

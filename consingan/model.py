@@ -12,7 +12,7 @@ from torch import Tensor
 from consingan import checkpoint, config
 from consingan.config import Train
 from consingan.errors import UserError
-from consingan.networks import Border, GrowingGenerator
+from consingan.networks import Border, GrowingGenerator, place
 from consingan.noise import Draw, walk
 from consingan.resize import Size, rescaled, resize
 
@@ -27,7 +27,9 @@ class SingleImageModel:
         device: where it lives.
     """
 
-    def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
+    def __init__(
+        self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"
+    ):
         network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.anchors: list[Tensor] = []
@@ -43,10 +45,7 @@ class SingleImageModel:
             norm=network.batch_norm,
             border=border,
         )
-        self._place()
-
-    def _place(self) -> None:
-        self.generator.to(self.device, memory_format=torch.channels_last)
+        place(self.generator, self.device)
 
     @property
     def stages(self) -> int:
@@ -73,7 +72,7 @@ class SingleImageModel:
             self.anchors, self.amplitudes = [first_anchor], [1.0]
             return
         self.generator.grow()
-        self._place()
+        place(self.generator, self.device)
         draw = Draw(self.settings.runtime.seed, ("anchor", stage), self.device)
         self.anchors.append(channels_last(draw.normal(self.generator.input_shape(stage, self.sizes[stage]))))
         self.amplitudes.append(0.0)
@@ -160,7 +159,7 @@ class SingleImageModel:
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SingleImageModel:
-        """Read a model file, or the one of a run folder. Nothing in it is executed.
+        """Read a model file, or that of a run folder. Nothing in it is executed.
 
         Raises:
             UserError: the file is missing, broken, foreign, or its parts do not fit each other.
@@ -172,7 +171,11 @@ class SingleImageModel:
 
     @classmethod
     def restore(
-        cls, tensors: dict[str, Tensor], header: dict[str, Any], where: str, device: torch.device | str = "cpu"
+        cls,
+        tensors: dict[str, Tensor],
+        header: dict[str, Any],
+        where: str,
+        device: torch.device | str = "cpu",
     ) -> SingleImageModel:
         """The inverse of ``tensors`` and ``header``; ``where`` names their file in messages."""
         try:
@@ -181,9 +184,15 @@ class SingleImageModel:
             amplitudes = [float(a) for a in header["amplitudes"]]
             border = {"extend": "extend", "zero": "zero"}[header["border"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{where} lacks a valid {error} in its header; use a file that this program wrote.") from None
-        if not 1 <= len(amplitudes) <= len(sizes) or not all(1 <= side <= 65536 for size in sizes for side in size):
-            raise UserError(f"{where} has sizes and amplitudes that do not fit; use a file that this program wrote.")
+            raise UserError(
+                f"{where} lacks a valid {error} in its header; use a file that this program wrote."
+            ) from None
+        if not 1 <= len(amplitudes) <= len(sizes) or not all(
+            1 <= side <= 65536 for size in sizes for side in size
+        ):
+            raise UserError(
+                f"{where} has sizes and amplitudes that do not fit; use a file that this program wrote."
+            )
         model = cls(settings, border, sizes)  # type: ignore[arg-type]
         for _ in amplitudes[1:]:
             model.generator.grow()
@@ -197,14 +206,16 @@ class SingleImageModel:
             shapes[f"anchor.{stage}"] = torch.Size(self.generator.input_shape(stage, self.sizes[stage]))
         for name in sorted(shapes.keys() | tensors.keys()):
             if name not in tensors or name not in shapes or tensors[name].shape != shapes[name]:
-                raise UserError(f"{where} does not hold the model that its header names: {name} is missing or unfit.")
+                raise UserError(
+                    f"{where} does not hold the model that its header names: {name} is missing or unfit."
+                )
         self.generator.load_state_dict({k: tensors[f"generator.{k}"] for k in self.generator.state_dict()})
         self.anchors = [tensors[f"anchor.{stage}"].float() for stage in range(len(amplitudes))]
 
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
-        self._place()
+        place(self.generator, self.device)
         self.anchors = [channels_last(anchor.to(self.device)) for anchor in self.anchors]
         return self
 

@@ -417,14 +417,14 @@ def _line(record: Mapping[str, Any]) -> str:
 # memory
 
 
-def _reset_peak_memory() -> None:
+def _resetpeak_memory() -> None:
     """Start a new peak on the GPUs; a process has no such reset."""
     if cuda := _cuda():
         for index in range(cuda.device_count()):
             cuda.reset_peak_memory_stats(index)
 
 
-def _peak_memory() -> tuple[float | None, str]:
+def peak_memory() -> tuple[float | None, str]:
     """(MiB, of what): the most the fullest GPU held since the reset, else the process since its start."""
     if cuda := _cuda():
         peak = max(cuda.max_memory_allocated(index) for index in range(cuda.device_count()))
@@ -532,7 +532,7 @@ class Monitor:
             self._whole.began = (self._whole.work(self._stage), now)
         self._pending = _Pending()
         self._reported_at = now
-        _reset_peak_memory()
+        _resetpeak_memory()
         record = {
             "stage": stage,
             "stages": stages,
@@ -587,7 +587,7 @@ class Monitor:
         now = self._clock.seconds()
         self._stage = None
         seconds, count = now - stage.started, stage.done - stage.first
-        memory, memory_of = _peak_memory()
+        memory, memory_of = peak_memory()
         record = {
             "stage": stage.number,
             "stages": stage.stages,

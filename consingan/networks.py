@@ -64,6 +64,11 @@ class GrowingGenerator(nn.Module):
         """Add a stage: a copy of the newest one."""
         self.stages.append(copy.deepcopy(self.stages[-1]))
 
+    def parameters_with(self, stages: int) -> int:
+        """Number of parameters of a generator of so many stages."""
+        own, stage = (sum(p.numel() for p in module.parameters()) for module in (self, self.stages[0]))
+        return own + (stages - len(self.stages)) * stage
+
     def input_shape(self, stage: int, size: Size, batch: int = 1) -> tuple[int, int, int, int]:
         """Shape of a stage's input: a picture or noise like one at stage 0, noise like features later."""
         if stage == 0:
@@ -104,7 +109,11 @@ class GrowingGenerator(nn.Module):
         """
         x = below
         for i in range(start, len(inputs)):
-            x = self._coarsest(inputs[0]) if x is None else self._finer(i, x, inputs[i] * amplitudes[i], sizes[i])
+            x = (
+                self._coarsest(inputs[0])
+                if x is None
+                else self._finer(i, x, inputs[i] * amplitudes[i], sizes[i])
+            )
         if x is None:
             raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")
         return x
@@ -194,8 +203,9 @@ class PatchCritic(nn.Module):
             yield layer
 
 
-def transposed(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def transposed(conv: nn.Module, x: Tensor) -> Tensor:
     """The transpose of a stride-1 convolution without its bias, itself as a convolution (the kernels are faster)."""
+    assert isinstance(conv, nn.Conv2d)
     weight = conv.weight.flip(2, 3).transpose(0, 1)
     kernel, padding = conv.kernel_size[0], int(conv.padding[0])
     return F.conv2d(x, weight, padding=kernel - 1 - padding)
@@ -227,6 +237,12 @@ ACTIVATIONS = {
     "elu": lambda slope: nn.ELU(inplace=True),
     "selu": lambda slope: nn.SELU(inplace=True),
 }
+
+
+def place(module: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, in the memory format that convolutions are fastest in."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def initialise(module: nn.Module) -> None:

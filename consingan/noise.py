@@ -27,7 +27,7 @@ class Draw:
 
     seed: int
     address: tuple[str | int, ...] = ()
-    device: torch.device = torch.device("cpu")
+    device: torch.device | str = "cpu"
 
     def at(self, *address: str | int) -> Draw:
         """The place below this one."""

@@ -80,7 +80,7 @@ def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def _on_device(
     weights: Callable[[int, int], np.ndarray], n_in: int, n_out: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    return torch.from_numpy(weights(n_in, n_out)).to(device=device, dtype=dtype)
+    return torch.from_numpy(weights(n_in, n_out)).to(dtype).to(device)
 
 
 def aligned_weights(n_in: int, n_out: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor
 from consingan import images
 from consingan.tasks.base import Result
 
-GRID_PICTURES = 16
+GRID_PICTURES = 9
 
 
 def write(results: Iterable[Result], folder: Path, facts: Mapping[str, str]) -> Iterator[Path]:

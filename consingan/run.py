@@ -97,9 +97,9 @@ class Run:
                 for inner in (run.pyramid, run.samples, run.checkpoints):
                     inner.mkdir()
                 return run
-        except FileExistsError as error:  # mkdir(exist_ok=True) on a file
+        except (FileExistsError, NotADirectoryError) as error:
             raise UserError(
-                f"--outdir {outdir}: a file stands at {error.filename}; choose another folder."
+                f"--outdir {outdir}: a file stands in the way of {error.filename}; choose another folder."
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a NUL character inside the path
             reason = getattr(error, "strerror", None) or error

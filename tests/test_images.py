@@ -40,13 +40,20 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def tiff_bytes(array: np.ndarray, photometric: int = 1, planar: int = 1) -> bytes:
+def tiff_bytes(array: np.ndarray, photometric: int = 1, planar: int = 1, bits: int = 0) -> bytes:
     """An uncompressed TIFF written by hand, for bit depths that Pillow reads but cannot write."""
     height, width = array.shape[:2]
     samples = array.shape[2] if array.ndim == 3 else 1
     kind = {"u": 1, "i": 2, "f": 3}[array.dtype.kind]
-    bits = array.dtype.itemsize * 8
-    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 0), (277, samples)]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, bits or array.dtype.itemsize * 8),
+        (259, 1),
+        (262, photometric),
+        (273, 0),
+        (277, samples),
+    ]
     tags += [(278, height), (279, array.nbytes), (284, planar), (339, kind)]
     start = 8 + 2 + 12 * len(tags) + 4
     beyond = b""  # the values of tags with more than two parts
@@ -169,6 +176,23 @@ def test_sixteen_bit_grey_where_zero_is_white(tmp_path):
     pixels = images.load(tmp_path / "a.tif").pixels
     assert float(pixels[0, 0, 0, 0]) == 1
     assert float(pixels[0, 0, 1, 1]) == -1
+
+
+def test_twelve_bit_grey_has_its_own_full_scale(tmp_path):
+    data = tiff_bytes(np.zeros((8, 12), np.uint8), bits=12)  # 12 bytes are a row of 8 pixels
+    row = bytes([0xFF, 0xF0, 0x00, 0x80, 0x08, 0x00]) * 2
+    data = data[:-96] + row * 8
+    data = data.replace(struct.pack("<HHII", 256, 4, 1, 12), struct.pack("<HHII", 256, 4, 1, 8))
+    (tmp_path / "a.tif").write_bytes(data)
+    seen = images.load(tmp_path / "a.tif").pixels[0, 0, 3, :4].tolist()
+    assert seen == pytest.approx([1, -1, 2 * 0x800 / 4095 - 1, 2 * 0x800 / 4095 - 1], abs=1e-6)
+
+
+def test_planes_of_sixteen_bit_colour_are_refused_not_garbled(tmp_path):
+    values = np.full((8, 8, 3), 0x8040, np.uint16)
+    (tmp_path / "a.tif").write_bytes(tiff_bytes(values, photometric=2, planar=2))
+    with pytest.raises(UserError, match="plane by plane"):
+        images.load(tmp_path / "a.tif")
 
 
 def test_sixteen_bit_colour_says_that_eight_are_used(tmp_path):
@@ -480,12 +504,13 @@ def test_masks_of_one_value(tmp_path):
 
 
 def test_masks_are_resized_with_antialias(tmp_path):
-    board = np.indices((64, 48)).sum(axis=0) % 2 * np.uint8(255)
-    Image.fromarray(board.astype(np.uint8)).save(tmp_path / "a.png")
+    stripes = np.zeros((64, 48), np.uint8)
+    stripes[:, ::8] = 255
+    Image.fromarray(stripes).save(tmp_path / "a.png")
     assert images.load_mask(tmp_path / "a.png", (64, 48)).unique().tolist() == [0, 1]
     small = images.load_mask(tmp_path / "a.png", (8, 6))
     assert small.shape == (1, 1, 8, 6)
-    assert (small - 0.5).abs().max() < 0.02  # without antialias it would pick single pixels: 0 or 1
+    assert (small - 0.125).abs().max() < 0.06  # without antialias it would miss every stripe
     left = np.zeros((8, 8), np.uint8)
     left[:, :4] = 255
     Image.fromarray(left).save(tmp_path / "b.png")
@@ -647,6 +672,8 @@ def test_gif_times_keep_their_sum(tmp_path):
     assert set(times) == {30, 40}
     assert sum(times) == 1000
     assert image.info["loop"] == 0
+    images.save_animation(tmp_path / "a.gif", noise_frames(2), fps=30)
+    assert sum(read_frames(tmp_path / "a.gif")[1]) == 70
 
 
 def test_a_gif_of_few_colours_is_exact(tmp_path):
@@ -701,6 +728,9 @@ def test_grid_centres_small_pictures_and_mixes_channels():
     cell[2, 1:4] = -1
     for channel in range(3):
         assert torch.equal(sheet[0, channel, :, 7:], cell)
+    odd = images.grid([torch.zeros(1, 4, 6), torch.full((1, 1, 1), -1.0)], columns=1, gap=0)[0, 0, 4:]
+    assert odd[1, 2] == -1  # an odd rest goes below and to the right
+    assert odd.sum() == 4 * 6 - 2
 
 
 def test_grid_needs_a_picture():

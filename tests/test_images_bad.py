@@ -99,6 +99,17 @@ def test_permission_denied(tmp_path, monkeypatch):
     message(path, "permission")
 
 
+def test_too_little_memory(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded("PNG"))
+
+    def exhaust(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_decode", exhaust)
+    message(path, "memory", "smaller")
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_a_file_cut_in_the_middle(tmp_path, kind):
     data = encoded(kind)

@@ -145,6 +145,11 @@ def test_create_makes_the_documented_folder(tmp_path):
     assert sorted(path.name for path in run.folder.iterdir()) == ["checkpoints", "pyramid", "samples"]
 
 
+@pytest.mark.parametrize("image", ["quay", "images/quay", "../../quay", "C:\\pictures\\quay"])
+def test_the_image_folder_is_named_by_the_last_part_of_a_path(tmp_path, image):
+    assert folder_for(tmp_path, image, LABEL, NOW).parent == tmp_path / "quay"
+
+
 def test_runs_of_one_second_get_different_folders(tmp_path):
     folders = [Run.create(tmp_path, "quay", LABEL, NOW).folder for _ in range(3)]
     names = [folder.name.removeprefix(f"2026_11_21_10_15_00_{LABEL}") for folder in folders]
@@ -169,21 +174,21 @@ def test_two_processes_that_race_for_one_name_both_get_a_folder(tmp_path, monkey
 def test_an_outdir_that_cannot_be_used_names_the_flag(tmp_path, monkeypatch):
     file = tmp_path / "file"
     file.write_bytes(b"")
-    with pytest.raises(UserError, match=r"--outdir .*file.*choose another"):
+    with pytest.raises(UserError, match=r"--outdir .*file: a file stands in the way.*choose another"):
         Run.create(file, "quay", LABEL, NOW)
-    with pytest.raises(UserError, match=r"--outdir .*choose another"):
+    with pytest.raises(UserError, match=r"--outdir .*a file stands in the way"):
         Run.create(file / "below", "quay", LABEL, NOW)
     with pytest.raises(UserError, match=r"--outdir .*null"):
         Run.create("a\0b", "quay", LABEL, NOW)
     (tmp_path / "quay").write_bytes(b"")
-    with pytest.raises(UserError, match=r"a file stands at .*quay"):
+    with pytest.raises(UserError, match=r"a file stands in the way of .*quay"):
         Run.create(tmp_path, "quay", LABEL, NOW)
 
     def refuse(self: Path, *_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match=r"--outdir .*Permission denied.*may write"):
+    with pytest.raises(UserError, match=r"--outdir .*Permission denied.*choose one you may write to"):
         Run.create(tmp_path, "wall", LABEL, NOW)
 
 

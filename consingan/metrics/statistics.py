@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
@@ -36,20 +37,24 @@ def projected_quantiles(picture: Tensor, directions: Tensor, count: int, budget:
 def nearest_distances(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Tensor:
     """Squared distance of each query [n, 147] to the nearest patch of `picture` [1, 3, H, W] -> [n].
 
-    The nearest patch is found by |q - k|^2 = |q|^2 - 2 q.k + |k|^2, a matrix product, whose result loses
-    digits where it is small; the distance to the patch found is then computed directly, so a patch that
-    the picture holds gets exactly 0.
+    The nearest patch is the one of largest q.k - |k|^2 / 2, one matrix product with a 1 appended to q. As
+    this loses digits of small distances, the distance to the patch found is then computed directly: a
+    patch that the picture holds gets exactly 0.
     """
     best = torch.full((len(queries),), torch.inf)
+    extended = F.pad(queries, (0, 1), value=1)  # [n, 148]
     for keys in patch_strips(picture, chunk):  # [147, k]
-        norms = keys.square().sum(0)
-        for start in range(0, len(queries), QUERY_CHUNK):
-            part = queries[start : start + QUERY_CHUNK]
-            nearest = torch.addmm(norms, part, keys, alpha=-2).argmin(1)  # |q|^2 is the same for all keys
-            distance = (part - keys[:, nearest].T).square().sum(1)
-            kept = best[start : start + QUERY_CHUNK]  # a view
-            torch.minimum(kept, distance, out=kept)
+        products = torch.cat([keys, keys.square().sum(0, keepdim=True) / -2])  # [148, k]
+        for rows in torch.arange(len(queries)).split(QUERY_CHUNK):
+            nearest = largest(extended[rows] @ products)
+            distance = (queries[rows] - keys[:, nearest].T).square().sum(1)
+            best[rows] = torch.minimum(best[rows], distance)
     return best
+
+
+def largest(values: Tensor) -> Tensor:
+    """Column of the largest value of each row, [n, k] -> [n]; by NumPy, 10 times faster than torch.argmax."""
+    return torch.from_numpy(values.numpy().argmax(axis=1))
 
 
 class Gaussian(NamedTuple):

@@ -25,6 +25,7 @@ PUBLISHED_STARTS = (0, 1, 2)
 class WalkOptions:
     """Sampling animations. Without --alpha, --beta and --start_scale the published twelve are made."""
 
+    num_samples: int = setting(1, "animations per setting, each with a walk of its own", low=1, high=100_000)
     alpha: float | None = setting(None, "pull back to the picture, 0.1 unless given", low=0, high=1)
     beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
     start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=20)
@@ -61,17 +62,20 @@ class Animation:
     def sample(self, model: SingleImageModel, options: WalkOptions) -> Iterator[Result]:
         yield Result("reconstruction", [model.reconstruct()], {}, format="png")
         for start, alpha, beta in walks(options, model.stages):
-            frames = list(model.walk(options.frames, alpha, beta, start, options.seed))
-            name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{options.seed}"
-            facts = {"start_scale": str(start), "alpha": str(alpha), "beta": str(beta), "seed": str(options.seed)}
-            yield Result(name, frames, facts, options.format, options.fps)
+            for seed in range(options.seed, options.seed + options.num_samples):
+                frames = list(model.walk(options.frames, alpha, beta, start, seed))
+                name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
+                facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
+                yield Result(name, frames, facts, options.format, options.fps)
 
 
 def walks(options: WalkOptions, stages: int) -> list[tuple[int, float, float]]:
     """(start stage, alpha, beta) of each animation: as the flags say, or the published twelve without any."""
     alpha = 0.1 if options.alpha is None else options.alpha
     if (options.alpha, options.beta, options.start_scale) == (None, None, None):
-        return [(start, alpha, beta) for start in PUBLISHED_STARTS if start < stages for beta in PUBLISHED_BETAS]
+        return [
+            (start, alpha, beta) for start in PUBLISHED_STARTS if start < stages for beta in PUBLISHED_BETAS
+        ]
     start = options.start_scale or 0
     check_start(start, stages, "--start_scale")
     return [(start, alpha, 0.9 if options.beta is None else options.beta)]

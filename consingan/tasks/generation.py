@@ -34,7 +34,9 @@ class StillOptions:
     size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, as 600x400")
     scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
     scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
-    gen_start_scale: int = setting(0, "first stage that draws noise; more is closer to the picture", low=0, high=20)
+    gen_start_scale: int = setting(
+        0, "first stage that draws noise; more is closer to the picture", low=0, high=20
+    )
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
 
@@ -73,7 +75,11 @@ class Generation:
             folder = f"samples_{size[1]}x{size[0]}_start_{options.gen_start_scale}"
             pictures = model.samples(options.num_samples, size, options.seed, options.gen_start_scale)
             for number, picture in enumerate(pictures):
-                facts = {"seed": f"{options.seed}", "sample": f"{number}", "gen_start_scale": f"{options.gen_start_scale}"}
+                facts = {
+                    "seed": f"{options.seed}",
+                    "sample": f"{number}",
+                    "gen_start_scale": f"{options.gen_start_scale}",
+                }
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 yield Result(name, [picture], facts, options.format)
 
@@ -87,7 +93,9 @@ def output_sizes(options: StillOptions, trained: Size) -> list[Size]:
     scales = (options.scale_h, options.scale_w)
     if options.size is not None:
         if scales != (None, None):
-            raise UserError(f"--size {options.size} and --scale_h or --scale_w contradict each other; give one.")
+            raise UserError(
+                f"--size {options.size} and --scale_h or --scale_w contradict each other; give one."
+            )
         wanted = [parse_size(options.size)]
     elif scales == (None, None):
         wanted = [times(trained, h, w) for h, w in PUBLISHED_SCALES]

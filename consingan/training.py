@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -13,16 +14,23 @@ from consingan import checkpoint, config, images, pyramid, results, schedule
 from consingan.config import Train
 from consingan.engine import Step
 from consingan.errors import UserError
+from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel, channels_last
 from consingan.monitor import Monitor
-from consingan.networks import PatchCritic
+from consingan.networks import PatchCritic, place
 from consingan.noise import Draw
 from consingan.pyramid import Size
 from consingan.run import Run, environment
 from consingan.tasks import TASKS
 
 
-def train(state: Training, monitor: Monitor, run: Run | None = None, checkpoint_every: float = 60.0) -> SingleImageModel:
+def train(
+    state: Training,
+    monitor: Monitor,
+    run: Run | None = None,
+    checkpoint_every: float = 60.0,
+    stop: Callable[[], bool] = lambda: False,
+) -> SingleImageModel:
     """Train on one picture, stage by stage.
 
     Args:
@@ -30,15 +38,21 @@ def train(state: Training, monitor: Monitor, run: Run | None = None, checkpoint_
         monitor: is told of every iteration.
         run: where checkpoints, previews and the model are written; nothing is written without one.
         checkpoint_every: seconds between two checkpoints within a stage.
+        stop: asked after every iteration whether to stop.
 
     Returns:
         The model with all its stages.
+
+    Raises:
+        StoppedError: ``stop`` said so; a checkpoint has been written.
     """
     optimisation = state.model.settings.optimisation
     while state.stage < len(state.reals):
         step = state.enter_stage()
         iterations = config.iterations(optimisation.niter, state.stage)
-        monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
+        monitor.begin_stage(
+            state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size)
+        )
         written = monotonic()
         while state.iteration < iterations:
             inputs, uniforms = state.draw(optimisation.Dsteps)
@@ -46,10 +60,13 @@ def train(state: Training, monitor: Monitor, run: Run | None = None, checkpoint_
             terms = step(inputs, uniforms)
             monitor.observe(state.iteration, terms)
             state.iteration += 1
-            if run and monotonic() - written > checkpoint_every:
+            stopping = stop()
+            if run and (stopping or monotonic() - written > checkpoint_every):
                 with monitor.paused():
                     state.save(run)
                 written = monotonic()
+            if stopping:
+                raise StoppedError
         monitor.end_stage()
         if run:
             with monitor.paused():
@@ -96,7 +113,11 @@ class Training:
 
     @classmethod
     def restore(
-        cls, tensors: dict[str, Tensor], header: dict[str, Any], where: str, device: torch.device | str = "cpu"
+        cls,
+        tensors: dict[str, Tensor],
+        header: dict[str, Any],
+        where: str,
+        device: torch.device | str = "cpu",
     ) -> Training:
         """What ``save`` wrote; ``where`` names the file in messages."""
         parts = split_names(tensors)
@@ -109,6 +130,14 @@ class Training:
         load_optimiser(step.generator_optimiser, parts["generator_optimiser"])
         load_optimiser(step.critic_optimiser, parts["critic_optimiser"])
         return state
+
+    @classmethod
+    def resume(cls, run: Run, device: torch.device | str, warn: Callable[[str], None]) -> Training:
+        """The newest whole checkpoint of a run; ``warn`` is told of broken ones."""
+        saved = checkpoint.Checkpoints(run.checkpoints).newest(warn)
+        if saved is None:
+            raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
+        return cls.restore(*saved, str(run.checkpoints), device)
 
     def enter_stage(self) -> Step:
         """The iteration of the stage in progress; grows the model where the stage is new."""
@@ -142,7 +171,12 @@ class Training:
         tensors |= {f"real.{stage}": real for stage, real in enumerate(self.reals)}
         tensors |= optimiser_tensors("generator_optimiser", self.step.generator_optimiser)
         tensors |= optimiser_tensors("critic_optimiser", self.step.critic_optimiser)
-        header = {"kind": "checkpoint", **self.model.header(), "stage": self.stage, "iteration": self.iteration}
+        header = {
+            "kind": "checkpoint",
+            **self.model.header(),
+            "stage": self.stage,
+            "iteration": self.iteration,
+        }
         niter = self.model.settings.optimisation.niter
         done = sum(config.iterations(niter, stage) for stage in range(self.stage)) + self.iteration
         checkpoint.Checkpoints(run.checkpoints).save(done, tensors, header)
@@ -184,7 +218,8 @@ def new_critic(settings: Train, device: torch.device) -> PatchCritic:
         activation=network.activation,
         slope=network.lrelu_alpha,
     )
-    return critic.to(device, memory_format=torch.channels_last)
+    place(critic, device)
+    return critic
 
 
 def write_start(state: Training, run: Run) -> None:
@@ -218,7 +253,9 @@ def split_names(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 def optimiser_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Adam's state as named tensors."""
     state = optimiser.state_dict()["state"]
-    return {f"{name}.{index}.{key}": value for index, values in state.items() for key, value in values.items()}
+    return {
+        f"{name}.{index}.{key}": value for index, values in state.items() for key, value in values.items()
+    }
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -1,0 +1,56 @@
+"""Training from Python."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from consingan import devices, images, recipes
+from consingan.model import SingleImageModel
+from consingan.monitor import Monitor
+from consingan.training import Training, write_start
+from consingan.training import train as run_training
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+def train(
+    image: str | Path | np.ndarray | Tensor,
+    *,
+    mode: str = "generation",
+    preset: str = recipes.DEFAULT_PRESET,
+    device: str = "auto",
+    outdir: str | Path | None = None,
+    display: Literal["rich", "plain", "json", "quiet"] = "quiet",
+    **settings: Any,
+) -> SingleImageModel:
+    """Train a model on one picture.
+
+    Args:
+        image: a file; an array ``[H, W]`` or ``[H, W, 3]`` (uint8, uint16, or float in [0, 1]); or a tensor
+            ``[C, H, W]`` in [-1, 1].
+        mode: a name in ``consingan.tasks.TASKS``.
+        preset: a name in the task's recipes.
+        device: auto, cpu, cuda:N or mps.
+        outdir: where to make a run folder; nothing is written without one.
+        display: how progress is shown, on stderr.
+        settings: any setting of ``consingan.config`` by name, such as ``niter=500``.
+
+    Raises:
+        UserError: the picture or a setting cannot be used.
+    """
+    if isinstance(image, str | Path):
+        name = str(image)
+        picture = images.load(image, channels=settings.get("nc_im")).pixels
+    else:
+        name, picture = "array", images.from_array(image)
+    resolved, _ = recipes.resolve(mode, preset, name, picture.shape[1], settings)
+    state = Training.start(resolved, picture, devices.pick(device))
+    run = recipes.new_run(outdir, resolved) if outdir is not None else None
+    if run:
+        write_start(state, run)
+    with Monitor(run.log if run else None, display) as monitor, run.lock() if run else nullcontext():
+        return run_training(state, monitor, run)

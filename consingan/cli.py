@@ -1,0 +1,352 @@
+"""The command line: flags -> configuration -> one call. Nothing here imports torch before a command has work."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from consingan import __version__, config, recipes
+from consingan.config import Declared
+from consingan.errors import UserError
+from consingan.flags import (
+    CONTEXT,
+    GroupedCommand,
+    declared_option,
+    one_sentence,
+    option,
+    options,
+    shown,
+    typed,
+)
+from consingan.recipes import DEFAULT_PRESET
+from consingan.run import Run
+from consingan.tasks import TASKS
+
+if TYPE_CHECKING:
+    import torch
+
+    from consingan.config import Train
+    from consingan.estimate import Estimate
+    from consingan.monitor import Monitor
+    from consingan.training import Training
+
+SECTION_TITLES = {
+    "pyramid": "Pyramid",
+    "network": "Networks",
+    "objective": "Losses and noise",
+    "optimisation": "Schedule",
+    "runtime": "Randomness and arithmetic",
+}
+PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
+
+
+DEVICE = options(
+    [
+        option(
+            "Machine", "--gpu", type=int, default=0, help="which GPU, where there is one", shown_default="0"
+        ),
+        option("Machine", "--not_cuda", is_flag=True, help="do not use a GPU"),
+        option("Machine", "--device", default="auto", help="auto, cpu, cuda:N or mps", shown_default="auto"),
+    ]
+)
+TALK = options(
+    [
+        option("Messages", "--quiet", is_flag=True, help="say nothing but the folder of the results"),
+        option(
+            "Messages",
+            "--log-format",
+            type=click.Choice(["rich", "plain", "json"]),
+            default="rich",
+            help="how progress is shown on stderr",
+            shown_default="rich",
+        ),
+    ]
+)
+TASK = options(
+    [
+        click.argument("picture", required=False),
+        option("Task", "--input_name", metavar="FILE", help="the picture; may also stand without the flag"),
+        option(
+            "Task",
+            "--train_mode",
+            type=click.Choice(list(TASKS)),
+            default="generation",
+            help="; ".join(f"{task.name}: {task.summary}" for task in TASKS.values()),
+            shown_default="generation",
+        ),
+        option(
+            "Task",
+            "--preset",
+            type=click.Choice(PRESETS),
+            default=DEFAULT_PRESET,
+            help="paper: the published method; quick: a first look within minutes",
+            shown_default=DEFAULT_PRESET,
+        ),
+        option(
+            "Task",
+            "--background",
+            default="white",
+            help="colour under transparent pixels, or keep-out for the mean of the opaque ones",
+            shown_default="white",
+        ),
+        option(
+            "Task",
+            "--outdir",
+            default="trained_models",
+            help="a run lies in OUTDIR/PICTURE/TIME_MODE...",
+            shown_default="trained_models",
+        ),
+        option("Task", "--resume", metavar="RUN", help="go on with a stopped run; nothing else is needed"),
+        option(
+            "Task",
+            "--checkpoint-every",
+            type=click.FloatRange(min=1),
+            default=60.0,
+            help="seconds between checkpoints",
+            shown_default="60",
+        ),
+        option("Task", "--dry-run", is_flag=True, help="show what would be done and what it costs, and stop"),
+    ]
+)
+SETTINGS = options(
+    [
+        declared_option(
+            SECTION_TITLES[s.section], s, **({"shown_default": "by picture"} if s.name == "nc_im" else {})
+        )
+        for s in config.settings()
+    ]
+)
+
+
+def sampling_settings() -> dict[str, dict[str, Declared]]:
+    """Every task's sampling options: flag -> task -> its declaration."""
+    owners: dict[str, dict[str, Declared]] = {}
+    for task in TASKS.values():
+        for setting in config.declared(task.options):
+            owners.setdefault(setting.name, {})[task.name] = setting
+    return owners
+
+
+def sampling_options() -> list[Callable]:
+    """Flags of all tasks' sampling options, under headings that say whose they are.
+
+    The model tells the task only when it is opened, so a flag's default is left to the task.
+    """
+    flags = []
+    for owners in sampling_settings().values():
+        setting = next(iter(owners.values()))
+        group = "Sampling" if len(owners) == len(TASKS) else f"Sampling: {', '.join(owners)}"
+        defaults = dict.fromkeys(shown(s.default) for s in owners.values() if s.default is not None)
+        choices = list(dict.fromkeys(choice for s in owners.values() for choice in s.setting.choices))
+        changes: dict[str, Any] = {"default": None, "shown_default": " or ".join(defaults) or None}
+        changes["help"] = "; ".join(dict.fromkeys(s.setting.help for s in owners.values()))
+        if choices:
+            changes["type"] = click.Choice(choices)
+        flags.append(declared_option(group, setting, **changes))
+    return flags
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="consingan")
+def main() -> None:
+    """Learn a generative model from one picture."""
+
+
+@main.command(cls=GroupedCommand, context_settings=CONTEXT)
+@TASK
+@SETTINGS
+@DEVICE
+@TALK
+@click.pass_context
+def train(ctx: click.Context, **flags: Any) -> None:
+    """Train on one PICTURE: python main_train.py --train_mode generation --input_name photo.jpg"""
+    with one_sentence():
+        given = {s.name: config.check(s, flags[s.name]) for s in config.settings() if typed(ctx, s.name)}
+        check_task_flags(flags)
+        (resume_run if flags["resume"] else start_run)(ctx, flags, given)
+
+
+@main.command(cls=GroupedCommand, context_settings=CONTEXT)
+@option("Task", "--model_dir", required=True, metavar="RUN", help="the run folder, or its model.safetensors")
+@option("Task", "--out", metavar="FOLDER", help="where the pictures go; RUN/Evaluation unless given")
+@options(sampling_options())
+@DEVICE
+@TALK
+@click.pass_context
+def sample(ctx: click.Context, **flags: Any) -> None:
+    """Sample a trained model: python evaluate_model.py --model_dir trained_models/photo/..."""
+    with one_sentence():
+        given = {name: flags[name] for name in sampling_settings() if typed(ctx, name)}
+        run = Run.open(flags["model_dir"])  # refuses before torch is imported
+
+        from consingan.devices import describe
+        from consingan.model import SingleImageModel
+        from consingan.results import write
+
+        device = chosen_device(ctx, flags)
+        model = SingleImageModel.load(run.model, device)
+        task = TASKS[model.settings.mode]
+        chosen = sampling_choice(model.settings.mode, given)
+        out = Path(flags["out"]) if flags["out"] else run.evaluation
+        with monitor(flags) as talk:
+            talk.message(f"Sampling a {task.name} model of {model.stages} stages on {describe(device)}.")
+            count = sum(1 for _ in write(task.sample(model, chosen), out, {"model": run.folder.name}))
+            talk.message(f"Wrote {count} files.")
+        click.echo(out)
+
+
+def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) -> None:
+    """Train from the beginning, or show what that would be."""
+    file = flags["picture"] or flags["input_name"]
+    if not Path(file).is_file():
+        raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
+    recipes.resolve(flags["train_mode"], flags["preset"], file, 3, given)  # refuses before torch is imported
+
+    from consingan import images
+    from consingan.estimate import estimate
+    from consingan.training import Training, write_start
+
+    picture = images.load(file, channels=given.get("nc_im"), background=flags["background"])
+    settings, origins = recipes.resolve(flags["train_mode"], flags["preset"], file, picture.pixels.shape[1], given)
+    device = chosen_device(ctx, flags)
+    state = Training.start(settings, picture.pixels, device)
+    cost = estimate(settings, picture.pixels, device)
+    if flags["dry_run"]:
+        click.echo(plan(settings, origins, state, cost, recipes.planned_folder(flags["outdir"], settings)))
+        return
+    run = recipes.new_run(flags["outdir"], settings)
+    write_start(state, run)
+    with monitor(flags, run) as talk:
+        for note in picture.notes:
+            talk.message(note)
+        talk.message(summary(state, cost))
+        talk.begin(cost.weights(settings))
+        finish(state, run, talk, flags)
+
+
+def resume_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) -> None:
+    """Go on from the newest whole checkpoint of a run."""
+    run = Run.open(flags["resume"], "--resume", needs_model=False)  # refuses before torch is imported
+
+    from consingan.training import Training
+
+    with monitor(flags, run) as talk:
+        state = Training.resume(run, chosen_device(ctx, flags), talk.message)
+        own = config.flat(state.model.settings)
+        for name, value in given.items():
+            if own[name] != value:
+                raise UserError(
+                    f"--{name} is {value} but the run to resume has {own[name]}; leave the flag out or start a new run."
+                )
+        talk.message(
+            f"Going on at stage {state.stage + 1} of {len(state.reals)}, iteration {state.iteration}."
+        )
+        finish(state, run, talk, flags)
+
+
+def finish(state: Training, run: Run, talk: Monitor, flags: dict[str, Any]) -> None:
+    """Train to the end, or until a signal asks to stop."""
+    from consingan.interrupt import StoppedError, StopRequest
+    from consingan.training import train as run_training
+
+    with run.lock(), StopRequest() as stop:
+        try:
+            run_training(state, talk, run, flags["checkpoint_every"], stop)
+        except StoppedError:
+            talk.message(
+                f"Stopped and saved; go on with: python main_train.py --resume {shlex.quote(str(run.folder))}"
+            )
+            click.echo(run.folder)
+            sys.exit(128 + (stop.number or 0))
+    talk.message(f"Done; sample it with: python evaluate_model.py --model_dir {shlex.quote(str(run.folder))}")
+    click.echo(run.folder)
+
+
+def check_task_flags(flags: dict[str, Any]) -> None:
+    """Refuse flags of the task group that contradict each other."""
+    files = [name for name in (flags["picture"], flags["input_name"]) if name]
+    if flags["resume"]:
+        if files or flags["dry_run"]:
+            raise UserError(
+                "--resume goes on with its own picture; give neither a picture nor --dry-run beside it."
+            )
+    elif not files:
+        raise UserError("No picture is given; name one, as in: --input_name photo.jpg")
+    elif len(set(files)) > 1:
+        raise UserError(f"Two pictures are given, {files[0]} and --input_name {files[1]}; give one.")
+
+
+def chosen_device(ctx: click.Context, flags: dict[str, Any]) -> torch.device:
+    """The device of the flags; says so where a GPU was asked for and there is none."""
+    from consingan import devices
+
+    if flags["gpu"] < 0:
+        raise UserError(f"--gpu is {flags['gpu']}; give the number of a GPU, 0 for the first, or --not_cuda.")
+    device = devices.pick(flags["device"], flags["gpu"], flags["not_cuda"])
+    asked = typed(ctx, "gpu") and not flags["not_cuda"] and flags["device"] == "auto"
+    if asked and device.type != "cuda" and not flags["quiet"]:
+        click.echo(
+            f"No GPU was found for --gpu {flags['gpu']}: this runs on {devices.describe(device)}.", err=True
+        )
+    return device
+
+
+def monitor(flags: dict[str, Any], run: Run | None = None) -> Monitor:
+    """What shows progress, as the flags say."""
+    from consingan.monitor import Monitor
+
+    return Monitor(run.log if run else None, "quiet" if flags["quiet"] else flags["log_format"])
+
+
+def sampling_choice(mode: str, given: dict[str, Any]) -> Any:
+    """The task's sampling options with the given values.
+
+    Raises:
+        UserError: a flag belongs to another task, or its value is out of range.
+    """
+    own = {s.name: s for s in config.declared(TASKS[mode].options)}
+    for name in given:
+        if name not in own:
+            owners = ", ".join(sampling_settings()[name])
+            raise UserError(
+                f"--{name} is for models of {owners}; this one is a {mode} model, leave the flag out."
+            )
+    return TASKS[mode].options(**{name: config.check(own[name], value) for name, value in given.items()})
+
+
+def summary(state: Training, cost: Estimate) -> str:
+    """What is about to happen and what it costs, in a sentence."""
+    from consingan import devices
+    from consingan.monitor import duration
+
+    height, width = state.model.sizes[-1]
+    return (
+        f"Training {state.model.settings.mode} on {devices.describe(state.model.device)}: {len(state.reals)} stages "
+        f"up to {width}x{height} px, about {duration(cost.seconds)} and {cost.peak_mb:.0f} MB of memory."
+    )
+
+
+def plan(settings: Train, origins: dict[str, str], state: Training, cost: Estimate, folder: Path) -> str:
+    """The dry run's report: every value with its origin, the pyramid, parameters, folder and cost."""
+    values = config.flat(settings)
+    wide = max(map(len, values))
+    lines = [f"  {name:{wide}}  {shown(value):<12}  {origins[name]}" for name, value in values.items()]
+    model = state.model
+    stages = [
+        f"  stage {stage}: {width}x{height} px, {config.iterations(settings.optimisation.niter, stage)} iterations "
+        f"of {seconds:.3g} s"
+        for stage, ((height, width), seconds) in enumerate(zip(model.sizes, cost.per_iteration, strict=True))
+    ]
+    parameters = model.generator.parameters_with(len(model.sizes))
+    critic = sum(p.numel() for p in state.critic.parameters())
+    return "\n".join(
+        [
+            f"{settings.mode} of {settings.image}", "settings:", *lines, "pyramid:", *stages,
+            f"parameters: generator {parameters:,}, critic {critic:,}", f"run folder: {folder}", summary(state, cost),
+        ]
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Which device to compute on."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from consingan.errors import UserError
+
+
+def pick(wanted: str = "auto", gpu: int | None = None, not_cuda: bool = False) -> torch.device:
+    """The device that the flags ask for.
+
+    Args:
+        wanted: ``--device``: auto, cpu, cuda, cuda:N or mps. Auto takes CUDA, then MPS, then the CPU.
+        gpu: ``--gpu``: which CUDA device auto takes; without any CUDA device it is not looked at.
+        not_cuda: ``--not_cuda``: auto takes no CUDA device.
+
+    Raises:
+        UserError: the flags contradict each other or name a device that this machine lacks.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", wanted):
+        raise UserError(f"--device is {wanted!r}; give auto, cpu, mps, cuda or cuda:N.")
+    if not_cuda and wanted.startswith("cuda"):
+        raise UserError(f"--not_cuda and --device {wanted} contradict each other; give one of them.")
+    if wanted == "auto":
+        wanted = _automatic(gpu or 0, not_cuda)
+    device = torch.device(wanted)
+    if device.type == "cuda":
+        return _existing_cuda(device)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps is not available on this machine; give --device cpu.")
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """A device in words."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    threads = torch.get_num_threads()
+    return f"the CPU ({threads} thread{'s' if threads > 1 else ''})" if device.type == "cpu" else str(device)
+
+
+def _automatic(gpu: int, not_cuda: bool) -> str:
+    if not not_cuda and torch.cuda.is_available():
+        return f"cuda:{gpu}"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _existing_cuda(device: torch.device) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= count:
+        have = f"has {count} CUDA device{'s' if count > 1 else ''}" if count else "has no CUDA device"
+        raise UserError(f"{device} is asked for, but this machine {have}; give --device auto or another --gpu.")
+    return device

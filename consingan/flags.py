@@ -1,0 +1,115 @@
+"""Click's machinery for our flags: headings in the help, dashes or underscores, flags from declared settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from consingan import config
+from consingan.config import Declared
+from consingan.errors import UserError
+
+# Dashes and underscores are the same in every flag.
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": lambda token: token.replace("-", "_"),
+}
+
+
+class IterationList(click.ParamType):
+    """``2000`` or ``2000,1000,500``."""
+
+    name = "N[,N...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+            self.fail(f"{value!r} is no whole number nor a list such as 2000,1000,500.", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(param, "group", "Other"), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=28)
+
+
+class GroupedOption(click.Option):
+    """An option that knows its heading."""
+
+    def __init__(self, *args: Any, group: str = "Other", **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+def option(group: str, *names: str, shown_default: str | None = None, help: str = "", **how: Any) -> Callable:
+    """A click option under a heading; ``shown_default`` is what help names as the default."""
+    if shown_default is not None:
+        help = f"{help}  [default: {shown_default}]"
+    return click.option(*names, cls=GroupedOption, group=group, help=help, **how)
+
+
+def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
+    """The flag of a declared setting."""
+    names = [f"--{name}" for name in (setting.name, *setting.setting.names)]
+    how: dict[str, Any] = {
+        "help": setting.setting.help,
+        "default": setting.default,
+        "type": setting.plain_kind,
+    }
+    if how["type"] is bool:
+        how |= {"is_flag": True}
+    else:
+        how["shown_default"] = shown(setting.default)
+    if how["type"] == config.Iterations:
+        how["type"] = IterationList()
+    if setting.setting.choices:
+        how["type"] = click.Choice(setting.setting.choices)
+    return option(group, *names, setting.name, **(how | changes))
+
+
+def options(decorators: list[Callable]) -> Callable:
+    """Several decorators as one, in the order in which help shows them."""
+
+    def decorate(command: Callable) -> Callable:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn a UserError into its sentence and exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def typed(ctx: click.Context, name: str) -> bool:
+    """Whether the person gave the flag."""
+    return ctx.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def shown(value: Any) -> str:
+    """A setting's value as one types it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
