@@ -15,7 +15,7 @@ from torch import Tensor
 
 from consingan import schedule
 from consingan.model import SingleImageModel
-from consingan.networks import PatchCritic
+from consingan.networks import PatchCritic, widened
 from consingan.objectives import OBJECTIVES
 from consingan.resize import Size
 
@@ -86,7 +86,7 @@ class Step:
         self.critic.requires_grad_(False)
         terms = self.objective.generator_loss(self.critic, fake)
         reconstruction = self._picture(self.model.anchors, self.anchor_prefix)
-        terms["reconstruction"] = self.alpha * F.mse_loss(reconstruction.float(), self.real)
+        terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), self.real)
         self.generator_optimiser.zero_grad()
         total(terms).backward()
         for _ in range(self.optimisation.Gsteps):  # one gradient, applied several times

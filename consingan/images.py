@@ -341,6 +341,8 @@ def _alpha(image: Image.Image) -> Tensor | None:
 def _deep_grey(path: AnyPath, image: Image.Image, header: _Header, as_mask: bool, notes: list[str]) -> Tensor:
     """Grey of more than 8 bits -> [1, 1, H, W] in [0, 1]. Pillow's own conversion would clip it to white."""
     values = np.array(image)
+    if image.info.get("icc_profile"):  # applied to no more than 8 bits by Pillow
+        notes.append("The ICC colour profile of grey above 8 bits was not applied.")
     if header.sixteen_bit_grey:
         notes.append("16-bit grey was read at full precision.")
         grey = values.astype(np.float32) / header.full_scale
@@ -370,7 +372,7 @@ def _shallow(image: Image.Image, header: _Header, as_mask: bool, notes: list[str
         plain = image
         notes.append("CMYK colours were converted to RGB.")
     else:
-        plain = image.convert("RGBA").convert("RGB") if image.mode == "RGBa" else image.convert("RGB")
+        plain = image.convert("RGB")
     if profile:
         plain = _to_srgb(plain, profile, notes)
     return _tensor(plain.convert("RGB") if plain.mode == "CMYK" else plain)
@@ -556,9 +558,7 @@ def _gif(pixels: Sequence[np.ndarray], times: Sequence[int]) -> bytes:
         frames = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
     stream = BytesIO()
     # optimize=False keeps the palette as it is, the same for every frame.
-    frames[0].save(
-        stream, "GIF", save_all=True, append_images=frames[1:], duration=list(times), loop=0, optimize=False
-    )
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:], duration=list(times), loop=0, optimize=False)
     return stream.getvalue()
 
 
@@ -624,9 +624,7 @@ def grid(pictures: Sequence[Tensor], columns: int | None = None, gap: int = 2) -
     sheet = torch.ones(1, count, rows * (height + gap) - gap, columns * (width + gap) - gap)
     for index, cell in enumerate(cells):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
-        sheet[:, :, top : top + height, left : left + width] = _centred(
-            _with_channels(cell, count), height, width
-        )
+        sheet[:, :, top : top + height, left : left + width] = _centred(_with_channels(cell, count), height, width)
     return sheet
 
 

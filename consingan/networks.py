@@ -239,6 +239,11 @@ ACTIVATIONS = {
 }
 
 
+def widened(x: Tensor) -> Tensor:
+    """At least float32: losses are not taken in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def place(module: nn.Module, device: torch.device) -> None:
     """Move a network to a device, in the memory format that convolutions are fastest in."""
     module.to(device)

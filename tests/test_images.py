@@ -268,6 +268,14 @@ def test_an_srgb_profile_changes_nothing(tmp_path):
     assert picture.notes == ()
 
 
+def test_a_profile_of_deep_grey_is_left_aside_with_a_note(tmp_path):
+    values = np.full((8, 8), 40000, np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png", icc_profile=swapped_profile())
+    picture = images.load(tmp_path / "a.png")
+    assert any("not applied" in note for note in picture.notes)
+    assert float(picture.pixels.mean()) == pytest.approx(40000 / 32767.5 - 1, abs=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_useless_profile_is_ignored_with_a_note(tmp_path, mode):
     Image.new(mode, (16, 16)).save(tmp_path / "a.jpg", icc_profile=b"no profile at all")
@@ -451,15 +459,11 @@ def test_masks_keep_soft_values_and_the_scale_of_their_type(tmp_path):
         images.load_mask(tmp_path / "soft.png")[0, 0], torch.from_numpy(soft / 255).float(), atol=1e-6
     )
     Image.fromarray(soft.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    assert torch.allclose(
-        images.load_mask(tmp_path / "deep.png"), images.load_mask(tmp_path / "soft.png"), atol=1e-6
-    )
+    assert torch.allclose(images.load_mask(tmp_path / "deep.png"), images.load_mask(tmp_path / "soft.png"), atol=1e-6)
     Image.fromarray(soft > 100).save(tmp_path / "hard.png")
     assert images.load_mask(tmp_path / "hard.png")[0, 0, 0, :4].tolist() == [0, 0, 1, 1]
     Image.merge("RGB", [Image.fromarray(soft)] * 3).save(tmp_path / "rgb.png")
-    assert torch.allclose(
-        images.load_mask(tmp_path / "rgb.png"), images.load_mask(tmp_path / "soft.png"), atol=1e-6
-    )
+    assert torch.allclose(images.load_mask(tmp_path / "rgb.png"), images.load_mask(tmp_path / "soft.png"), atol=1e-6)
 
 
 @pytest.mark.parametrize(("top", "seen"), [(1.0, 0.25), (255.0, 0.25), (0.4, 0.1)])
@@ -697,6 +701,13 @@ def test_a_gif_has_one_palette_and_stays_close(tmp_path):
     assert np.abs(errors.reshape(6, 10, 6, 10, 6, 3).mean(axis=(2, 4))).mean() < 1.2
 
 
+def test_a_gif_is_the_same_every_time(tmp_path):
+    frame = torch.rand(3, 260, 260, generator=torch.Generator().manual_seed(3)) * 2 - 1  # above the sample
+    for name in ("a.gif", "b.gif"):
+        images.save_animation(tmp_path / name, [frame], fps=10)
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
 def test_identical_frames_keep_their_time(tmp_path):
     frames = [torch.zeros(1, 3, 8, 8)] * 10
     for suffix in (".gif", ".webp", ".png"):
@@ -764,8 +775,7 @@ def test_labelled_row_shows_pictures_and_captions():
 
 def test_captions_differ_and_may_hold_anything():
     pictures = [
-        images.labelled_row([(text, torch.zeros(1, 1, 8, 60))])
-        for text in ("mask", "naive", "", "gr\u00fcn\nx")
+        images.labelled_row([(text, torch.zeros(1, 1, 8, 60))]) for text in ("mask", "naive", "", "gr\u00fcn\nx")
     ]
     assert not torch.equal(pictures[0], pictures[1])
     assert pictures[2][0, 0, 8:].min() == 1

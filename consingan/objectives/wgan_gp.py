@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from consingan.networks import PatchCritic
+from consingan.networks import PatchCritic, widened
 
 InputGradient = Callable[[PatchCritic, Tensor], Tensor]
 
@@ -42,16 +42,16 @@ class WganGp:
         score_real, score_fake = critic(torch.cat([real, fake])).chunk(2)
         mixed = uniform * real + (1 - uniform) * fake
         gradient_of = self.input_gradient or fastest_input_gradient(critic)
-        norm = gradient_of(critic, mixed).float().norm(dim=1)  # [B, h, w], over the channels
+        norm = widened(gradient_of(critic, mixed)).norm(dim=1)  # [B, h, w], over the channels
         return {
-            "critic_real": -score_real.float().mean(),
-            "critic_fake": score_fake.float().mean(),
+            "critic_real": -widened(score_real).mean(),
+            "critic_fake": widened(score_fake).mean(),
             "penalty": self.weight * (norm - 1).square().mean(),
         }
 
     def generator_loss(self, critic: PatchCritic, fake: Tensor) -> dict[str, Tensor]:
         """``-E[D(fake)]``; fake is ``[B, C, h, w]``."""
-        return {"adversarial": -critic(fake).float().mean()}
+        return {"adversarial": -widened(critic(fake)).mean()}
 
 
 def fastest_input_gradient(critic: PatchCritic) -> InputGradient:

@@ -1,0 +1,67 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from consingan.noise import Draw, walk
+
+
+def test_the_same_place_gives_the_same_numbers_and_another_place_others():
+    draw = Draw(7, ("sample", 3))
+    assert torch.equal(draw.normal((4, 5)), Draw(7, ("sample", 3)).normal((4, 5)))
+    others = [Draw(8, ("sample", 3)), Draw(7, ("sample", 4)), Draw(7, ("walk", 3)), draw.at(0)]
+    assert not any(torch.equal(draw.normal((4, 5)), other.normal((4, 5))) for other in others)
+
+
+def test_addresses_do_not_run_together():
+    assert not torch.equal(Draw(1).at(1, 23).normal((9,)), Draw(1).at(12, 3).normal((9,)))
+    assert not torch.equal(Draw(1).at("1").normal((9,)), Draw(1).at(1).normal((9,)))
+
+
+def test_the_global_generator_is_neither_used_nor_moved():
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    first = Draw(1).normal((3,))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(99)
+    assert torch.equal(Draw(1).normal((3,)), first)
+
+
+def test_numbers_are_the_same_in_another_process():
+    code = "from consingan.noise import Draw; print(Draw(5, ('a', 1)).normal((3,)).tolist())"
+    printed = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(2)]
+    assert printed[0].strip() == str(Draw(5, ("a", 1)).normal((3,)).tolist())
+    assert printed[0] == printed[1]
+
+
+def test_distributions():
+    normal, uniform = Draw(0).normal((200, 200)), Draw(0).uniform((200, 200))
+    assert normal.mean().item() == pytest.approx(0, abs=0.02)
+    assert normal.std().item() == pytest.approx(1, abs=0.02)
+    assert uniform.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert 0 <= uniform.min() < uniform.max() < 1
+
+
+def test_walk_follows_its_recurrence():
+    anchor, draw, alpha, beta = torch.full((1, 1, 2, 2), 3.0), Draw(4), 0.1, 0.8
+    steps = list(walk(anchor, 3, alpha, beta, draw))
+    before, now = anchor, 0.99 * anchor + 0.01 * draw.at("first").normal(anchor.shape)
+    for frame in range(3):
+        fresh = draw.at(frame).normal(anchor.shape)
+        after = alpha * anchor + (1 - alpha) * (now + beta * (now - before) + (1 - beta) * fresh)
+        before, now = now, after
+        torch.testing.assert_close(steps[frame], after)
+
+
+def test_walk_with_full_pull_stands_still_and_longer_walks_begin_alike():
+    anchor = torch.randn(1, 2, 3, 3)
+    assert all(torch.equal(step, anchor) for step in walk(anchor, 4, 1.0, 0.5, Draw(0)))
+    short, long = list(walk(anchor, 2, 0.1, 0.9, Draw(0))), list(walk(anchor, 5, 0.1, 0.9, Draw(0)))
+    assert all(torch.equal(a, b) for a, b in zip(short, long[:2], strict=True))
+
+
+def test_walk_stays_near_its_anchor():
+    anchor = torch.randn(1, 1, 20, 20)
+    last = list(walk(anchor, 200, 0.1, 0.9, Draw(0)))[-1]
+    assert (last - anchor).square().mean().sqrt() < 1.5

@@ -1,0 +1,321 @@
+"""The trainer, by oracles: what must not change does not, what must be equal is equal to the bit."""
+
+import copy
+import itertools
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from consingan import config, engine
+from consingan.engine import Step, precision
+from consingan.errors import UserError
+from consingan.interrupt import StoppedError
+from consingan.model import SingleImageModel
+from consingan.monitor import Monitor, read_log
+from consingan.objectives import OBJECTIVES
+from consingan.objectives.wgan_gp import WganGp, double_backward
+from consingan.run import Run
+from consingan.tasks import TASKS
+from consingan.training import Training, stage_sizes, train, write_start
+
+TINY = {"train_stages": 3, "max_size": 32, "min_size": 25, "niter": (2,), "nfc": 4, "precision": "fp32"}
+
+
+def striped(height=30, width=32, channels=3):
+    """Diagonal stripes in [-1, 1], another phase in each channel."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    phases = torch.arange(channels)[:, None, None]
+    return torch.sin((rows + 2 * columns) / 4 + phases)[None]
+
+
+def settings_for(mode="generation", **changes):
+    return config.resolve(mode, "stripes.png", ("test", {**TINY, **changes}))[0]
+
+
+def trained(mode="generation", run=None, **changes):
+    return train(Training.start(settings_for(mode, **changes), striped()), Monitor(display="quiet"), run)
+
+
+def same_tensors(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("mode", TASKS)
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("activation", ["lrelu", "prelu", "elu", "selu"])
+def test_every_task_objective_activation_and_norm_trains(mode, objective, batch_norm, activation):
+    settings = settings_for(mode, objective=objective, batch_norm=batch_norm, activation=activation)
+    state = Training.start(settings, striped())
+    before = [p.clone() for p in itertools.chain(state.model.generator.parameters(), state.critic.parameters())]
+    model = train(state, Monitor(display="quiet"))
+    assert model.stages == 3
+    assert all(value.isfinite().all() for value in model.tensors().values())
+    after = itertools.chain(model.generator.parameters(), state.critic.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=False))
+    assert model.sample(2).std() > 0
+
+
+@pytest.mark.parametrize("mode", TASKS)
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(mode):
+    first, second = (trained(mode).tensors() for _ in range(2))
+    assert same_tensors(first, second)
+    assert not same_tensors(first, trained(mode, seed=1).tensors())
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_frozen_stages_stay_as_they_are_to_the_bit(depth):
+    state = Training.start(settings_for(train_depth=depth, train_stages=4, max_size=40), striped(38, 40))
+    for stage in range(4):
+        step = state.enter_stage()
+        generator = state.model.generator
+        frozen = {n: p.clone() for n, p in generator.named_parameters() if not p.requires_grad}
+        learning = {n: p.clone() for n, p in generator.named_parameters() if p.requires_grad}
+        step(*state.draw(1))
+        now = dict(generator.named_parameters())
+        assert all(torch.equal(now[name], value) for name, value in frozen.items())
+        assert all(not torch.equal(now[name], value) for name, value in learning.items())
+        numbers = {int(name.split(".")[1]) for name in learning if name.startswith("stages")}
+        assert numbers == set(range(max(0, stage - depth + 1), stage + 1))
+        state.leave_stage()
+
+
+def test_amplitude_is_a_tenth_of_the_error_without_noise():
+    state = Training.start(settings_for(), striped())
+    state.enter_stage()
+    state.leave_stage()
+    state.enter_stage()
+    model = state.model
+    silent = model.generator([model.anchors[0], 0 * model.anchors[1]], [1, 0], model.sizes)
+    error = F.mse_loss(silent, state.reals[1]).sqrt().item()
+    assert model.amplitudes == pytest.approx([1.0, 0.1 * error])
+
+
+def test_anchors_by_task():
+    for mode, is_picture in (("generation", True), ("retarget", True), ("animation", False)):
+        state = Training.start(settings_for(mode), striped())
+        state.enter_stage()
+        assert torch.equal(state.model.anchors[0], state.reals[0]) is is_picture
+
+
+def reference_iteration(state, inputs, uniforms):
+    """The method written out once more, with nothing shared and everything through autograd."""
+    model, critic, real = state.model, copy.deepcopy(state.critic), state.reals[state.stage]
+    generator, optimisation = copy.deepcopy(model.generator), model.settings.optimisation
+    groups = [{"params": list(generator.stages[i].parameters()), "lr": 5e-4 * 0.1**age} for age, i in
+              enumerate(range(state.stage, max(-1, state.stage - optimisation.train_depth), -1))]
+    if state.stage < optimisation.train_depth:
+        groups.append({"params": list(generator.head.parameters()), "lr": 5e-4 * 0.1**state.stage})
+    groups.append({"params": list(generator.tail.parameters()), "lr": 5e-4})
+    for p in generator.parameters():
+        p.requires_grad_(True)
+    adam_g = torch.optim.Adam(groups, betas=(0.5, 0.999))
+    adam_d = torch.optim.Adam(critic.parameters(), lr=5e-4, betas=(0.5, 0.999))
+    for u in uniforms:
+        with torch.no_grad():
+            fake = generator(inputs, model.amplitudes, model.sizes)
+        adam_d.zero_grad()
+        mixed = (u * real + (1 - u) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+        penalty = 0.1 * ((gradient.square().sum(1).sqrt() - 1) ** 2).mean()
+        (critic(fake).mean() - critic(real).mean() + penalty).backward()
+        adam_d.step()
+    adam_g.zero_grad()
+    fake = generator(inputs, model.amplitudes, model.sizes)
+    rebuilt = generator(model.anchors, model.amplitudes, model.sizes)
+    (-critic(fake).mean() + 10 * F.mse_loss(rebuilt, real)).backward()
+    for _ in range(3):
+        adam_g.step()
+    return generator, critic
+
+
+def in_float64(state):
+    """Take the stage in progress to double precision, so that equal means equal."""
+    state.model.generator.double()
+    state.critic.double()
+    state.model.anchors = [anchor.double() for anchor in state.model.anchors]
+    state.reals = [real.double() for real in state.reals]
+    state.step = Step(state.model, state.critic, state.reals[state.stage])
+    return state.step
+
+
+def doubled(inputs, uniforms):
+    return [x.double() for x in inputs], [u.double() for u in uniforms]
+
+
+@pytest.mark.parametrize("mode", TASKS)
+@pytest.mark.parametrize("activation", ["lrelu", "elu"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_engine_equals_the_method_written_out(mode, depth, activation):
+    changes = {"train_depth": depth, "train_stages": 4, "max_size": 40, "activation": activation}
+    state = Training.start(settings_for(mode, **changes), striped(38, 40))
+    for _ in range(4):
+        state.enter_stage()
+        step = in_float64(state)
+        inputs, uniforms = doubled(*state.draw(3))
+        generator, critic = reference_iteration(state, inputs, uniforms)
+        step(inputs, uniforms)
+        for wanted, had in ((generator, state.model.generator), (critic, state.critic)):
+            for a, b in zip(wanted.parameters(), had.parameters(), strict=True):
+                torch.testing.assert_close(b, a, rtol=0, atol=1e-9)
+        state.leave_stage()
+
+
+def test_the_double_backward_engine_gives_the_same_losses(monkeypatch):
+    traces = []
+    for make in (WganGp, lambda weight: WganGp(weight, double_backward)):
+        monkeypatch.setitem(engine.OBJECTIVES, "wgan_gp", make)
+        state = Training.start(settings_for(), striped())
+        state.enter_stage()
+        step = in_float64(state)
+        for _ in range(5):
+            terms = step(*doubled(*state.draw(3)))
+            state.iteration += 1
+        traces.append({name: value.item() for name, value in terms.items()})
+    assert traces[0] == pytest.approx(traces[1], rel=1e-6)
+
+
+GOLDEN_LOSSES = [  # the fourth iteration of each stage
+    {"critic_real": -0.092275, "critic_fake": 0.09092, "penalty": 0.099748, "adversarial": -0.091559, "reconstruction": 4.990801},
+    {"critic_real": -0.108564, "critic_fake": 0.089497, "penalty": 0.096961, "adversarial": -0.088992, "reconstruction": 4.987838},
+    {"critic_real": -0.189389, "critic_fake": 0.082636, "penalty": 0.088078, "adversarial": -0.082787, "reconstruction": 4.998153},
+]  # fmt: skip
+
+
+def test_golden_losses():
+    """CPU float32: a change of any number here is a change of the method and has to be meant."""
+    state = Training.start(settings_for(nfc=8), striped())
+    trace = []
+    for _ in range(3):
+        step = state.enter_stage()
+        for _ in range(4):
+            terms = step(*state.draw(3))
+            state.iteration += 1
+        trace.append({name: value.item() for name, value in terms.items()})
+        state.leave_stage()
+    for had, expected in zip(trace, GOLDEN_LOSSES, strict=True):
+        assert had == pytest.approx(expected, rel=2e-3, abs=2e-4)
+
+
+def test_losses_fall_on_stripes():
+    settings = settings_for(train_stages=1, nfc=8, niter=(200,))
+    state = Training.start(settings, striped())
+    step = state.enter_stage()
+    errors = []
+    for _ in range(200):
+        errors.append(step(*state.draw(3))["reconstruction"].item())
+        state.iteration += 1
+    assert sum(errors[-20:]) < 0.2 * sum(errors[:20])
+
+
+def test_no_step_reads_a_value_back_from_the_device(monkeypatch):
+    state = Training.start(settings_for(), striped())
+    step = state.enter_stage()
+    inputs, uniforms = state.draw(3)
+
+    def refuse(self):
+        raise AssertionError("a step must not wait for the device")
+
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: None)  # reads its own counters, which lie on the host
+    for name in ("item", "tolist", "__bool__", "__float__"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    step(inputs, uniforms)
+
+
+def test_the_learning_rate_falls_at_eighty_per_cent():
+    state = Training.start(settings_for(), striped())
+    step = state.enter_stage()
+    step.decay(0.1)
+    assert {group["lr"] for group in step.generator_optimiser.param_groups} == {5e-5}
+    assert {group["lr"] for group in step.critic_optimiser.param_groups} == {5e-5}
+    step.decay(1.0)
+    assert {group["lr"] for group in step.critic_optimiser.param_groups} == {5e-4}
+
+
+@pytest.mark.parametrize("mode", TASKS)
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 7])
+def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, mode, stop_after):
+    uninterrupted = trained(mode, niter=(3,)).tensors()
+    run = Run.create(tmp_path, "stripes", "test")
+    state = Training.start(settings_for(mode, niter=(3,)), striped())
+    write_start(state, run)
+    calls = itertools.count(1)
+    with pytest.raises(StoppedError):
+        train(state, Monitor(display="quiet"), run, stop=lambda: next(calls) == stop_after)
+    resumed = Training.resume(run, "cpu", pytest.fail)
+    assert same_tensors(train(resumed, Monitor(display="quiet"), run).tensors(), uninterrupted)
+    assert same_tensors(SingleImageModel.load(run.folder).tensors(), uninterrupted)
+
+
+def test_the_run_folder_holds_what_it_promises(tmp_path):
+    run = Run.create(tmp_path, "stripes", "test")
+    state = Training.start(settings_for(), striped())
+    write_start(state, run)
+    with Monitor(run.log, "quiet", log_every=1) as monitor:
+        train(state, monitor, run)
+    assert config.from_json(json.loads(run.config.read_text()), "config.json") == state.model.settings
+    assert json.loads(run.environment.read_text())["device"] == "cpu"
+    assert sorted(path.name for path in run.pyramid.iterdir()) == ["0.png", "1.png", "2.png"]
+    assert {path.name for path in run.samples.iterdir()} == {"stage_0", "stage_1", "stage_2"}
+    assert all(any((run.samples / f"stage_{i}").rglob("grid.png")) for i in range(3))
+    records = [record for record in read_log(run.log) if record["event"] == "iteration"]
+    assert len(records) == 6
+    assert {"critic_real", "critic_fake", "penalty", "adversarial", "reconstruction"} <= records[0].keys()
+
+
+def test_a_finished_stage_can_be_sampled_though_the_run_stops(tmp_path):
+    run = Run.create(tmp_path, "stripes", "test")
+    state = Training.start(settings_for(), striped())
+    write_start(state, run)
+    calls = itertools.count(1)
+    with pytest.raises(StoppedError):
+        train(state, Monitor(display="quiet"), run, stop=lambda: next(calls) == 3)
+    model = SingleImageModel.load(run.folder)
+    assert model.stages == 1
+    assert model.sample(1).shape == (1, 3, *model.sizes[0])
+
+
+def test_one_and_two_stages_and_one_channel():
+    assert trained(train_stages=1).size == (30, 32)
+    assert trained(train_stages=2).stages == 2
+    grey = train(Training.start(settings_for(nc_im=1), striped(channels=1)), Monitor(display="quiet"))
+    assert grey.sample(2).shape == (2, 1, 30, 32)
+
+
+def test_start_scale_leaves_out_the_coarsest():
+    assert stage_sizes(settings_for(start_scale=1), (30, 32)) == stage_sizes(settings_for(), (30, 32))[1:]
+
+
+def test_a_stage_smaller_than_a_patch_is_refused():
+    with pytest.raises(UserError, match="--min_size"):
+        stage_sizes(settings_for(ker_size=7), (30, 32))
+
+
+def test_precision():
+    cpu = torch.device("cpu")
+    with precision("bf16", cpu, (99, 99)):
+        assert torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).dtype == torch.bfloat16
+    with precision("fp32", cpu, (99, 99)):
+        assert torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).dtype == torch.float32
+
+
+def test_bf16_stays_near_float32():
+    traces = []
+    for arithmetic in ("fp32", "bf16"):
+        state = Training.start(settings_for(precision=arithmetic, nfc=16), striped())
+        terms = state.enter_stage()(*state.draw(1))
+        traces.append({name: value.item() for name, value in terms.items()})
+        assert all(p.dtype == torch.float32 for p in state.model.generator.parameters())
+    assert traces[0] == pytest.approx(traces[1], rel=0.05, abs=0.05)
+
+
+def test_steps_are_steps_of_adam():
+    state = Training.start(settings_for(Gsteps=1, Dsteps=1), striped())
+    step = state.enter_stage()
+    assert isinstance(step, Step)
+    before = {n: p.clone() for n, p in state.model.generator.named_parameters()}
+    step(*state.draw(1))
+    moved = torch.cat([(p - before[n]).abs().flatten() for n, p in state.model.generator.named_parameters()])
+    assert moved.max().item() == pytest.approx(5e-4, rel=1e-2)  # Adam's first step is the rate itself
