@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -93,6 +94,14 @@ TASK = options(
             default="white",
             help="colour under transparent pixels, or keep-out for the mean of the opaque ones",
             shown_default="white",
+        ),
+        option(
+            "Task",
+            "--max_pixels",
+            type=click.IntRange(min=1),
+            default=100_000_000,
+            help="refuse pictures with more pixels",
+            shown_default="100 million",
         ),
         option(
             "Task",
@@ -203,7 +212,7 @@ def sample(ctx: click.Context, **flags: Any) -> None:
 def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) -> None:
     """Train from the beginning, or show what that would be."""
     file = flags["picture"] or flags["input_name"]
-    if not Path(file).is_file():
+    if not os.path.exists(file):  # false, not an error, for names that the system does not allow
         raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
     recipes.resolve(flags["train_mode"], flags["preset"], file, 3, given)  # refuses before torch is imported
 
@@ -211,7 +220,9 @@ def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) 
     from consingan.estimate import estimate
     from consingan.training import Training, write_start
 
-    picture = images.load(file, channels=given.get("nc_im"), background=flags["background"])
+    picture = images.load(
+        file, channels=given.get("nc_im"), background=flags["background"], max_pixels=flags["max_pixels"]
+    )
     settings, origins = recipes.resolve(flags["train_mode"], flags["preset"], file, picture.pixels.shape[1], given)
     device = chosen_device(ctx, flags)
     state = Training.start(settings, picture.pixels, device)

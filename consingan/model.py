@@ -106,7 +106,7 @@ class SingleImageModel:
         """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it."""
         sizes = self.sizes_for(size or self.size)
         anchors = self.anchors_for(sizes, start)
-        together = 1 if self.device.type == "cpu" else 8
+        together = batch_size(self.device)
         for first in range(0, n, together):
             draws = [Draw(seed, ("sample", k), self.device) for k in range(first, min(first + together, n))]
             inputs = [anchor.expand(len(draws), -1, -1, -1) for anchor in anchors]
@@ -218,6 +218,11 @@ class SingleImageModel:
         place(self.generator, self.device)
         self.anchors = [channels_last(anchor.to(self.device)) for anchor in self.anchors]
         return self
+
+
+def batch_size(device: torch.device) -> int:
+    """Samples to compute together: a CPU is busy with one, an accelerator with several."""
+    return 1 if device.type == "cpu" else 8
 
 
 def channels_last(x: Tensor) -> Tensor:

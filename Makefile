@@ -1,0 +1,35 @@
+# Two commands do everything on a machine that has only Python 3.11 and make:
+#   make demo    trains on a shipped picture and makes new ones
+#   make test    lints, checks types and runs the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PICTURE ?= images/generation/meadow.png
+MODE ?= generation
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	@run=$$($(BIN)/python main_train.py --train_mode $(MODE) --input_name $(PICTURE) --preset quick) \
+	 && $(BIN)/python evaluate_model.py --model_dir "$$run" --num_samples 9 \
+	 && find "$$run/Evaluation" -name 'grid.*' -exec echo "Look at" {} \;
+
+test: $(VENV)/.dev-installed lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,38 @@
+"""The repository keeps its word: requirements agree, shipped pictures load, the README names what exists."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from consingan import images
+from consingan.objectives import OBJECTIVES
+from consingan.tasks import TASKS
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_requirements_are_those_of_the_package():
+    assert (ROOT / "requirements.txt").read_text().split() == PROJECT["dependencies"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "images").rglob("*.png")), ids=lambda path: path.stem)
+def test_shipped_pictures_load_and_are_in_the_notice(path):
+    assert min(images.load(path).pixels.shape[2:]) >= 100
+    assert path.name in (ROOT / "images/NOTICE.md").read_text() or path.stem.endswith("_mask")
+
+
+def test_the_readme_names_every_task_objective_and_command():
+    readme = (ROOT / "README.md").read_text()
+    for name in (*TASKS, *OBJECTIVES, "make demo", "make test"):
+        assert name in readme
+
+
+@pytest.mark.parametrize("document", ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))])
+def test_links_and_pictures_of_the_documents_exist(document):
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+        if not target.startswith(("http", "mailto")):
+            assert (path.parent / target).exists(), target
