@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from consingan import devices, images, recipes
+from consingan import devices, finetune, images, recipes
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.training import Training, write_start
@@ -48,7 +48,11 @@ def train(
     else:
         name, picture = "array", images.from_array(image)
     resolved, _ = recipes.resolve(mode, preset, name, picture.shape[1], settings)
-    state = Training.start(resolved, picture, devices.pick(device))
+    place = devices.pick(device)
+    if resolved.naive.fine_tune:
+        state = finetune.from_run(mode, name, picture, settings, place)
+    else:
+        state = Training.start(resolved, picture, place)
     run = recipes.new_run(outdir, resolved) if outdir is not None else None
     if run:
         write_start(state, run)

@@ -191,13 +191,9 @@ def _read_start(path: Path, file: BinaryIO) -> bytes:
         raise UserError(f"{path} is cut short ({size} bytes); use another copy of it.")
     length = int.from_bytes(length_bytes, "little")
     if length > MAX_HEADER_BYTES:
-        raise UserError(
-            f"{path} is no safetensors file (its first bytes are no length); give a file of consingan."
-        )
+        raise UserError(f"{path} is no safetensors file (its first bytes are no length); give a file of consingan.")
     if length > size - 8:
-        raise UserError(
-            f"{path} is cut short ({size} bytes, its header needs {length + 8}); use another copy of it."
-        )
+        raise UserError(f"{path} is cut short ({size} bytes, its header needs {length + 8}); use another copy of it.")
     return length_bytes + file.read(length)
 
 
@@ -218,9 +214,7 @@ def _our_header(path: Path, raw: bytes) -> dict[str, Any]:
     if type(schema) is not int or schema < 1:
         raise UserError(f"{path} has a damaged consingan header (schema {schema!r}); use another copy of it.")
     if schema > SCHEMA:
-        raise UserError(
-            f"{path} is of a newer consingan (schema {schema}, this one reads {SCHEMA}); update consingan."
-        )
+        raise UserError(f"{path} is of a newer consingan (schema {schema}, this one reads {SCHEMA}); update consingan.")
     return header
 
 
@@ -249,7 +243,7 @@ class Checkpoints:
         if number < 0:
             raise ValueError(f"a checkpoint's number is 0 or more, not {number}")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)  # and not those above it: a run folder that is gone stays gone
         except OSError as error:
             raise StorageError.of(self.folder, error) from error
         path = self.folder / f"{number:08d}.safetensors"
@@ -258,9 +252,7 @@ class Checkpoints:
         self._tidy(path.name)
         return path
 
-    def newest(
-        self, warn: Callable[[str], None] = warnings.warn
-    ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def newest(self, warn: Callable[[str], None] = warnings.warn) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The newest checkpoint that can be read as (tensors, header); None where none was ever saved.
 
         Each one that cannot be read is named through `warn`, and the one before it is tried. Raises UserError
@@ -273,9 +265,7 @@ class Checkpoints:
             except UserError as error:
                 warn(f"{error} Trying the checkpoint before it.")
         if names:
-            raise UserError(
-                f"No checkpoint in {self.folder} can be read ({len(names)} tried); start a new run."
-            )
+            raise UserError(f"No checkpoint in {self.folder} can be read ({len(names)} tried); start a new run.")
         return None
 
     def _names(self) -> list[str]:

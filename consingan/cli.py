@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from consingan import __version__, config, recipes
+from consingan.checkpoint import read_json
 from consingan.config import Declared
 from consingan.errors import UserError
 from consingan.flags import (
@@ -30,6 +32,7 @@ from consingan.tasks import TASKS
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from consingan.config import Train
     from consingan.estimate import Estimate
@@ -42,17 +45,17 @@ SECTION_TITLES = {
     "objective": "Losses and noise",
     "optimisation": "Schedule",
     "runtime": "Randomness and arithmetic",
+    "naive": "Naive picture and fine-tuning",
 }
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
 
 
 DEVICE = options(
     [
-        option(
-            "Machine", "--gpu", type=int, default=0, help="which GPU, where there is one", shown_default="0"
-        ),
+        option("Machine", "--gpu", type=int, default=0, help="which GPU, where there is one", shown_default="0"),
         option("Machine", "--not_cuda", is_flag=True, help="do not use a GPU"),
         option("Machine", "--device", default="auto", help="auto, cpu, cuda:N or mps", shown_default="auto"),
+        option("Machine", "--deterministic", is_flag=True, help="the same bits again on this machine, or refuse"),
     ]
 )
 TALK = options(
@@ -110,13 +113,19 @@ TASK = options(
             help="a run lies in OUTDIR/PICTURE/TIME_MODE...",
             shown_default="trained_models",
         ),
-        option("Task", "--resume", metavar="RUN", help="go on with a stopped run; nothing else is needed"),
+        option(
+            "Task",
+            "--resume",
+            metavar="RUN",
+            help="go on with a stopped run, nothing else is needed; or auto beside the command as it was: "
+            "go on with its newest unfinished run, else begin",
+        ),
         option(
             "Task",
             "--checkpoint-every",
-            type=click.FloatRange(min=1),
+            type=float,
             default=60.0,
-            help="seconds between checkpoints",
+            help="seconds between checkpoints, at least 1",
             shown_default="60",
         ),
         option("Task", "--dry-run", is_flag=True, help="show what would be done and what it costs, and stop"),
@@ -124,9 +133,7 @@ TASK = options(
 )
 SETTINGS = options(
     [
-        declared_option(
-            SECTION_TITLES[s.section], s, **({"shown_default": "by picture"} if s.name == "nc_im" else {})
-        )
+        declared_option(SECTION_TITLES[s.section], s, **({"shown_default": "by picture"} if s.name == "nc_im" else {}))
         for s in config.settings()
     ]
 )
@@ -177,7 +184,7 @@ def train(ctx: click.Context, **flags: Any) -> None:
     with one_sentence():
         given = {s.name: config.check(s, flags[s.name]) for s in config.settings() if typed(ctx, s.name)}
         check_task_flags(flags)
-        (resume_run if flags["resume"] else start_run)(ctx, flags, given)
+        (resume_run if names_a_run(flags) else start_run)(ctx, flags, given)
 
 
 @main.command(cls=GroupedCommand, context_settings=CONTEXT)
@@ -197,16 +204,50 @@ def sample(ctx: click.Context, **flags: Any) -> None:
         from consingan.model import SingleImageModel
         from consingan.results import write
 
-        device = chosen_device(ctx, flags)
+        device, notes = chosen_device(ctx, flags)
         model = SingleImageModel.load(run.model, device)
+        check_mode(model.settings.mode, run.model)
         task = TASKS[model.settings.mode]
         chosen = sampling_choice(model.settings.mode, given)
         out = Path(flags["out"]) if flags["out"] else run.evaluation
         with monitor(flags) as talk:
-            talk.message(f"Sampling a {task.name} model of {model.stages} stages on {describe(device)}.")
-            count = sum(1 for _ in write(task.sample(model, chosen), out, {"model": run.folder.name}))
+            for note in notes:
+                talk.message(note)
+            talk.message(f"Sampling by {task.name}: a model of {model.stages} stages on {describe(device)}.")
+            made = task.sample(model, chosen, run)
+            count = sum(1 for _ in write(made, out, {"model": run.folder.name}, talk.message))
             talk.message(f"Wrote {count} files.")
         click.echo(out)
+
+
+@main.command(cls=GroupedCommand, context_settings=CONTEXT)
+@option("Object", "--object", "object_file", required=True, metavar="FILE", help="picture of the object")
+@option("Object", "--key_color", metavar="COLOUR", help="the colour around the object, where it has no transparency")
+@option("Object", "--rectangle", metavar="X,Y,W,H", help="the part of the object's picture to take")
+@option("Place", "--onto", required=True, metavar="FILE", help="the picture to paste it into")
+@option("Place", "--at", required=True, metavar="X,Y", help="where its upper left corner goes, in pixels")
+@option("Place", "--scale", type=float, default=1.0, help="times the object's size", shown_default="1")
+@option("Place", "--rotate", type=float, default=0.0, help="degrees, counter-clockwise", shown_default="0")
+@option("Place", "--feather", type=float, default=0.0, help="pixels over which its rim fades", shown_default="0")
+@option("Task", "--out", required=True, metavar="FILE", help="the naive picture; its mask goes to NAME_mask.png")
+def paste(**flags: Any) -> None:
+    """Paste an object into a picture and keep its mask, as harmonization needs them."""
+    with one_sentence():
+        from consingan.paste import paste_files
+
+        numbers = {name: whole_numbers(flags[name], name, count) for name, count in (("at", 2), ("rectangle", 4))}
+        for written in paste_files(**(flags | numbers)):
+            click.echo(written)
+
+
+def whole_numbers(text: str | None, flag: str, count: int) -> tuple[int, ...] | None:
+    """``"3,-4"`` -> ``(3, -4)``; None where the flag is not given."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != count or not all(re.fullmatch(r"-?\d{1,6}", part, re.ASCII) for part in parts):
+        raise UserError(f"--{flag} is {text!r}; give {count} whole numbers with commas between them.")
+    return tuple(int(part) for part in parts)
 
 
 def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) -> None:
@@ -215,48 +256,121 @@ def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) 
     if not os.path.exists(file):  # false, not an error, for names that the system does not allow
         raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
     recipes.resolve(flags["train_mode"], flags["preset"], file, 3, given)  # refuses before torch is imported
+    if given.get("fine_tune"):
+        return start_fine_tuning(ctx, flags, given, file)
 
     from consingan import images
     from consingan.estimate import estimate
-    from consingan.training import Training, write_start
+    from consingan.training import Training
 
     picture = images.load(
         file, channels=given.get("nc_im"), background=flags["background"], max_pixels=flags["max_pixels"]
     )
     settings, origins = recipes.resolve(flags["train_mode"], flags["preset"], file, picture.pixels.shape[1], given)
-    device = chosen_device(ctx, flags)
+    naive_notes = check_naive(settings)
+    device, notes = chosen_device(ctx, flags)
     state = Training.start(settings, picture.pixels, device)
+    if flags["resume"] and not flags["dry_run"]:
+        if unfinished := recipes.unfinished_run(flags["outdir"], settings):
+            return go_on(unfinished, flags, device, notes, state.reals)
+        notes.append(f"No unfinished run with these settings lies below {flags['outdir']}: this is a new one.")
     cost = estimate(settings, picture.pixels, device)
+    launch(state, cost, origins, [*notes, *picture.notes, *naive_notes], flags)
+
+
+def start_fine_tuning(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any], file: str) -> None:
+    """Fine-tune a trained run on a naive picture, or show what that would be."""
+    if flags["resume"]:
+        raise UserError("--resume auto does not go with --fine_tune; give --resume the run folder to go on with.")
+    base_run = Run.open(given["model_dir"])  # refuses before torch is imported
+
+    from consingan import finetune, images
+    from consingan.estimate import estimate_of
+
+    device, notes = chosen_device(ctx, flags)
+    base = config.from_json(read_json(base_run.config), str(base_run.config))
+    settings, origins = finetune.resolve(base, flags["train_mode"], file, given)
+    naive_notes = check_naive(settings)
+    channels = settings.network.nc_im
+    picture = images.load(file, channels=channels, background=flags["background"], max_pixels=flags["max_pixels"])
+
+    def begin() -> Training:
+        return finetune.from_run(settings.mode, file, picture.pixels, given, device)
+
+    launch(begin(), estimate_of(begin()), origins, [*notes, *picture.notes, *naive_notes], flags)
+
+
+def check_naive(settings: Train) -> list[str]:
+    """Refuse a naive picture or a mask that could not be used for previews; what to say about them."""
+    from consingan import applying
+
+    if settings.naive.naive_img is None:
+        return []
+    file = Path(settings.naive.naive_img)
+    case = applying.read(file, settings.network.nc_im)
+    return [f"{file}: {note}" for note in case.notes]
+
+
+def launch(state: Training, cost: Estimate, origins: dict[str, str], notes: list[str], flags: dict[str, Any]) -> None:
+    """Make the run folder and train in it, or show what that would be.
+
+    Args:
+        state: at its beginning.
+        cost, origins: of the dry run's report.
+        notes: what to say first.
+        flags: as the person chose.
+    """
+    from consingan.training import write_start
+
+    settings = state.model.settings
     if flags["dry_run"]:
         click.echo(plan(settings, origins, state, cost, recipes.planned_folder(flags["outdir"], settings)))
         return
     run = recipes.new_run(flags["outdir"], settings)
-    write_start(state, run)
-    with monitor(flags, run) as talk:
-        for note in picture.notes:
-            talk.message(note)
-        talk.message(summary(state, cost))
-        talk.begin(cost.weights(settings))
-        finish(state, run, talk, flags)
+    with run.lock():
+        write_start(state, run)
+        with monitor(flags, run) as talk:
+            for note in notes:
+                talk.message(note)
+            talk.message(summary(state, cost))
+            talk.begin(cost.weights(settings))
+            finish(state, run, talk, flags)
 
 
 def resume_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) -> None:
-    """Go on from the newest whole checkpoint of a run."""
-    run = Run.open(flags["resume"], "--resume", needs_model=False)  # refuses before torch is imported
+    """Go on with a run that is named, or say that it is finished."""
+    run = Run.open(flags["resume"], "--resume", needs_model=False)
+    check_same_run(ctx, run, flags, given)  # refuses before torch is imported
+    if run.finished.exists():
+        with monitor(flags) as talk:
+            talk.message(f"{run.folder} is finished; sample it with: {sampling_command(run)}")
+        click.echo(run.folder)
+    else:
+        go_on(run, flags, *chosen_device(ctx, flags))
 
+
+def go_on(
+    run: Run, flags: dict[str, Any], device: torch.device, notes: list[str], reals: list[Tensor] | None = None
+) -> None:
+    """Train a run to its end from its newest whole checkpoint.
+
+    Args:
+        run: the run, unfinished.
+        flags, device, notes: as the person chose; what to say first.
+        reals: the picture at each stage's size, where the person named one.
+    """
     from consingan.training import Training
 
-    with monitor(flags, run) as talk:
-        state = Training.resume(run, chosen_device(ctx, flags), talk.message)
-        own = config.flat(state.model.settings)
-        for name, value in given.items():
-            if own[name] != value:
-                raise UserError(
-                    f"--{name} is {value} but the run to resume has {own[name]}; leave the flag out or start a new run."
-                )
-        talk.message(
-            f"Going on at stage {state.stage + 1} of {len(state.reals)}, iteration {state.iteration}."
-        )
+    with run.lock(), monitor(flags, run) as talk:
+        for note in notes:
+            talk.message(note)
+        state = Training.resume(run, device, talk.message)
+        if reals is not None and not state.trains_on(reals):
+            raise UserError(
+                f"The picture is no longer the one that {run.folder} is trained on; leave --resume auto out, or "
+                "put the picture back."
+            )
+        talk.message(f"Going on at stage {state.stage + 1} of {len(state.reals)}, iteration {state.iteration}.")
         finish(state, run, talk, flags)
 
 
@@ -264,47 +378,84 @@ def finish(state: Training, run: Run, talk: Monitor, flags: dict[str, Any]) -> N
     """Train to the end, or until a signal asks to stop."""
     from consingan.interrupt import StoppedError, StopRequest
     from consingan.training import train as run_training
+    from consingan.watchdog import CollapsedError
 
-    with run.lock(), StopRequest() as stop:
+    again = f"go on with: python main_train.py --resume {shlex.quote(str(run.folder))}"
+    with StopRequest() as stop:
         try:
             run_training(state, talk, run, flags["checkpoint_every"], stop)
         except StoppedError:
-            talk.message(
-                f"Stopped and saved; go on with: python main_train.py --resume {shlex.quote(str(run.folder))}"
-            )
+            talk.message(f"Stopped and saved; {again}")
             click.echo(run.folder)
             sys.exit(128 + (stop.number or 0))
-    talk.message(f"Done; sample it with: python evaluate_model.py --model_dir {shlex.quote(str(run.folder))}")
+        except CollapsedError:
+            raise
+        except UserError as error:  # a file could not be written; the checkpoints are as they were
+            raise UserError(f"{error} Then {again}") from error
+    talk.message(f"Done; sample it with: {sampling_command(run)}")
     click.echo(run.folder)
 
 
+def sampling_command(run: Run) -> str:
+    """What to type next."""
+    return f"python evaluate_model.py --model_dir {shlex.quote(str(run.folder))}"
+
+
 def check_task_flags(flags: dict[str, Any]) -> None:
-    """Refuse flags of the task group that contradict each other."""
+    """Refuse flags of the task group that are out of range or contradict each other."""
+    if not flags["checkpoint_every"] >= 1:  # so written, it refuses nan as well
+        raise UserError(f"--checkpoint-every is {flags['checkpoint_every']}; give a number of at least 1.")
     files = [name for name in (flags["picture"], flags["input_name"]) if name]
-    if flags["resume"]:
+    if names_a_run(flags):
         if files or flags["dry_run"]:
-            raise UserError(
-                "--resume goes on with its own picture; give neither a picture nor --dry-run beside it."
-            )
+            raise UserError("--resume goes on with its own picture; give neither a picture nor --dry-run beside it.")
     elif not files:
         raise UserError("No picture is given; name one, as in: --input_name photo.jpg")
     elif len(set(files)) > 1:
         raise UserError(f"Two pictures are given, {files[0]} and --input_name {files[1]}; give one.")
 
 
-def chosen_device(ctx: click.Context, flags: dict[str, Any]) -> torch.device:
-    """The device of the flags; says so where a GPU was asked for and there is none."""
+def names_a_run(flags: dict[str, Any]) -> bool:
+    """Whether --resume says which run to go on with."""
+    return flags["resume"] not in (None, "auto")
+
+
+def check_same_run(ctx: click.Context, run: Run, flags: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse flags that want something else than the run to resume."""
+    recorded = config.from_json(read_json(run.config), str(run.config))
+    check_mode(recorded.mode, run.config)
+    own = {**config.flat(recorded), "train_mode": recorded.mode}
+    wanted = given | ({"train_mode": flags["train_mode"]} if typed(ctx, "train_mode") else {})
+    for name, value in wanted.items():
+        if own[name] != value:
+            raise UserError(
+                f"--{name} is {shown(value)} but the run to resume has {shown(own[name])}; "
+                "leave the flag out or start a new run."
+            )
+    for name in ("preset", "background", "max_pixels", "outdir"):
+        if typed(ctx, name):
+            raise UserError(f"--{name} is for new runs; leave it out beside --resume.")
+
+
+def check_mode(mode: str, file: Path) -> None:
+    """Refuse a file of a task that this version does not have."""
+    if mode not in TASKS:
+        raise UserError(f"{file} is of the task {mode!r}, unlike {', '.join(TASKS)}; install a newer version.")
+
+
+def chosen_device(ctx: click.Context, flags: dict[str, Any]) -> tuple[torch.device, list[str]]:
+    """The device of the flags, and a sentence where a GPU was asked for and there is none."""
     from consingan import devices
 
     if flags["gpu"] < 0:
         raise UserError(f"--gpu is {flags['gpu']}; give the number of a GPU, 0 for the first, or --not_cuda.")
     device = devices.pick(flags["device"], flags["gpu"], flags["not_cuda"])
+    if flags["deterministic"]:
+        devices.make_deterministic(device)
     asked = typed(ctx, "gpu") and not flags["not_cuda"] and flags["device"] == "auto"
-    if asked and device.type != "cuda" and not flags["quiet"]:
-        click.echo(
-            f"No GPU was found for --gpu {flags['gpu']}: this runs on {devices.describe(device)}.", err=True
-        )
-    return device
+    if asked and device.type != "cuda":
+        return device, [f"No CUDA GPU was found for --gpu {flags['gpu']}: this runs on {devices.describe(device)}."]
+    return device, []
 
 
 def monitor(flags: dict[str, Any], run: Run | None = None) -> Monitor:
@@ -324,9 +475,7 @@ def sampling_choice(mode: str, given: dict[str, Any]) -> Any:
     for name in given:
         if name not in own:
             owners = ", ".join(sampling_settings()[name])
-            raise UserError(
-                f"--{name} is for models of {owners}; this one is a {mode} model, leave the flag out."
-            )
+            raise UserError(f"--{name} is for models of {owners}; this one is of {mode}, leave the flag out.")
     return TASKS[mode].options(**{name: config.check(own[name], value) for name, value in given.items()})
 
 

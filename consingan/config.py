@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from math import inf
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
@@ -51,16 +52,10 @@ def setting(default: Any, help: str, **how: Any) -> Any:
 class Pyramid:
     """Sizes of the stages."""
 
-    train_stages: int = setting(
-        6, "stages of the pyramid; more keep more of the global layout", low=1, high=20
-    )
-    start_scale: int = setting(
-        0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=19
-    )
+    train_stages: int = setting(6, "stages of the pyramid; more keep more of the global layout", low=1, high=20)
+    start_scale: int = setting(0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=19)
     min_size: int = setting(25, "shorter side of the coarsest stage, in pixels", low=8, high=4096)
-    max_size: int = setting(
-        250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192
-    )
+    max_size: int = setting(250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192)
 
 
 @dataclass(frozen=True)
@@ -94,9 +89,7 @@ class Optimisation:
     niter: Iterations = setting((2000,), "iterations per stage, or a list by stage as 2000,1000,500", low=1)
     lr_g: float = setting(5e-4, "learning rate of the generator", above=0)
     lr_d: float = setting(5e-4, "learning rate of the critic", above=0)
-    lr_scale: float = setting(
-        0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0
-    )
+    lr_scale: float = setting(0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0)
     gamma: float = setting(0.1, "factor on the rates after 80 % of the iterations", low=0, high=1)
     beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
     train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=20)
@@ -115,6 +108,18 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Naive:
+    """The naive picture, one with an object pasted in: what the model is applied to, and fine-tuned on."""
+
+    naive_img: str | None = setting(None, "picture with a pasted object; previews show what becomes of it")
+    fine_tune: bool = setting(False, "only the last stage of the --model_dir learns, on the --naive_img")
+    model_dir: str | None = setting(None, "the run to fine-tune")
+    snapshot_every: int = setting(
+        0, "iterations between pictures of the result so far, 0 for none; fine-tuning has 100", low=0
+    )
+
+
+@dataclass(frozen=True)
 class Train:
     """The whole configuration of a training run."""
 
@@ -125,6 +130,7 @@ class Train:
     objective: Objective = Objective()
     optimisation: Optimisation = Optimisation()
     runtime: Runtime = Runtime()
+    naive: Naive = Naive()
 
 
 SECTIONS = {
@@ -133,7 +139,9 @@ SECTIONS = {
     "objective": Objective,
     "optimisation": Optimisation,
     "runtime": Runtime,
+    "naive": Naive,
 }
+LATER = ("naive",)  # sections that files of older versions lack; they take their defaults
 
 
 @dataclass(frozen=True)
@@ -185,14 +193,10 @@ def resolve(mode: str, image: str, *layers: tuple[str, Mapping[str, Any]]) -> tu
     for origin, layer in layers:
         for name, value in layer.items():
             if name not in values:
-                raise UserError(
-                    f"{name} is no setting of a training run; the settings are {', '.join(values)}."
-                )
+                raise UserError(f"{name} is no setting of a training run; the settings are {', '.join(values)}.")
             values[name], origins[name] = value, origin
     checked = {s.name: check(s, values[s.name]) for s in settings()}
-    sections = {
-        section: cls(**{s.name: checked[s.name] for s in declared(cls)}) for section, cls in SECTIONS.items()
-    }
+    sections = {section: cls(**{s.name: checked[s.name] for s in declared(cls)}) for section, cls in SECTIONS.items()}
     config = Train(mode, image, **sections)
     check_together(config)
     return config, origins
@@ -201,6 +205,22 @@ def resolve(mode: str, image: str, *layers: tuple[str, Mapping[str, Any]]) -> tu
 def flat(config: Train) -> dict[str, Any]:
     """Every setting's value by name."""
     return {s.name: getattr(getattr(config, s.section), s.name) for s in settings()}
+
+
+def check_same(found: Train, wanted: Train, who: str) -> None:
+    """Refuse two configurations that differ, naming the first setting in which they do.
+
+    Args:
+        found, wanted: the two.
+        who: who has them, as the first words of the message.
+    """
+    one, other = ({"mode": c.mode, "image": c.image, **flat(c)} for c in (found, wanted))
+    for name, value in one.items():
+        if value != other[name]:
+            raise UserError(
+                f"{who} differ in {name}, {value} and {other[name]}; a run goes on with what it began with, "
+                "start a new one for other settings."
+            )
 
 
 def iterations(niter: Iterations, stage: int) -> int:
@@ -214,15 +234,14 @@ def check(declared: Declared, value: Any) -> Any:
     if declared.kind == Iterations:
         numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
         if not numbers or not all(_is_whole(n) and n >= 1 for n in numbers):
-            raise UserError(
-                f"{flag} is {value!r}; give a whole number of at least 1, or a list of them by stage."
-            )
+            seen = ",".join(map(str, numbers))
+            raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
         return numbers
     kind = declared.plain_kind
     if value is None and kind is not declared.kind:
         return None
     if kind is float and _is_whole(value):
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else inf
     if type(value) is not kind:
         raise UserError(f"{flag} is {value!r}; give a value of type {kind.__name__}.")
     if how.choices and value not in how.choices:
@@ -230,7 +249,7 @@ def check(declared: Declared, value: Any) -> Any:
     if isinstance(value, float) and value != value:
         raise UserError(f"{flag} is not a number; {range_of(how)}.")
     below = (how.low is not None and value < how.low) or (how.above is not None and value <= how.above)
-    if below or (how.high is not None and value > how.high) or value in (float("inf"), float("-inf")):
+    if below or (how.high is not None and value > how.high) or value in (inf, -inf):
         raise UserError(f"{flag} is {value}; {range_of(how)}.")
     if how.odd and value % 2 == 0:
         raise UserError(f"{flag} is {value}, an even number; give an odd one, such as {value + 1}.")
@@ -240,12 +259,12 @@ def check(declared: Declared, value: Any) -> Any:
 def range_of(how: Setting) -> str:
     """The allowed range in words."""
     if how.above is not None:
-        return f"give a number above {how.above:g}" + (
-            f" and at most {how.high:g}" if how.high is not None else ""
+        return f"give a number above {_short(how.above)}" + (
+            f" and at most {_short(how.high)}" if how.high is not None else ""
         )
     if how.low is not None and how.high is not None:
-        return f"give a number from {how.low:g} to {how.high:g}"
-    return f"give a number of at least {how.low:g}" if how.low is not None else "give a number"
+        return f"give a number from {_short(how.low)} to {_short(how.high)}"
+    return f"give a number of at least {_short(how.low)}" if how.low is not None else "give a number"
 
 
 def check_together(config: Train) -> None:
@@ -262,6 +281,14 @@ def check_together(config: Train) -> None:
         raise UserError(
             f"--min_size {pyramid.min_size} is above --max_size {pyramid.max_size}; lower the one or raise the other."
         )
+    naive = config.naive
+    if naive.fine_tune and not (naive.model_dir and naive.naive_img):
+        lacking = "--naive_img" if naive.model_dir else "--model_dir"
+        raise UserError(f"--fine_tune is given without {lacking}; name the trained run and the picture to tune it on.")
+    if naive.model_dir and not naive.fine_tune:
+        raise UserError(
+            f"--model_dir {naive.model_dir} is the run to fine-tune, but --fine_tune is not given; give both or none."
+        )
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "
@@ -272,10 +299,14 @@ def check_together(config: Train) -> None:
 def to_json(config: Train) -> dict[str, Any]:
     """The configuration as JSON values, with the schema's version."""
     values: dict[str, Any] = {"schema": SCHEMA, "mode": config.mode, "image": config.image}
-    for section, cls in SECTIONS.items():
-        part = getattr(config, section)
-        values[section] = {s.name: _plain(getattr(part, s.name)) for s in declared(cls)}
+    for section in SECTIONS:
+        values[section] = to_json_section(getattr(config, section))
     return values
+
+
+def to_json_section(part: Any) -> dict[str, Any]:
+    """One section's settings as JSON values."""
+    return {s.name: _plain(getattr(part, s.name)) for s in declared(type(part))}
 
 
 def from_json(values: Mapping[str, Any], where: str) -> Train:
@@ -288,31 +319,38 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
     Raises:
         UserError: a newer schema, an unknown or a missing key, a value out of range.
     """
-    if not isinstance(values, Mapping) or not _is_whole(values.get("schema")):
+    if not isinstance(values, Mapping) or not _is_whole(values.get("schema")) or values["schema"] < 1:
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
-        raise UserError(
-            f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version."
-        )
+        raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
+    values = {**{section: to_json_section(SECTIONS[section]()) for section in LATER}, **values}
     known = {"schema", "mode", "image", *SECTIONS}
     if set(values) != known or not all(isinstance(values[s], Mapping) for s in SECTIONS):
         odd = ", ".join(sorted(map(str, set(values) ^ known))) or "a section"
         raise UserError(f"{where} is not a whole configuration: {odd} is unknown, missing or malformed.")
+    for name in ("mode", "image"):
+        if not isinstance(values[name], str):
+            raise UserError(f"{where} is not a whole configuration: {name} is {values[name]!r}, not a word.")
     layer = {}
     for section, cls in SECTIONS.items():
         names = {s.name for s in declared(cls)}
         if set(values[section]) != names:
             odd = ", ".join(sorted(map(str, set(values[section]) ^ names)))
-            raise UserError(
-                f"{where} is not a whole configuration: {odd} is unknown or missing in {section}."
-            )
+            raise UserError(f"{where} is not a whole configuration: {odd} is unknown or missing in {section}.")
         layer.update(values[section])
-    config, _ = resolve(str(values["mode"]), str(values["image"]), (where, layer))
+    try:
+        config, _ = resolve(values["mode"], values["image"], (where, layer))
+    except UserError as error:
+        raise UserError(f"{where} is not a sound configuration: {error}") from None
     return config
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _short(bound: float) -> str:
+    return f"{bound:d}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _is_whole(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
@@ -15,7 +16,7 @@ def pick(wanted: str = "auto", gpu: int | None = None, not_cuda: bool = False) -
     Args:
         wanted: ``--device``: auto, cpu, cuda, cuda:N or mps. Auto takes CUDA, then MPS, then the CPU.
         gpu: ``--gpu``: which CUDA device auto takes; without any CUDA device it is not looked at.
-        not_cuda: ``--not_cuda``: auto takes no CUDA device.
+        not_cuda: ``--not_cuda``: auto takes the CPU.
 
     Raises:
         UserError: the flags contradict each other or name a device that this machine lacks.
@@ -34,6 +35,20 @@ def pick(wanted: str = "auto", gpu: int | None = None, not_cuda: bool = False) -
     return device
 
 
+def make_deterministic(device: torch.device) -> None:
+    """Let every computation of this process give the same bits each time, at some cost in speed on a GPU.
+
+    Raises:
+        UserError: the device has no such mode.
+    """
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"--deterministic cannot be kept on {device.type}; leave it out or give --device cpu.")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+
+
 def describe(device: torch.device) -> str:
     """A device in words."""
     if device.type == "cuda":
@@ -43,7 +58,9 @@ def describe(device: torch.device) -> str:
 
 
 def _automatic(gpu: int, not_cuda: bool) -> str:
-    if not not_cuda and torch.cuda.is_available():
+    if not_cuda:
+        return "cpu"
+    if torch.cuda.is_available():
         return f"cuda:{gpu}"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 

@@ -69,9 +69,14 @@ class Step:
             terms |= self._update_generator(fake)
         return terms
 
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Adam]:
+        """Both, by the names that checkpoints give them."""
+        return {"generator_optimiser": self.generator_optimiser, "critic_optimiser": self.critic_optimiser}
+
     def decay(self, factor: float) -> None:
         """Set the learning rates to their initial ones times ``factor``."""
-        for optimiser in (self.generator_optimiser, self.critic_optimiser):
+        for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = factor * group["initial_lr"]
 

@@ -62,6 +62,13 @@ def estimate(settings: Train, picture: Tensor, device: torch.device, budget: flo
     return Estimate(times, seconds, max(memory))
 
 
+def estimate_of(state: Training) -> Estimate:
+    """The cost of a training that begins in its last stage; two of its iterations are run, and change it."""
+    seconds = _seconds_of_one(state)
+    number = config.iterations(state.model.settings.optimisation.niter, state.stage)
+    return Estimate([0.0] * state.stage + [seconds], number * seconds, peak_memory()[0] or float("nan"))
+
+
 def _seconds_of_one(state: Training) -> float:
     """Time of an iteration after one that warms up."""
     step = state.enter_stage()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,19 +21,19 @@ CONTEXT = {
     "token_normalize_func": lambda token: token.replace("-", "_"),
 }
 
+OUT_OF_MEMORY = r"out of memory|can't allocate memory"  # torch's words on CUDA, MPS and the CPU
+
 
 class IterationList(click.ParamType):
     """``2000`` or ``2000,1000,500``."""
 
     name = "N[,N...]"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
         parts = str(value).split(",")
-        if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+        if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 10 for part in parts):
             self.fail(f"{value!r} is no whole number nor a list such as 2000,1000,500.", param, ctx)
         return tuple(int(part) for part in parts)
 
@@ -75,7 +77,7 @@ def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
     }
     if how["type"] is bool:
         how |= {"is_flag": True}
-    else:
+    elif setting.default is not None:
         how["shown_default"] = shown(setting.default)
     if how["type"] == config.Iterations:
         how["type"] = IterationList()
@@ -97,12 +99,26 @@ def options(decorators: list[Callable]) -> Callable:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn a UserError into its sentence and exit code 2."""
+    """Turn a UserError, or memory that ran out, into a sentence on one line and exit code 2.
+
+    Ctrl-C where nothing has to be kept, or pressed again while something is, ends with exit code 130.
+    """
     try:
         yield
     except UserError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        sentence = str(error)
+    except KeyboardInterrupt as error:
+        click.echo("Stopped at once.", err=True)
+        sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not re.search(OUT_OF_MEMORY, str(error)):
+            raise
+        sentence = "There is not enough memory for this; choose a smaller size, fewer features or another device."
+    else:
+        return
+    # file names may hold line ends and other characters that a terminal would obey
+    click.echo("Error: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence), err=True)
+    sys.exit(2)
 
 
 def typed(ctx: click.Context, name: str) -> bool:

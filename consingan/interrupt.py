@@ -38,5 +38,5 @@ class StopRequest:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         self.number = number

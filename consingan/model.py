@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from consingan.networks import Border, GrowingGenerator, place
 from consingan.noise import Draw, walk
 from consingan.resize import Size, rescaled, resize
 
+LARGEST_PYRAMID = 20  # stages; as --train_stages
+
 
 class SingleImageModel:
     """A generator with all that it needs to make pictures.
@@ -27,9 +30,7 @@ class SingleImageModel:
         device: where it lives.
     """
 
-    def __init__(
-        self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"
-    ):
+    def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
         network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.anchors: list[Tensor] = []
@@ -87,6 +88,42 @@ class SingleImageModel:
     def reconstruct(self) -> Tensor:
         """The picture itself, as well as the model learned it: ``[1, C, H, W]`` in [-1, 1]."""
         return self.generate(self.anchors, self.sizes)
+
+    @torch.no_grad()
+    def transform(self, picture: Tensor, start: int = 0, noise_scale: float = 1.0, seed: int = 0) -> Tensor:
+        """What the model makes of another picture, as harmonization does.
+
+        Args:
+            picture: ``[1, C, H, W]`` in [-1, 1], any size.
+            start: the stage at whose size the picture enters, and from which on later stages work; more keeps more
+                of the picture.
+            noise_scale: times the noise of the later stages; 0 is without.
+            seed: of that noise.
+
+        Returns:
+            ``[1, C, h, w]`` in [-1, 1], at the trained resolution in the picture's own proportions.
+        """
+        sizes = self.sizes_for(self.fitting((picture.shape[2], picture.shape[3])))
+        entering = channels_last(resize(picture.to(self.device), sizes[start]).clamp(-1, 1))
+        below = self.generator.features([entering], [1.0], [sizes[start]])  # the coarsest stage, at that size
+        first = max(1, start)
+        inputs: list[Tensor] = [entering] * first
+        for stage in range(first, self.stages):
+            draw = Draw(seed, ("transform", stage), self.device)
+            inputs.append(channels_last(noise_scale * draw.normal(self.generator.input_shape(stage, sizes[stage]))))
+        features = self.generator.features(inputs, self.amplitudes, sizes, first, below)
+        return self.generator.picture(features).contiguous()
+
+    def fitting(self, size: Size) -> Size:
+        """``(H, W)`` of a picture of the given size at the model's resolution: of as many pixels, to rounding.
+
+        Pictures of the training picture's proportions get the trained size itself.
+        """
+        height, width = self.size
+        if round(width * size[0] / size[1]) == height or round(height * size[1] / size[0]) == width:
+            return self.size
+        scale = (height * width / (size[0] * size[1])) ** 0.5
+        return rescaled(size, scale, scale)
 
     def sample(self, n: int = 1, size: Size | None = None, seed: int = 0, start: int = 0) -> Tensor:
         """New pictures.
@@ -162,11 +199,15 @@ class SingleImageModel:
         """Read a model file, or that of a run folder. Nothing in it is executed.
 
         Raises:
-            UserError: the file is missing, broken, foreign, or its parts do not fit each other.
+            UserError: the file is missing, broken, foreign, holds numbers that are not finite, or its parts do not
+                fit each other.
         """
         path = Path(path)
         path = path / "model.safetensors" if path.is_dir() else path
         tensors, header = checkpoint.load_tensors(path)
+        for name, value in tensors.items():
+            if not value.isfinite().all():
+                raise UserError(f"{path} holds numbers that are not finite in {name!r}; use another copy of it.")
         return cls.restore(tensors, header, str(path), device)
 
     @classmethod
@@ -177,25 +218,30 @@ class SingleImageModel:
         where: str,
         device: torch.device | str = "cpu",
     ) -> SingleImageModel:
-        """The inverse of ``tensors`` and ``header``; ``where`` names their file in messages."""
+        """The inverse of ``tensors`` and ``header``; ``where`` names their file in messages.
+
+        Raises:
+            UserError: a part is missing, unknown or does not fit; no memory is taken before all parts are known to.
+        """
         try:
             settings = config.from_json(header["config"], where)
-            sizes = [(int(h), int(w)) for h, w in header["sizes"]]
+            sizes = [(int(h), int(w)) for h, w in header["sizes"][: LARGEST_PYRAMID + 1]]
             amplitudes = [float(a) for a in header["amplitudes"]]
             border = {"extend": "extend", "zero": "zero"}[header["border"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{where} lacks a valid {error} in its header; use a file that this program wrote."
             ) from None
-        if not 1 <= len(amplitudes) <= len(sizes) or not all(
-            1 <= side <= 65536 for size in sizes for side in size
+        if (
+            not 1 <= len(amplitudes) <= len(sizes) <= LARGEST_PYRAMID
+            or not all(1 <= side <= 65536 for size in sizes for side in size)
+            or not all(0 <= amplitude < inf for amplitude in amplitudes)
         ):
-            raise UserError(
-                f"{where} has sizes and amplitudes that do not fit; use a file that this program wrote."
-            )
-        model = cls(settings, border, sizes)  # type: ignore[arg-type]
-        for _ in amplitudes[1:]:
-            model.generator.grow()
+            raise UserError(f"{where} has sizes and amplitudes that do not fit; use a file that this program wrote.")
+        with torch.device("meta"):  # shapes without memory
+            model = cls(settings, border, sizes, "meta")  # type: ignore[arg-type]
+            for _ in amplitudes[1:]:
+                model.generator.grow()
         model._fill(tensors, amplitudes, where)
         return model.to(device)
 
@@ -205,12 +251,14 @@ class SingleImageModel:
         for stage in range(len(amplitudes)):
             shapes[f"anchor.{stage}"] = torch.Size(self.generator.input_shape(stage, self.sizes[stage]))
         for name in sorted(shapes.keys() | tensors.keys()):
-            if name not in tensors or name not in shapes or tensors[name].shape != shapes[name]:
+            known = name in tensors and name in shapes
+            if not known or tensors[name].shape != shapes[name] or tensors[name].dtype != torch.float32:
                 raise UserError(
-                    f"{where} does not hold the model that its header names: {name} is missing or unfit."
+                    f"{where} does not hold the model that its header names: {name!r} is missing, unknown or unfit."
                 )
-        self.generator.load_state_dict({k: tensors[f"generator.{k}"] for k in self.generator.state_dict()})
-        self.anchors = [tensors[f"anchor.{stage}"].float() for stage in range(len(amplitudes))]
+        weights = {name: tensors[f"generator.{name}"] for name in self.generator.state_dict()}
+        self.generator.load_state_dict(weights, assign=True)
+        self.anchors = [tensors[f"anchor.{stage}"] for stage in range(len(amplitudes))]
 
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""

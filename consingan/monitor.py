@@ -515,9 +515,7 @@ class Monitor:
         """Say what each stage costs, in any unit: gives the bar of the whole training and its time left."""
         self._whole = _Whole([float(weight) for weight in weights])
 
-    def begin_stage(
-        self, stage: int, stages: int, iterations: int, start_iteration: int = 0, **facts: Any
-    ) -> None:
+    def begin_stage(self, stage: int, stages: int, iterations: int, start_iteration: int = 0, **facts: Any) -> None:
         """Stage `stage` (from 0) of `stages` starts at `start_iteration` (above 0 when resumed).
 
         `facts` (size, amplitude ...) go into the log lines of the stage.
@@ -564,6 +562,14 @@ class Monitor:
             self._reported_at = now
         elif len(self._pending.records) >= MAX_PENDING:
             self._flush()
+
+    def go_back(self, iteration: int) -> None:
+        """The stage goes on from `iteration`; what was observed from there on no longer counts."""
+        stage = self._stage
+        if stage is None:
+            raise RuntimeError("go_back() before begin_stage()")
+        self._finish(complete=False)
+        self.begin_stage(stage.number, stage.stages, stage.iterations, iteration, **stage.facts)
 
     def end_stage(self) -> None:
         """Write what is pending and the record of the stage."""

@@ -109,11 +109,7 @@ class GrowingGenerator(nn.Module):
         """
         x = below
         for i in range(start, len(inputs)):
-            x = (
-                self._coarsest(inputs[0])
-                if x is None
-                else self._finer(i, x, inputs[i] * amplitudes[i], sizes[i])
-            )
+            x = self._coarsest(inputs[0]) if x is None else self._finer(i, x, inputs[i] * amplitudes[i], sizes[i])
         if x is None:
             raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")
         return x

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from consingan import config
+from consingan.checkpoint import read_json
 from consingan.config import Train
 from consingan.errors import UserError
 from consingan.run import Run, folder_for, label
@@ -36,7 +38,12 @@ def resolve(
         ("picture", {"nc_im": channels}),
         ("flag", given),
     )
-    return config.resolve(mode, image, *layers)
+    resolved, origins = config.resolve(mode, image, *layers)
+    naive = resolved.naive
+    if naive.naive_img is not None and not TASKS[mode].takes_naive:
+        fitting = ", ".join(task.name for task in TASKS.values() if task.takes_naive)
+        raise UserError(f"--naive_img {naive.naive_img} does not go with --train_mode {mode}; it is for {fitting}.")
+    return resolved, origins
 
 
 def new_run(outdir: str | Path, settings: Train) -> Run:
@@ -49,12 +56,25 @@ def planned_folder(outdir: str | Path, settings: Train) -> Path:
     return folder_for(outdir, Path(settings.image).stem, run_label(settings))
 
 
+def unfinished_run(outdir: str | Path, settings: Train) -> Run | None:
+    """The newest run below ``outdir`` of the same picture, mode and settings that can be gone on with."""
+    folders = planned_folder(outdir, settings).parent.glob("*/config.json")
+    for file in sorted(folders, reverse=True):  # a folder's name begins with its time
+        run = Run(file.parent)
+        if run.finished.exists() or not any(run.checkpoints.glob("*.safetensors")):
+            continue
+        with suppress(UserError):  # a broken configuration is that of no run
+            if config.from_json(read_json(file), str(file)) == settings:
+                return run
+    return None
+
+
 def run_label(settings: Train) -> str:
     """The run folder's name after the time."""
     optimisation, network = settings.optimisation, settings.network
     return label(
         settings.mode,
-        fine_tune=False,
+        fine_tune=settings.naive.fine_tune,
         train_depth=optimisation.train_depth,
         lr_scale=optimisation.lr_scale,
         batch_norm=network.batch_norm,

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from consingan import images
+from consingan import applying, images
+from consingan.checkpoint import StorageError
 from consingan.tasks.base import Result
 
 GRID_PICTURES = 9
 
 
-def write(results: Iterable[Result], folder: Path, facts: Mapping[str, str]) -> Iterator[Path]:
+def write(
+    results: Iterable[Result], folder: Path, facts: Mapping[str, str], say: Callable[[str], None] = lambda note: None
+) -> Iterator[Path]:
     """Write each result as it comes and yield its path; a grid of a folder's first stills comes last.
 
     Args:
         results: what a task's ``sample`` gives.
         folder: made where it is missing.
         facts: written into every file beside the result's own.
+        say: is told each result's notes.
+
+    Raises:
+        UserError: a folder or a file cannot be written.
     """
     shown: dict[tuple[Path, str], list[Tensor]] = defaultdict(list)
     for result in results:
         path = folder / f"{result.name}.{result.format}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if result.fps:
             images.save_animation(path, result.frames, result.fps)
         else:
@@ -33,9 +40,38 @@ def write(results: Iterable[Result], folder: Path, facts: Mapping[str, str]) -> 
             gallery = shown[path.parent, result.format]
             if path.parent != folder and len(gallery) < GRID_PICTURES:
                 gallery.append(result.frames[0])
+        for note in result.notes:
+            say(note)
         yield path
     for (inner, extension), pictures in shown.items():
         if len(pictures) > 1:
             path = inner / f"grid.{extension}"
             images.save(path, images.grid(pictures))
             yield path
+
+
+def snapshot(result: Result, folder: Path, iteration: int) -> None:
+    """Keep a result as it is at an iteration, and renew the strip of all that are kept.
+
+    Args:
+        result: its first picture is kept, in ``FOLDER/snapshots``.
+        folder: where ``strip.png`` goes.
+        iteration: the caption.
+
+    Raises:
+        UserError: a folder or a file cannot be written.
+    """
+    kept = folder / "snapshots"
+    make_folder(kept)
+    images.save(kept / f"iteration_{iteration:06d}.png", result.frames[0], text=result.facts)
+    files = sorted(kept.glob("iteration_*.png"))
+    items = [(f"{int(file.stem.split('_')[1])}", images.load(file).pixels) for file in files]
+    images.save(folder / "strip.png", applying.view([(f"{text} iterations", picture) for text, picture in items]))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, or say in a sentence why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError.of(folder, error) from error

@@ -33,9 +33,7 @@ MAX_LABEL_BYTES = 160  # a folder name may have 255 bytes on most file systems
 MAX_SAME_SECOND = 1000
 
 # Windows keeps these for devices, with any suffix; it reads the raised digits as digits too
-_RESERVED = {"con", "prn", "aux", "nul"} | {
-    port + digit for port in ("com", "lpt") for digit in "0123456789¹²³"
-}
+_RESERVED = {"con", "prn", "aux", "nul"} | {port + digit for port in ("com", "lpt") for digit in "0123456789¹²³"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,11 @@ class Run:
     @property
     def model(self) -> Path:
         return self.folder / "model.safetensors"
+
+    @property
+    def finished(self) -> Path:
+        """Written last of all: a run without it can be gone on with."""
+        return self.folder / "finished.json"
 
     @property
     def evaluation(self) -> Path:

@@ -28,9 +28,7 @@ def rates(stage: int, train_depth: int, lr: float, lr_scale: float) -> dict[str,
     return learning | {"tail": lr}
 
 
-def parameter_groups(
-    generator: GrowingGenerator, train_depth: int, lr: float, lr_scale: float
-) -> list[dict[str, Any]]:
+def parameter_groups(generator: GrowingGenerator, train_depth: int, lr: float, lr_scale: float) -> list[dict[str, Any]]:
     """Adam's groups for the newest stage; freezes the rest of the generator as a side effect."""
     generator.requires_grad_(False)
     groups = []

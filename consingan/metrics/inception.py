@@ -103,8 +103,7 @@ def read_weights(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
                     found[name] = torch.zeros_like(tensor)
     except SafetensorError as error:
         raise UserError(
-            f"{path} cannot be read as safetensors ({error}): "
-            "write it again with safetensors.torch.save_file."
+            f"{path} cannot be read as safetensors ({error}): write it again with safetensors.torch.save_file."
         ) from error
     check_shapes(path, found, wanted)
     return found

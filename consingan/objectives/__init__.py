@@ -14,9 +14,7 @@ from consingan.objectives.wgan_gp import WganGp
 class Objective(Protocol):
     """What the engine asks of an objective. Terms are named scalars; their sum is the loss."""
 
-    def critic_loss(
-        self, critic: PatchCritic, real: Tensor, fake: Tensor, uniform: Tensor
-    ) -> dict[str, Tensor]: ...
+    def critic_loss(self, critic: PatchCritic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]: ...
 
     def generator_loss(self, critic: PatchCritic, fake: Tensor) -> dict[str, Tensor]: ...
 

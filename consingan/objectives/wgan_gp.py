@@ -29,9 +29,7 @@ class WganGp:
     weight: float = 0.1
     input_gradient: InputGradient | None = None
 
-    def critic_loss(
-        self, critic: PatchCritic, real: Tensor, fake: Tensor, uniform: Tensor
-    ) -> dict[str, Tensor]:
+    def critic_loss(self, critic: PatchCritic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
         """The critic's terms; their sum is its loss.
 
         Args:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from consingan.model import SingleImageModel
     from consingan.noise import Draw
+    from consingan.run import Run
 
 PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
 PUBLISHED_STARTS = (0, 1, 2)
@@ -30,7 +31,7 @@ class WalkOptions:
     beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
     start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=20)
     frames: int = setting(100, "frames", low=1, high=10_000)
-    fps: float = setting(10.0, "frames per second", above=0, high=50)
+    fps: float = setting(10.0, "frames per second", low=0.1, high=50)
     seed: int = setting(0, "seed of the walk", **SEED)
     format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
 
@@ -43,6 +44,7 @@ class Animation:
     summary: str = "the picture set in motion"
     border: Literal["extend", "zero"] = "extend"
     options: type = WalkOptions
+    takes_naive: bool = False
     preview: WalkOptions = WalkOptions(start_scale=0, frames=20)
 
     @property
@@ -59,9 +61,10 @@ class Animation:
     def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
         return draw.normal(coarsest.shape)
 
-    def sample(self, model: SingleImageModel, options: WalkOptions) -> Iterator[Result]:
+    def sample(self, model: SingleImageModel, options: WalkOptions, run: Run | None = None) -> Iterator[Result]:
+        wanted = walks(options, model.stages)  # refuses before anything is made
         yield Result("reconstruction", [model.reconstruct()], {}, format="png")
-        for start, alpha, beta in walks(options, model.stages):
+        for start, alpha, beta in wanted:
             for seed in range(options.seed, options.seed + options.num_samples):
                 frames = list(model.walk(options.frames, alpha, beta, start, seed))
                 name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
@@ -73,9 +76,7 @@ def walks(options: WalkOptions, stages: int) -> list[tuple[int, float, float]]:
     """(start stage, alpha, beta) of each animation: as the flags say, or the published twelve without any."""
     alpha = 0.1 if options.alpha is None else options.alpha
     if (options.alpha, options.beta, options.start_scale) == (None, None, None):
-        return [
-            (start, alpha, beta) for start in PUBLISHED_STARTS if start < stages for beta in PUBLISHED_BETAS
-        ]
+        return [(start, alpha, beta) for start in PUBLISHED_STARTS if start < stages for beta in PUBLISHED_BETAS]
     start = options.start_scale or 0
     check_start(start, stages, "--start_scale")
     return [(start, alpha, 0.9 if options.beta is None else options.beta)]

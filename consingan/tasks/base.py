@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from consingan.model import SingleImageModel
     from consingan.noise import Draw
     from consingan.pyramid import Law
+    from consingan.run import Run
 
 Recipes = Mapping[str, Mapping[str, Any]]
 
@@ -29,6 +30,7 @@ class Result:
         name: path below the output folder, without extension.
         frames: pictures ``[1, C, H, W]`` in [-1, 1]; one for a still, several for an animation.
         facts: what the person needs to make it again; written into the file.
+        notes: whole sentences that the person should read.
         format: extension of the file, without the dot.
         fps: frames per second of an animation, 0 for a still.
     """
@@ -38,6 +40,7 @@ class Result:
     facts: Mapping[str, str]
     format: str = "png"
     fps: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class Task(Protocol):
@@ -68,6 +71,10 @@ class Task(Protocol):
         """Settings that differ from the defaults, by preset."""
 
     @property
+    def takes_naive(self) -> bool:
+        """Whether its models are applied to a picture with a pasted object, --naive_img."""
+
+    @property
     def law(self) -> Law:
         """The size law of its pyramid."""
 
@@ -85,10 +92,14 @@ class Task(Protocol):
     def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
         """Stage 0's input of one iteration, ``[1, C, h, w]``; arguments as ``anchor``."""
 
-    def sample(self, model: SingleImageModel, options: Any) -> Iterator[Result]:
+    def sample(self, model: SingleImageModel, options: Any, run: Run | None = None) -> Iterator[Result]:
         """What the trained model makes.
 
         Args:
             model: trained in this task.
             options: an instance of ``self.options``.
+            run: where it was trained, for tasks that look at the picture it was trained on.
+
+        Raises:
+            UserError: the options do not fit; before anything is yielded.
         """

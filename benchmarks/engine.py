@@ -1,0 +1,119 @@
+"""Seconds per iteration of the engine beside a plain path, stage by stage, in one run.
+
+    python benchmarks/engine.py --max_size 250 --stages 6 --rounds 5
+
+The plain path is the method written down directly, as the published tool computes it: contiguous float32, torch's
+bicubic, the fake computed anew for every critic step and for the generator, the anchors through all stages, the
+penalty by double backward. Both paths alternate, so that a machine whose speed drifts treats them alike; the median of
+their ratios is printed. Both take the same steps on the same losses.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from time import perf_counter
+
+import click
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from consingan import config, networks, resize
+from consingan.engine import Step
+from consingan.networks import GrowingGenerator, PatchCritic
+from consingan.training import Training
+
+PICTURE = (167, 250)
+
+
+class Plain:
+    """One iteration, nothing shared and nothing saved."""
+
+    def __init__(self, step: Step):
+        self.sizes, self.amplitudes = step.model.sizes, step.model.amplitudes
+        self.generator: GrowingGenerator = contiguous(step.model.generator)
+        self.critic: PatchCritic = contiguous(step.critic)
+        self.anchors = [anchor.contiguous() for anchor in step.model.anchors]
+        self.real, self.depth = step.real.contiguous(), step.optimisation.train_depth
+        self.generator.requires_grad_(True)
+        for stage in list(self.generator.stages)[: -self.depth]:
+            stage.requires_grad_(False)
+        learning = [p for p in self.generator.parameters() if p.requires_grad]
+        self.adam_g = torch.optim.Adam(learning, 5e-4, (0.5, 0.999))
+        self.adam_d = torch.optim.Adam(self.critic.parameters(), 5e-4, (0.5, 0.999))
+
+    def __call__(self, inputs: list[Tensor], uniforms: list[Tensor]) -> None:
+        inputs = [x.contiguous() for x in inputs]
+        for last, uniform in zip([False] * (len(uniforms) - 1) + [True], uniforms, strict=True):
+            with torch.set_grad_enabled(last):
+                fake = self.generator(inputs, self.amplitudes, self.sizes)
+            self.adam_d.zero_grad()
+            mixed = (uniform * self.real + (1 - uniform) * fake.detach()).requires_grad_()
+            (slope,) = torch.autograd.grad(self.critic(mixed).sum(), mixed, create_graph=True)
+            penalty = 0.1 * (slope.norm(dim=1) - 1).square().mean()
+            (self.critic(fake.detach()).mean() - self.critic(self.real).mean() + penalty).backward()
+            self.adam_d.step()
+        self.adam_g.zero_grad()
+        rebuilt = self.generator(self.anchors, self.amplitudes, self.sizes)
+        (10 * F.mse_loss(rebuilt, self.real) - self.critic(fake).mean()).backward()
+        for _ in range(3):
+            self.adam_g.step()
+
+
+def contiguous(module: nn.Module) -> nn.Module:
+    """A copy with its weights in the plain memory format."""
+    return copy.deepcopy(module).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Torch's own, as the plain path resizes features."""
+    return F.interpolate(x, size, mode="bicubic", align_corners=True)
+
+
+def seconds(step: Step | Plain, drawn: tuple[list[Tensor], list[Tensor]]) -> float:
+    """Wall time of one iteration."""
+    begin = perf_counter()
+    step(*drawn)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter() - begin
+
+
+@click.command(help=__doc__)
+@click.option("--max_size", default=250, show_default=True)
+@click.option("--stages", default=6, show_default=True)
+@click.option("--rounds", default=5, show_default=True, help="paired timings per stage")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--precision", default="auto", show_default=True)
+def main(max_size: int, stages: int, rounds: int, device: str, precision: str) -> None:
+    values = {"max_size": max_size, "train_stages": stages, "precision": precision}
+    settings, _ = config.resolve("generation", "noise", ("benchmark", values))
+    picture = torch.rand(1, 3, *PICTURE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    state = Training.start(settings, picture, device)
+    click.echo(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {device}, {precision}\n")
+    click.echo("| stage | size | plain, s | ours, s | plain / ours |\n|---|---|---|---|---|")
+    sums = [0.0, 0.0]
+    ours_upsample = resize.upsample
+    for stage in range(stages):
+        step = state.enter_stage()
+        plain, times = Plain(step), []
+        for _ in range(rounds + 1):
+            drawn = state.draw(settings.optimisation.Dsteps)
+            mine = seconds(step, drawn)
+            networks.upsample = bicubic
+            times.append((seconds(plain, drawn), mine))
+            networks.upsample = ours_upsample
+            state.iteration += 1
+        pairs = times[1:]  # the first round warms up
+        medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
+        ratio = statistics.median(a / b for a, b in pairs)
+        height, width = state.model.size
+        click.echo(f"| {stage} | {width}x{height} | {medians[0]:.4f} | {medians[1]:.4f} | {ratio:.2f} |")
+        sums = [total + median for total, median in zip(sums, medians, strict=True)]
+        state.leave_stage()
+    click.echo(f"| sum | | {sums[0]:.3f} | {sums[1]:.3f} | {sums[0] / sums[1]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A picture with parts moved or copied becomes one piece again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from consingan.pyramid import Law, rescaling
+from consingan.tasks.augment import shifted_tiles
+from consingan.tasks.base import Recipes, Result
+from consingan.tasks.generation import QUICK
+from consingan.tasks.naive import PREVIEW, NaiveOptions, results
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from consingan.model import SingleImageModel
+    from consingan.noise import Draw
+    from consingan.run import Run
+
+NOISE = 0.1  # of the input of stage 0
+
+
+@dataclass(frozen=True)
+class Editing:
+    """The coarsest picture with shifted tiles and noise goes in; the picture comes out.
+
+    Args:
+        dilation: of the mask, px at 250 px.
+    """
+
+    name: str = "editing"
+    summary: str = "parts moved by hand, made one piece"
+    border: Literal["extend", "zero"] = "zero"
+    options: type = NaiveOptions
+    takes_naive: bool = True
+    preview: NaiveOptions = PREVIEW
+    dilation: float = 20.0
+
+    @property
+    def recipes(self) -> Recipes:
+        return {
+            "paper": {"niter": (1000,), "batch_norm": True, "precision": "fp32"},
+            "quick": {**QUICK, "batch_norm": True},
+        }
+
+    @property
+    def law(self) -> Law:
+        return rescaling
+
+    def anchor(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return coarsest + NOISE * draw.normal(coarsest.shape)
+
+    def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return shifted_tiles(coarsest, draw.at("tiles")) + NOISE * draw.at("noise").normal(coarsest.shape)
+
+    def sample(self, model: SingleImageModel, options: NaiveOptions, run: Run | None = None) -> Iterator[Result]:
+        yield from results(model, options, run, self.dilation, self.first_input)

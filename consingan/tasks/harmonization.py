@@ -1,0 +1,64 @@
+"""A pasted object takes the hand and the palette of the painting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from consingan.pyramid import Law, geometric
+from consingan.tasks.augment import augmented
+from consingan.tasks.base import Recipes, Result
+from consingan.tasks.naive import PREVIEW, NaiveOptions, results
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from consingan.model import SingleImageModel
+    from consingan.noise import Draw
+    from consingan.run import Run
+
+PUBLISHED: dict[str, Any] = {
+    "train_stages": 3,
+    "min_size": 120,
+    "lrelu_alpha": 0.3,
+    "niter": (1000,),
+    "batch_norm": True,
+}
+
+
+@dataclass(frozen=True)
+class Harmonization:
+    """The coarsest picture, augmented, goes in; the picture comes out.
+
+    Args:
+        dilation: of the mask, px at 250 px.
+    """
+
+    name: str = "harmonization"
+    summary: str = "a pasted object, painted like the rest"
+    border: Literal["extend", "zero"] = "zero"
+    options: type = NaiveOptions
+    takes_naive: bool = True
+    preview: NaiveOptions = PREVIEW
+    dilation: float = 7.0
+
+    @property
+    def recipes(self) -> Recipes:
+        return {
+            "paper": {**PUBLISHED, "precision": "fp32"},
+            "quick": {**PUBLISHED, "nfc": 32, "max_size": 160, "min_size": 72, "niter": (300, 200, 150)},
+        }
+
+    @property
+    def law(self) -> Law:
+        return geometric
+
+    def anchor(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return coarsest
+
+    def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
+        return augmented(coarsest, draw)
+
+    def sample(self, model: SingleImageModel, options: NaiveOptions, run: Run | None = None) -> Iterator[Result]:
+        yield from results(model, options, run, self.dilation, self.first_input)

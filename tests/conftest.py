@@ -1,0 +1,53 @@
+"""What several test files share: a small picture file and a run that was trained on it."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pictures here are too small for threads to gain; before torch
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+TINY = ("--max_size", "40", "--train_stages", "2", "--niter", "2", "--nfc", "4")  # stages of 34x25 and 40x30 px
+LIVELY = ("--niter", "10", "--nfc", "8", "--lr_g", "0.005", "--noise_amp", "3")  # samples that can be told apart
+
+
+def stripes(height: int = 48, width: int = 64) -> np.ndarray:
+    """Diagonal stripes, another width in each channel: ``[H, W, 3]`` uint8."""
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin((rows + columns) / 2), np.sin((rows - columns) / 3), np.cos(columns / 4)]
+    return ((np.stack(waves, axis=-1) + 1) * 127.5).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def picture_file(tmp_path_factory) -> Path:
+    """A colour picture of 64x48 px."""
+    path = tmp_path_factory.mktemp("picture") / "stripes.png"
+    Image.fromarray(stripes()).save(path)
+    return path
+
+
+def trained(picture: Path, outdir: Path, *flags: str) -> Path:
+    """The folder of a tiny run, trained by the command in this process."""
+    from consingan.cli import train
+
+    command = [str(picture), *TINY, *flags, "--outdir", str(outdir), "--quiet"]
+    result = CliRunner().invoke(train, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return Path(result.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def trained_run(picture_file, tmp_path_factory) -> Path:
+    """The folder of a finished generation run; tests must not change it."""
+    return trained(picture_file, tmp_path_factory.mktemp("runs"), *LIVELY)
+
+
+@pytest.fixture(scope="session")
+def animation_run(picture_file, tmp_path_factory) -> Path:
+    """The folder of a finished animation run of three stages; tests must not change it."""
+    flags = ("--train_mode", "animation", "--train_stages", "3", *LIVELY)
+    return trained(picture_file, tmp_path_factory.mktemp("runs"), *flags)

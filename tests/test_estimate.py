@@ -1,0 +1,143 @@
+"""What a training will cost: measured stages as measured, the others by their pixels, within the time allowed."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from consingan import config
+from consingan import estimate as estimate_module
+from consingan.estimate import Estimate, estimate
+from consingan.training import Training
+
+CPU = torch.device("cpu")
+SPEED = 1e-4  # seconds that an iteration takes per pixel
+
+
+def settings_of(**values):
+    values = {"train_stages": 6, "min_size": 25, "max_size": 64, "nfc": 1, "num_layer": 1, "niter": 10} | values
+    return config.resolve("generation", "a.png", ("test", values))[0]
+
+
+@pytest.fixture
+def picture():
+    return torch.linspace(-1, 1, 3 * 48 * 64).reshape(1, 3, 48, 64)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that stands still but for the iterations, two per stage; ``measured`` tells the stages that were run."""
+
+    class Clock:
+        def __init__(self) -> None:
+            self.now, self.measured = 0.0, []
+
+        def __call__(self) -> float:
+            return self.now
+
+    clock = Clock()
+
+    def seconds_of_one(state: Training) -> float:
+        state.enter_stage()
+        height, width = state.reals[state.stage].shape[2:]
+        clock.now += 2 * SPEED * height * width
+        clock.measured.append(state.stage)
+        return SPEED * height * width
+
+    monkeypatch.setattr(estimate_module, "perf_counter", clock)
+    monkeypatch.setattr(estimate_module, "_seconds_of_one", seconds_of_one)
+    return clock
+
+
+def pixels(settings, picture) -> list[int]:
+    return [height * width for height, width in Training.start(settings, picture).model.sizes]
+
+
+def test_weights_are_seconds_per_stage_and_sum_to_the_whole():
+    cost = Estimate([0.5, 2.0, 3.0], 10 * 0.5 + 4 * 2.0 + 4 * 3.0, 100.0)
+    assert cost.weights(settings_of(train_stages=3, niter=(10, 4))) == [5.0, 8.0, 12.0]
+    assert sum(cost.weights(settings_of(train_stages=3, niter=(10, 4)))) == cost.seconds
+
+
+@pytest.mark.parametrize("niter", [10, (10, 5), (9, 8, 7, 6, 5, 4)])
+def test_the_whole_is_the_sum_over_all_iterations(picture, clock, niter):
+    settings = settings_of(niter=niter)
+    cost = estimate(settings, picture, CPU)
+    expected = [
+        SPEED * count * config.iterations(settings.optimisation.niter, stage)
+        for stage, count in enumerate(pixels(settings, picture))
+    ]
+    assert cost.weights(settings) == pytest.approx(expected)
+    assert cost.seconds == pytest.approx(sum(expected))
+    assert clock.measured == list(range(6))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.6, 0.9])
+def test_what_is_not_measured_follows_from_its_pixels(picture, clock, share):
+    """The time that is needed is proportional to the pixels here, so the extrapolation must be exact."""
+    settings = settings_of()
+    counts = pixels(settings, picture)
+    cost = estimate(settings, picture, CPU, budget=share * 2 * SPEED * sum(counts))
+    assert cost.per_iteration == pytest.approx([SPEED * count for count in counts])
+    assert 2 <= len(clock.measured) < 6
+    assert clock.measured == list(range(len(clock.measured)))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9, 1.001])
+def test_the_time_allowed_is_kept(picture, clock, share):
+    settings = settings_of()
+    counts = pixels(settings, picture)
+    budget = share * 2 * SPEED * sum(counts)
+    estimate(settings, picture, CPU, budget=budget)
+    assert clock.now <= budget
+    measured = len(clock.measured)
+    if measured < 6:  # one stage more would have been too much
+        assert clock.now + 2 * SPEED * counts[measured] > budget
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_two_stages_are_always_measured(picture, clock, stages):
+    cost = estimate(settings_of(train_stages=stages), picture, CPU, budget=0.0)
+    assert clock.measured == list(range(stages))
+    assert len(cost.per_iteration) == stages
+
+
+def test_the_first_iteration_of_a_stage_warms_up_and_does_not_count(picture, monkeypatch):
+    times = iter([0.0, 5.0, 8.0])  # begin of the first, begin of the second, end
+    monkeypatch.setattr(estimate_module, "perf_counter", lambda: next(times))
+    state = Training.start(settings_of(train_stages=1), picture)
+    assert estimate_module._seconds_of_one(state) == 3.0
+    assert state.iteration == 2
+
+
+def test_real_iterations_are_timed_and_leave_no_trace(picture):
+    settings = settings_of(train_stages=3)
+    before = torch.get_rng_state()
+    untouched = Training.start(settings, picture).model.generator.state_dict()
+    cost = estimate(settings, picture.clone(), CPU)
+    assert all(0 < seconds < 10 for seconds in cost.per_iteration)
+    assert cost.seconds == pytest.approx(10 * sum(cost.per_iteration))
+    assert 10 < cost.peak_mb < 100_000
+    assert torch.equal(torch.get_rng_state(), before)
+    afterwards = Training.start(settings, picture).model.generator.state_dict()
+    assert all(torch.equal(afterwards[name], value) for name, value in untouched.items())
+
+
+def test_memory_grows_with_the_stages_that_are_not_measured(picture, clock, monkeypatch):
+    """Two measured stages at 100 and 110 MB: the others follow by their growth from the second on."""
+    used = iter([100.0, 110.0])
+    monkeypatch.setattr(estimate_module, "peak_memory", lambda: (next(used), "process"))
+    settings = settings_of()
+    counts = pixels(settings, picture)
+    cost = estimate(settings, picture, CPU, budget=0.0)
+    expected = 110.0
+    for before, after in pairwise(counts[1:]):
+        expected += (expected - 100.0) * (after / before - 1)
+    assert cost.peak_mb == pytest.approx(expected)
+    assert cost.peak_mb == pytest.approx(100.0 + 10.0 * counts[-1] / counts[1])
+
+
+def test_memory_that_cannot_be_told_is_not_a_number(picture, clock, monkeypatch):
+    monkeypatch.setattr(estimate_module, "peak_memory", lambda: (None, "process"))
+    assert math.isnan(estimate(settings_of(train_stages=2), picture, CPU).peak_mb)

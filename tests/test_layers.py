@@ -1,0 +1,158 @@
+"""Nothing imports upward, the command line starts quickly, and the tables are complete."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from consingan.cli import PRESETS
+from consingan.tasks import TASKS
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "consingan"
+
+# Lowest first; a package stands for its modules. A module may import from lower lines only, and what SIDEWAYS allows.
+LAYERS = (
+    "errors",
+    "config",
+    "images resize noise networks objectives checkpoint monitor devices interrupt flags watchdog",
+    "pyramid schedule run metrics masks paste carry",
+    "model",
+    "applying",
+    "tasks engine results",
+    "training estimate recipes",
+    "finetune",
+    "api",
+    "cli",
+    "__init__ __main__",
+)
+SIDEWAYS = {
+    ("networks", "resize"),
+    ("objectives", "networks"),
+    ("results", "tasks"),
+    ("estimate", "training"),
+    ("cli", "__init__"),  # the version
+}
+UNKNOWN = len(LAYERS)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split()}
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name below the package; a package is its ``__init__``."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        inner = parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts
+        found[".".join(inner)] = path
+    return found
+
+
+def imports(text: str, module: str, known: set[str]) -> set[str]:
+    """Our modules that a module's text imports when it runs: anywhere in it but below ``if TYPE_CHECKING:``."""
+    wanted = set()
+
+    def name(dotted: str) -> str | None:
+        """The module below the package that ``consingan.x.y`` is, or the one that holds it."""
+        parts = dotted.split(".")
+        if parts[0] != "consingan":
+            return None
+        for length in range(len(parts), 1, -1):
+            if ".".join(parts[1:length]) in known:
+                return ".".join(parts[1:length])
+        return "__init__"
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for inner in node.orelse:
+                visit(inner)
+            return
+        if isinstance(node, ast.Import):
+            wanted.update(name(alias.name) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = ["consingan", *module.split(".")]
+                above = package[: len(package) - node.level + (module in PACKAGES)]
+                base = ".".join([*above, *([base] if base else [])])
+            wanted.update(name(f"{base}.{alias.name}") for alias in node.names)
+        for inner in ast.iter_child_nodes(node):
+            visit(inner)
+
+    visit(ast.parse(text))
+    return wanted - {None, module}
+
+
+MODULES = modules()
+PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py" and name != "__init__"}
+EDGES = {name: imports(path.read_text(), name, set(MODULES)) for name, path in MODULES.items()}
+
+
+def test_every_module_has_its_place():
+    homeless = {name.split(".")[0] for name in MODULES} - set(RANK)
+    assert not homeless, f"add to LAYERS: {sorted(homeless)}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_upward(module):
+    own = module.split(".")[0]
+    for imported in EDGES[module]:
+        other = imported.split(".")[0]
+        allowed = other == own or RANK.get(other, UNKNOWN) < RANK.get(own, UNKNOWN) or (own, other) in SIDEWAYS
+        assert allowed, f"{module} imports {imported}, which lies above or beside it"
+
+
+def test_no_circle_of_imports():
+    # a package runs before the modules in it; that it imports them is how its table is made
+    assert tuple(graphlib.TopologicalSorter(EDGES).static_order())
+
+
+@pytest.mark.parametrize(
+    ("text", "module", "expected"),
+    [
+        ("import consingan.model", "pyramid", {"model"}),
+        ("from consingan import model, config", "pyramid", {"model", "config"}),
+        ("from consingan.model import SingleImageModel", "pyramid", {"model"}),
+        ("from consingan import __version__", "cli", {"__init__"}),
+        ("def f():\n    if x:\n        from consingan.cli import main", "run", {"cli"}),
+        ("try:\n    import consingan.cli as c\nexcept ImportError:\n    pass", "run", {"cli"}),
+        ("from .errors import UserError", "images", {"errors"}),
+        ("from . import model", "images", {"model"}),
+        ("from ..model import x", "tasks.base", {"model"}),
+        ("from .base import Task", "tasks.animation", {"tasks.base"}),
+        ("from .base import Task", "tasks", {"tasks.base"}),
+        ("if TYPE_CHECKING:\n    from consingan.cli import main\nelse:\n    import consingan.run", "config", {"run"}),
+        ("if typing.TYPE_CHECKING:\n    import consingan.cli", "config", set()),
+        ("import torch\nfrom torch import model\nimport consingan_other", "config", set()),
+    ],
+)
+def test_imports_are_found(text, module, expected):
+    assert imports(text, module, set(MODULES)) == expected
+
+
+def test_the_command_line_starts_without_the_heavy_packages():
+    heavy = ("torch", "kornia", "numpy", "imageio", "PIL", "safetensors")
+    program = f"import sys, consingan.cli; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_torchvision_is_no_requirement_and_not_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = [name for group in project.get("optional-dependencies", {}).values() for name in group]
+    lines = [line for path in ROOT.glob("*requirements*.txt") for line in path.read_text().splitlines()]
+    assert not [entry for entry in (*project["dependencies"], *optional, *lines) if "torchvision" in entry.lower()]
+    for path in MODULES.values():
+        assert not re.search(r"^\s*(import|from) torchvision", path.read_text(), re.MULTILINE), path
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_task_has_every_preset_and_is_explained(task):
+    assert TASKS[task.name] is task
+    assert sorted(task.recipes) == PRESETS
+    assert f"`{task.name}`" in (ROOT / "README.md").read_text()
+    assert task.summary
