@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from consingan import config, networks, resize
 from consingan.engine import Step
 from consingan.networks import GrowingGenerator, PatchCritic
-from consingan.training import Training
+from consingan.state import Training
 
 PICTURE = (167, 250)
 

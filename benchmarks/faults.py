@@ -42,7 +42,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also where it is not installed
 
-from consingan import checkpoint, cli, images, training
+from consingan import checkpoint, cli, images, state
 from consingan.errors import UserError
 from consingan.model import SingleImageModel
 from consingan.run import Run
@@ -296,7 +296,7 @@ def valid_pictures(picture: Path) -> list[bytes]:
 
 
 def read_checkpoint(file: Path) -> None:
-    training.Training.restore(*checkpoint.load_tensors(file), str(file))
+    state.Training.restore(*checkpoint.load_tensors(file), str(file))
 
 
 def broken_files(
@@ -351,6 +351,7 @@ def all_broken_files(number: int, picture: Path, scratch: Path, seed: int) -> li
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="over all modes")
+    parser.add_argument("--mode", choices=list(TASKS), action="append", help="kill only trainings of this mode")
     parser.add_argument("--fresh", type=int, default=1, help="trainings of each mode in fresh processes")
     parser.add_argument("--full", type=int, default=10, help="rounds with a full disk")
     parser.add_argument("--mutations", type=int, default=10_000, help="broken files, over all kinds")
@@ -373,8 +374,9 @@ def main() -> None:
         rows_of, columns = np.mgrid[:48, :64]
         waves = [np.sin((rows_of + columns) / 2), np.sin((rows_of - columns) / 3), np.cos(columns / 4)]
         Image.fromarray(((np.stack(waves, axis=-1) + 1) * 127.5).astype(np.uint8)).save(picture)
-        for index, mode in enumerate(TASKS):
-            share = asked.kills // len(TASKS) + (index < asked.kills % len(TASKS))
+        modes = asked.mode or list(TASKS)
+        for index, mode in enumerate(modes):
+            share = asked.kills // len(modes) + (index < asked.kills % len(modes))
             if share:
                 done(kills(mode, share, asked.fresh, picture, scratch, asked.seed))
         if asked.full:

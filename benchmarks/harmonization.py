@@ -4,7 +4,8 @@
 
 RUN is a trained run, plain or fine-tuned; of a fine-tuned one both it and the run it began as are shown. NAIVE is a
 picture with its mask beside it. The figure is the sliced Wasserstein distance between the 7x7 patches of the mask's
-bounding box and those of the painting (``consingan.metrics.swd``, without bringing the two to one size); less is nearer.
+bounding box and those of the painting (``consingan.metrics.swd``, without bringing the two to one size);
+less is nearer.
 """
 
 from __future__ import annotations

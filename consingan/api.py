@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from consingan import devices, finetune, images, recipes
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
-from consingan.training import Training, write_start
+from consingan.state import Training
 from consingan.training import train as run_training
+from consingan.training import write_start
 
 if TYPE_CHECKING:
     import numpy as np

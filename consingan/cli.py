@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from consingan.config import Train
     from consingan.estimate import Estimate
     from consingan.monitor import Monitor
-    from consingan.training import Training
+    from consingan.state import Training
 
 SECTION_TITLES = {
     "pyramid": "Pyramid",
@@ -261,7 +261,7 @@ def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) 
 
     from consingan import images
     from consingan.estimate import estimate
-    from consingan.training import Training
+    from consingan.state import Training
 
     picture = images.load(
         file, channels=given.get("nc_im"), background=flags["background"], max_pixels=flags["max_pixels"]
@@ -359,12 +359,14 @@ def go_on(
         flags, device, notes: as the person chose; what to say first.
         reals: the picture at each stage's size, where the person named one.
     """
-    from consingan.training import Training
+
+    from consingan.training import resume
+
 
     with run.lock(), monitor(flags, run) as talk:
         for note in notes:
             talk.message(note)
-        state = Training.resume(run, device, talk.message)
+        state = resume(run, device, talk.message)
         if reals is not None and not state.trains_on(reals):
             raise UserError(
                 f"The picture is no longer the one that {run.folder} is trained on; leave --resume auto out, or "

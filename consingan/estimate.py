@@ -11,7 +11,7 @@ from torch import Tensor
 from consingan import config
 from consingan.config import Train
 from consingan.monitor import peak_memory
-from consingan.training import Training
+from consingan.state import Training
 
 
 @dataclass(frozen=True)

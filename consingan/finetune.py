@@ -21,7 +21,8 @@ from consingan.errors import UserError
 from consingan.model import SingleImageModel, channels_last
 from consingan.resize import resize
 from consingan.run import Run
-from consingan.training import Training, new_critic, stage_sizes
+from consingan.state import Training, stage_sizes
+from consingan.stored import new_critic
 
 OWN: dict[str, Any] = {"niter": (500,), "train_depth": 1, "snapshot_every": 100}
 FIXED = ("pyramid", "network")  # sections that the trained model has decided

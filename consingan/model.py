@@ -153,7 +153,7 @@ class SingleImageModel:
             yield from self.generate(inputs, sizes).split(1)
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
-        """Frames ``[1, C, H, W]`` of a random walk in the noise of the stages from ``start`` up (see ``noise.walk``)."""
+        """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``)."""
         fixed = self.anchors[:start]
         walks = [
             walk(anchor, frames, alpha, beta, Draw(seed, ("walk", stage), self.device))

@@ -34,7 +34,7 @@ def trained(picture: Path, outdir: Path, *flags: str) -> Path:
     """The folder of a tiny run, trained by the command in this process."""
     from consingan.cli import train
 
-    command = [str(picture), *TINY, *flags, "--outdir", str(outdir), "--quiet"]
+    command = [str(picture), *TINY, *flags, "--outdir", str(outdir), "--not_cuda", "--quiet"]
     result = CliRunner().invoke(train, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return Path(result.stdout.strip())

@@ -212,9 +212,7 @@ def test_damaged_files_load_or_are_refused_and_nothing_else(tmp_path, data):
         place = data.draw(st.integers(0, len(damaged) - 1))
         damaged[place] = data.draw(st.integers(0, 255))
     path = tmp_path / "damaged"
-    path.write_bytes(
-        bytes(damaged[: data.draw(st.integers(0, len(damaged)))] if data.draw(st.booleans()) else damaged)
-    )
+    path.write_bytes(bytes(damaged[: data.draw(st.integers(0, len(damaged)))] if data.draw(st.booleans()) else damaged))
     try:
         tensors, header = load_tensors(path)
     except UserError:
@@ -236,9 +234,7 @@ SHAPES = st.lists(st.integers(-1, 2**63), max_size=3)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    shape=SHAPES, end=st.integers(0, 64), dtype=st.sampled_from(["F32", "F4", "F8_E8M0", "BOOL", "I64", "?"])
-)
+@given(shape=SHAPES, end=st.integers(0, 64), dtype=st.sampled_from(["F32", "F4", "F8_E8M0", "BOOL", "I64", "?"]))
 def test_a_header_that_lies_about_its_tensors_is_refused_or_true(tmp_path, shape, end, dtype):
     entry = {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}
     text = json.dumps({"__metadata__": {"consingan": '{"schema": 1}'}, "t": entry}).encode()

@@ -83,6 +83,13 @@ def test_what_is_refused(machine, cuda, flags, message):
     assert str(caught.value) == message
 
 
+def test_a_device_without_deterministic_computing_is_refused():
+    with pytest.raises(UserError) as caught:
+        devices.make_deterministic(torch.device("mps"))
+    assert str(caught.value) == "--deterministic cannot be kept on mps; leave it out or give --device cpu."
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_no_cuda_call_is_made_for_the_cpu(monkeypatch):
     """A machine whose driver hangs or fails can still be used with --not_cuda or --device cpu."""
 

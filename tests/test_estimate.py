@@ -8,8 +8,8 @@ import torch
 
 from consingan import config
 from consingan import estimate as estimate_module
-from consingan.estimate import Estimate, estimate
-from consingan.training import Training
+from consingan.estimate import Estimate, estimate, estimate_of
+from consingan.state import Training
 
 CPU = torch.device("cpu")
 SPEED = 1e-4  # seconds that an iteration takes per pixel
@@ -109,6 +109,19 @@ def test_the_first_iteration_of_a_stage_warms_up_and_does_not_count(picture, mon
     state = Training.start(settings_of(train_stages=1), picture)
     assert estimate_module._seconds_of_one(state) == 3.0
     assert state.iteration == 2
+
+
+def test_a_training_that_begins_in_its_last_stage_costs_that_stage(picture, clock):
+    settings = settings_of(train_stages=3, niter=(9, 8, 7))
+    state = Training.start(settings, picture)
+    for _ in range(2):
+        state.enter_stage()
+        state.leave_stage()
+    last = SPEED * pixels(settings, picture)[2]
+    cost = estimate_of(state)
+    assert cost.per_iteration == [0.0, 0.0, last]
+    assert cost.weights(settings) == [0.0, 0.0, 7 * last]
+    assert cost.seconds == 7 * last
 
 
 def test_real_iterations_are_timed_and_leave_no_trace(picture):

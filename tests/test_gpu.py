@@ -6,7 +6,8 @@ import torch
 from consingan import config
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
-from consingan.training import Training, train
+from consingan.state import Training
+from consingan.training import train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from conftest import trained
 
 from consingan import applying, config, finetune, images
-from consingan.checkpoint import Checkpoints, load_tensors
+from consingan.checkpoint import Checkpoints
 from consingan.cli import main
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
@@ -17,7 +17,7 @@ from consingan.monitor import Monitor
 from consingan.noise import Draw
 from consingan.run import Run
 from consingan.tasks import TASKS
-from consingan.training import Training, train, write_start
+from consingan.training import resume, train, write_start
 
 MODES = [mode for mode, task in TASKS.items() if task.takes_naive]
 
@@ -236,7 +236,7 @@ def test_stopped_and_resumed_fine_tuning_equals_one_that_ran_through(pasted_run,
     write_start(state, run)
     with pytest.raises(StoppedError):
         train(state, Monitor(display="quiet"), run, stop=lambda: state.iteration == 2)
-    resumed = Training.resume(run, "cpu", print)
+    resumed = resume(run, "cpu", print)
     assert resumed.iteration == 2
     resumed = train(resumed, Monitor(display="quiet"), run).tensors()
     assert all(torch.equal(through[name], resumed[name]) for name in through)

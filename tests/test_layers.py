@@ -25,6 +25,8 @@ LAYERS = (
     "model",
     "applying",
     "tasks engine results",
+    "stored",
+    "state",
     "training estimate recipes",
     "finetune",
     "api",
@@ -35,7 +37,6 @@ SIDEWAYS = {
     ("networks", "resize"),
     ("objectives", "networks"),
     ("results", "tasks"),
-    ("estimate", "training"),
     ("cli", "__init__"),  # the version
 }
 UNKNOWN = len(LAYERS)

@@ -53,9 +53,7 @@ def all_patches(picture: torch.Tensor) -> np.ndarray:
     """[1, 3, H, W] -> [places, 147] in float64, by two loops."""
     pixels = picture[0].double().numpy()
     height, width = pixels.shape[1:]
-    return np.array(
-        [pixels[:, i : i + 7, j : j + 7].ravel() for i in range(height - 6) for j in range(width - 6)]
-    )
+    return np.array([pixels[:, i : i + 7, j : j + 7].ravel() for i in range(height - 6) for j in range(width - 6)])
 
 
 def resized(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -91,9 +89,7 @@ def test_copies_are_perfect_and_not_diverse():
 def test_smooth_copies_are_perfect():
     # Neighbouring patches are nearly equal here: the search may take one for the other, to no harm.
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
-    assert evaluate(ramp, ramp) == pytest.approx(
-        {"swd": 0, "coherence": 0, "completeness": 0, "copy": 1}, abs=1e-10
-    )
+    assert evaluate(ramp, ramp) == pytest.approx({"swd": 0, "coherence": 0, "completeness": 0, "copy": 1}, abs=1e-10)
 
 
 def test_order_of_samples_is_irrelevant():

@@ -7,7 +7,8 @@ from consingan import checkpoint, config
 from consingan.errors import UserError
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
-from consingan.training import Training, train
+from consingan.state import Training
+from consingan.training import train
 
 
 @pytest.fixture(scope="module")

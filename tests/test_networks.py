@@ -31,7 +31,9 @@ def test_receptive_field_of_the_critic_is_11():
 
 
 @pytest.mark.parametrize("border", ["extend", "zero"])
-@pytest.mark.parametrize(("kernel", "layers", "padding"), [(3, 3, 0), (5, 2, 0), (3, 3, 1), (1, 2, 0), (3, 1, 0), (5, 3, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "layers", "padding"), [(3, 3, 0), (5, 2, 0), (3, 3, 1), (1, 2, 0), (3, 1, 0), (5, 3, 1)]
+)
 def test_every_geometry_keeps_the_stage_sizes(border, kernel, layers, padding):
     generator = GrowingGenerator(features=4, kernel=kernel, layers=layers, padding=padding, border=border)
     for grown in range(1, 4):
@@ -139,7 +141,9 @@ def test_input_gradient_equals_autograd_and_so_does_a_loss_on_it(activation, slo
     wanted, had = (torch.autograd.grad(one, list(critic.parameters()), allow_unused=True) for one in loss)
     for a, b in zip(wanted, had, strict=True):
         zero = torch.zeros(())
-        torch.testing.assert_close((zero if b is None else b).sum(), (zero if a is None else a).sum(), check_dtype=False)
+        torch.testing.assert_close(
+            (zero if b is None else b).sum(), (zero if a is None else a).sum(), check_dtype=False
+        )
         if b is not None:
             torch.testing.assert_close(b, a)
 

@@ -67,5 +67,7 @@ def test_every_objective_yields_named_finite_scalars():
     real, fake = torch.rand(1, 3, 15, 15), torch.rand(1, 3, 15, 15)
     for make in OBJECTIVES.values():
         objective = make(0.1)
-        terms = objective.critic_loss(critic, real, fake, torch.rand(1, 1, 1, 1)) | objective.generator_loss(critic, fake)
+        terms = objective.critic_loss(critic, real, fake, torch.rand(1, 1, 1, 1)) | objective.generator_loss(
+            critic, fake
+        )
         assert all(value.dim() == 0 and value.isfinite() for value in terms.values())

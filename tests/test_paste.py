@@ -92,7 +92,7 @@ def test_feathering_fades_inwards_only():
 
 
 def test_grey_pictures_take_the_objects_luma():
-    made, mask = pasted(picture(channels=1), red_object(), Placement(0, 0))
+    made, _ = pasted(picture(channels=1), red_object(), Placement(0, 0))
     assert made.shape == (1, 1, 40, 50)
     colour = red_object().colour
     luma = 0.299 * colour[:, 0] + 0.587 * colour[:, 1] + 0.114 * colour[:, 2]

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -28,7 +30,7 @@ def test_laws_end_at_one_and_begin_at_the_ratio(law, stages):
 
 def test_geometric_factor_is_constant():
     scales = geometric(5, 0.1)
-    factors = [b / a for a, b in zip(scales, scales[1:], strict=False)]
+    factors = [b / a for a, b in pairwise(scales)]
     assert factors == pytest.approx([0.1**-0.25] * 4)
 
 

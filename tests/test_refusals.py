@@ -15,8 +15,9 @@ from consingan import checkpoint, config, images
 from consingan.errors import UserError
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
+from consingan.state import Training
 from consingan.tasks import TASKS
-from consingan.training import Training, train
+from consingan.training import train
 
 BOUNDED = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -211,13 +211,9 @@ def test_open_takes_the_folder_or_its_model(tmp_path):
 
 def test_open_refuses_what_is_no_run_and_says_what_to_do(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(
-        UserError, match=r"--model_dir .*none does not exist; give the folder of a trained run"
-    ):
+    with pytest.raises(UserError, match=r"--model_dir .*none does not exist; give the folder of a trained run"):
         Run.open(tmp_path / "none")
-    with pytest.raises(
-        UserError, match=r"--model_dir .*empty is no run \(no config.json, no model.safetensors"
-    ):
+    with pytest.raises(UserError, match=r"--model_dir .*empty is no run \(no config.json, no model.safetensors"):
         Run.open(tmp_path / "empty")
     with pytest.raises(UserError, match=r"--resume .*empty is no run \(no config.json in it\)"):
         Run.open(tmp_path / "empty", flag="--resume", needs_model=False)
@@ -330,7 +326,5 @@ def test_the_environment_holds_versions_and_no_private_names(monkeypatch):
 
 
 def test_importing_the_module_imports_no_torch():
-    code = (
-        "import sys, consingan.run, consingan.monitor, consingan.checkpoint; sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys, consingan.run, consingan.monitor, consingan.checkpoint; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

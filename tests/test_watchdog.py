@@ -16,7 +16,8 @@ from consingan.engine import Step
 from consingan.interrupt import StoppedError
 from consingan.monitor import Monitor, read_log
 from consingan.run import Run
-from consingan.training import Training, train, write_start
+from consingan.state import Training
+from consingan.training import resume, train, write_start
 from consingan.watchdog import Attempt, CollapsedError, Look, due, look, trouble
 
 SOUND = Look({"critic_real": 45.0, "penalty": 10.1, "adversarial": -59.6}, weights=20.0, spread=0.5, saturated=False)
@@ -200,7 +201,7 @@ def test_stopped_around_a_rescue_and_resumed_equals_uninterrupted_to_the_bit(tmp
     calls = itertools.count(1)
     with pytest.raises(StoppedError):
         watched(run=run, stop=lambda: next(calls) == stop_after, **changes)
-    state = Training.resume(run, "cpu", pytest.fail)
+    state = resume(run, "cpu", pytest.fail)
     model = train(state, Monitor(display="quiet"), run)
     wanted, had = uninterrupted.tensors(), model.tensors()
     assert all(torch.equal(wanted[name], had[name]) for name in wanted)
@@ -212,7 +213,7 @@ def test_the_attempt_is_in_the_checkpoint_and_ends_with_the_stage(monkeypatch, t
     calls = itertools.count(1)
     with pytest.raises(StoppedError):
         watched(run=run, stop=lambda: next(calls) == 15, niter=(10,), train_stages=2)
-    state = Training.resume(run, "cpu", pytest.fail)
+    state = resume(run, "cpu", pytest.fail)
     assert (state.stage, state.iteration, state.attempt.number) == (0, 5, 1)
     state.leave_stage()
     assert state.attempt == Attempt()

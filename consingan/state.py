@@ -1,0 +1,215 @@
+"""Everything that a training consists of at one moment, and its way to a checkpoint and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from consingan import checkpoint, config, pyramid, stored
+from consingan.config import Train
+from consingan.engine import Step
+from consingan.errors import UserError
+from consingan.model import SingleImageModel, channels_last
+from consingan.networks import PatchCritic
+from consingan.noise import Draw
+from consingan.pyramid import Size
+from consingan.run import Run
+from consingan.tasks import TASKS
+from consingan.tasks.base import Task
+from consingan.watchdog import Attempt, Good
+
+
+@dataclass
+class Training:
+    """Everything that a training consists of at one moment.
+
+    Args:
+        model, critic: the networks.
+        reals: ``[1, C, H, W]`` in [-1, 1], the picture at each stage's size.
+        stage: the stage in progress, or the next one.
+        iteration: iterations done in it.
+        step: the iteration of the stage in progress, with its optimisers.
+        attempt: which one at this stage, see ``watchdog``.
+        good: the state of this stage to go back to when it goes wrong.
+        source: ``[1, C, h, w]`` in [-1, 1], what stage 0 gets in every iteration of fine-tuning; the task draws it
+            where this is None.
+    """
+
+    model: SingleImageModel
+    critic: PatchCritic
+    reals: list[Tensor]
+    stage: int = 0
+    iteration: int = 0
+    step: Step | None = None
+    attempt: Attempt = Attempt()
+    good: Good = Good()
+    source: Tensor | None = None
+
+    @classmethod
+    def start(cls, settings: Train, picture: Tensor, device: torch.device | str = "cpu") -> Training:
+        """The beginning: networks from the seed.
+
+        Args:
+            settings: the resolved configuration.
+            picture: ``[1, C, H, W]`` in [-1, 1], at the size it was loaded.
+            device: where to train.
+        """
+        sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
+        reals = pyramid.build(picture.to(device), sizes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.runtime.seed)
+            model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
+            critic = stored.new_critic(settings, model.device)
+        return cls(model, critic, [channels_last(real) for real in reals])
+
+    @classmethod
+    def restore(
+        cls,
+        tensors: dict[str, Tensor],
+        header: dict[str, Any],
+        where: str,
+        device: torch.device | str = "cpu",
+    ) -> Training:
+        """What ``save`` wrote; ``where`` names the file in messages.
+
+        Raises:
+            UserError: a part is missing, unknown, or does not fit the others. Nothing in the file is executed, and
+                no memory is taken before the parts are known to fit.
+        """
+        parts = stored.split_names(tensors, where)
+        model = SingleImageModel.restore(parts["model"], header, where, device)
+        stands = stored.read_place(header, model, where)
+        critic = stored.restored_critic(model, parts["critic"], where)
+        shapes = {str(i): (1, model.settings.network.nc_im, *size) for i, size in enumerate(model.sizes)}
+        stored.check_shapes(parts["real"], shapes, f"{where}, real")
+        reals = [channels_last(parts["real"][str(i)].to(model.device)) for i in range(len(model.sizes))]
+        stored.check_shapes(
+            parts["source"], {"0": shapes["0"]} if model.settings.naive.fine_tune else {}, f"{where}, source"
+        )
+        source = channels_last(parts["source"]["0"].to(model.device)) if parts["source"] else None
+        state = cls(model, critic, reals, stands.stage, stands.iteration, attempt=stands.attempt, source=source)
+        step = state.enter_stage()
+        for name, optimiser in step.optimisers.items():
+            if stands.iteration or parts[name]:
+                stored.check_shapes(parts[name], stored.optimiser_shapes(optimiser), f"{where}, {name}")
+            stored.load_optimiser(optimiser, parts[name])
+        wanted = {name: tuple(value.shape) for name, value in state.learned().items()}
+        if stands.good.iteration == 0:  # the optimisers had no state yet
+            wanted = {name: shape for name, shape in wanted.items() if "_optimiser." not in name}
+        stored.check_shapes(parts["good"], wanted, f"{where}, good")
+        state.good = replace(stands.good, tensors=stored.on_device(parts["good"], model.device))
+        return state
+
+    def trains_on(self, reals: Sequence[Tensor]) -> bool:
+        """Whether this is the training of a picture, ``[1, C, H, W]`` at each stage's size, up to rounding."""
+        return len(reals) == len(self.reals) and all(
+            a.shape == b.shape and torch.allclose(a, b, atol=1e-3) for a, b in zip(reals, self.reals, strict=True)
+        )
+
+    def enter_stage(self) -> Step:
+        """The iteration of the stage in progress; grows the model where the stage is new."""
+        if self.step is None:
+            real = self.reals[self.stage]
+            if self.model.stages == self.stage:
+                draw = Draw(self.model.settings.runtime.seed, ("anchor", 0), self.model.device)
+                self.model.grow(real, channels_last(self.task.anchor(self.reals[0], draw)))
+            self.step = Step(self.model, self.critic, real)
+            self.keep(self.good.spread)
+        return self.step
+
+    def leave_stage(self) -> None:
+        """Go on to the next stage: its optimisers start fresh, at the full rates."""
+        self.stage, self.iteration, self.step, self.attempt = self.stage + 1, 0, None, Attempt()
+
+    def learned(self) -> dict[str, Tensor]:
+        """Everything that an iteration changes, by name; not copied."""
+        assert self.step is not None
+        tensors = {f"generator.{name}": value for name, value in self.model.generator.state_dict().items()}
+        tensors |= {f"critic.{name}": value for name, value in self.critic.state_dict().items()}
+        for name, optimiser in self.step.optimisers.items():
+            tensors |= stored.optimiser_tensors(name, optimiser)
+        return tensors
+
+    def keep(self, spread: float) -> None:
+        """Remember this state as a good one; ``spread`` is that of a picture made in it (see ``Good``)."""
+        copies = {name: value.clone() for name, value in self.learned().items()}
+        most = max(self.good.spread, spread) if spread == spread else self.good.spread  # NaN for flat pictures
+        self.good = Good(self.iteration, most, copies)
+
+    def go_back(self) -> None:
+        """Return to the last good state, for the next attempt."""
+        assert self.step is not None
+        for name, value in self.learned().items():
+            if "_optimiser." not in name:
+                value.copy_(self.good.tensors[name])
+        for name, optimiser in self.step.optimisers.items():
+            kept = {n: v.clone() for n, v in self.good.tensors.items() if n.startswith(f"{name}.")}
+            stored.load_optimiser(optimiser, {n.removeprefix(f"{name}."): v for n, v in kept.items()})
+        self.iteration, self.attempt = self.good.iteration, self.attempt.next()
+
+    def draw(self, critic_steps: int) -> tuple[list[Tensor], list[Tensor]]:
+        """The random inputs of the next iteration: by stage the generator's, per critic step the penalty's."""
+        model = self.model
+        address: tuple[str | int, ...] = ("train", self.stage, self.iteration)
+        if self.attempt.number:
+            address += ("attempt", self.attempt.number)
+        draw = Draw(model.settings.runtime.seed, address, model.device)
+        first = self.task.first_input(self.reals[0], draw.at(0)) if self.source is None else self.source
+        inputs = [channels_last(first)]
+        for stage in range(1, self.stage + 1):
+            shape = model.generator.input_shape(stage, model.sizes[stage])
+            inputs.append(channels_last(draw.at(stage).normal(shape)))
+        return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)]
+
+    def save(self, run: Run) -> None:
+        """Write a checkpoint from which the training goes on as if it had not been stopped."""
+        tensors = {f"model.anchor.{stage}": anchor for stage, anchor in enumerate(self.model.anchors)}
+        tensors |= {stored.stored_name(name): value for name, value in self.learned().items()}
+        tensors |= {f"real.{stage}": real for stage, real in enumerate(self.reals)}
+        tensors |= {} if self.source is None else {"source.0": self.source}
+        tensors |= {f"good.{name}": value for name, value in self.good.tensors.items()}
+        header = {
+            "kind": "checkpoint",
+            **self.model.header(),
+            "stage": self.stage,
+            "iteration": self.iteration,
+            "attempt": asdict(self.attempt),
+            "good": {"iteration": self.good.iteration, "spread": self.good.spread},
+        }
+        niter = self.model.settings.optimisation.niter
+        done = sum(config.iterations(niter, stage) for stage in range(self.stage)) + self.iteration
+        checkpoint.Checkpoints(run.checkpoints).save(done, tensors, header)
+
+    def snapshot_due(self) -> bool:
+        """Whether a picture of the result so far is wanted now."""
+        every = self.model.settings.naive.snapshot_every
+        return every > 0 and self.iteration % every == 0
+
+    @property
+    def task(self) -> Task:
+        """The task that is trained for."""
+        return TASKS[self.model.settings.mode]
+
+
+def stage_sizes(settings: Train, picture: Size) -> list[Size]:
+    """Sizes ``(H, W)`` of the stages for a picture of size ``(H, W)``, by the task's law.
+
+    Raises:
+        UserError: the coarsest stage is smaller than a patch of the critic.
+    """
+    wanted = settings.pyramid
+    law = TASKS[settings.mode].law
+    sizes = pyramid.sizes(picture, wanted.train_stages, wanted.min_size, wanted.max_size, law)
+    sizes = sizes[wanted.start_scale :]
+    network = settings.network
+    patch = 1 + (network.num_layer + 2) * (network.ker_size - 1 - 2 * network.padd_size)
+    if min(sizes[0]) < max(patch, network.ker_size):
+        raise UserError(
+            f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "
+            f"{patch} px; raise --min_size, give a larger picture or lower --num_layer or --ker_size."
+        )
+    return sizes
