@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from consingan import config, engine
-from consingan.engine import Step, precision
+from consingan.engine import Step, gains_by_bf16, precision
 from consingan.errors import UserError
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
@@ -303,6 +303,12 @@ def test_precision():
         assert torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).dtype == torch.bfloat16
     with precision("fp32", cpu, (99, 99)):
         assert torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("tiles", "side", "expected"), [(True, 60, True), (True, 59, False), (False, 250, False)])
+def test_auto_takes_bf16_on_cpus_with_tiles_and_large_stages_only(monkeypatch, tiles, side, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
+    assert gains_by_bf16(torch.device("cpu"), (side, 250)) is expected
 
 
 def test_bf16_stays_near_float32():
