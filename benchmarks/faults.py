@@ -49,21 +49,8 @@ from consingan.run import Run
 from consingan.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = [
-    "--min_size",
-    "25",
-    "--max_size",
-    "32",
-    "--train_stages",
-    "2",
-    "--nfc",
-    "4",
-    "--niter",
-    "12",
-    "--checkpoint-every",
-    "1",
-]
-WORDS = [*TINY, "--not_cuda", "--quiet"]
+TINY = ["--min_size", "25", "--max_size", "32", "--train_stages", "2", "--nfc", "4", "--niter", "12"]
+WORDS = [*TINY, "--checkpoint-every", "1", "--not_cuda", "--quiet"]
 ALARM_S = 20
 MEMORY = 4 * 2**30  # bytes that reading a broken file may add
 

@@ -23,8 +23,15 @@ SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
 # Half the features and one critic step cost a quarter; the iterations saved go to the coarse stages, which decide the
-# layout and where too few of them ruin the samples.
-QUICK = {"train_stages": 5, "max_size": 160, "nfc": 32, "Dsteps": 1, "niter": (2000, 1500, 800, 400, 250)}
+# layout and where too few of them ruin the samples. The trials are in docs/performance.md.
+QUICK = {
+    "train_stages": 5,
+    "max_size": 160,
+    "nfc": 32,
+    "Dsteps": 1,
+    "lr_scale": 0.2,
+    "niter": (2000, 1500, 800, 400, 250),
+}
 
 
 @dataclass(frozen=True)
