@@ -362,7 +362,6 @@ def go_on(
 
     from consingan.training import resume
 
-
     with run.lock(), monitor(flags, run) as talk:
         for note in notes:
             talk.message(note)
