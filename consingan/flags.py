@@ -47,7 +47,7 @@ class GroupedCommand(click.Command):
             record = param.get_help_record(ctx)
             if record is not None:
                 groups.setdefault(getattr(param, "group", "Other"), []).append(record)
-        for title, records in groups.items():
+        for title, records in sorted(groups.items(), key=lambda group: group[0] == "Other"):
             with formatter.section(title):
                 formatter.write_dl(records, col_max=28)
 
