@@ -22,8 +22,8 @@ PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
-# Half the features and one critic step cost about a quarter; the iterations saved go to the coarse stages, which decide the
-# layout and where too few of them ruin the samples. The trials are in docs/performance.md.
+# Half the features and one critic step cost about a quarter; the iterations saved go to the coarse stages, which
+# decide the layout and where too few of them ruin the samples. The trials are in docs/performance.md.
 QUICK = {
     "train_stages": 5,
     "max_size": 160,
