@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from consingan import checkpoint, config
-from consingan.config import Train
+from consingan.config import Network, Train
 from consingan.errors import UserError
 from consingan.networks import Border, GrowingGenerator, place
 from consingan.noise import Draw, walk
-from consingan.resize import Size, rescaled, resize
+from consingan.pyramid import rescaled
+from consingan.resize import Size, resize
 
 LARGEST_PYRAMID = 20  # stages; as --train_stages
 
@@ -36,13 +37,7 @@ class SingleImageModel:
         self.anchors: list[Tensor] = []
         self.amplitudes: list[float] = []
         self.generator = GrowingGenerator(
-            channels=network.nc_im,
-            features=network.nfc,
-            kernel=network.ker_size,
-            layers=network.num_layer,
-            padding=network.padd_size,
-            activation=network.activation,
-            slope=network.lrelu_alpha,
+            **layers(network),
             norm=network.batch_norm,
             border=border,
         )
@@ -266,6 +261,19 @@ class SingleImageModel:
         place(self.generator, self.device)
         self.anchors = [channels_last(anchor.to(self.device)) for anchor in self.anchors]
         return self
+
+
+def layers(network: Network) -> dict[str, Any]:
+    """What generator and critic have in common, as their keyword arguments."""
+    return {
+        "channels": network.nc_im,
+        "features": network.nfc,
+        "kernel": network.ker_size,
+        "layers": network.num_layer,
+        "padding": network.padd_size,
+        "activation": network.activation,
+        "slope": network.lrelu_alpha,
+    }
 
 
 def batch_size(device: torch.device) -> int:

@@ -59,6 +59,11 @@ def ceil_size(size: Size, scale: float) -> Size:
     return height, width
 
 
+def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:
+    """Size times a scale per axis, rounded, at least one pixel."""
+    return max(1, round(size[0] * scale_h)), max(1, round(size[1] * scale_w))
+
+
 def build(picture: Tensor, stage_sizes: list[Size]) -> list[Tensor]:
     """The picture at each stage's size.
 

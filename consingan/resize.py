@@ -43,11 +43,6 @@ def upsample(x: Tensor, size: Size) -> Tensor:
     return _apply(x, size, aligned_weights)
 
 
-def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:
-    """Size times a scale per axis, rounded, at least one pixel."""
-    return max(1, round(size[0] * scale_h)), max(1, round(size[1] * scale_w))
-
-
 def _apply(x: Tensor, size: Size, weights: Callable[[int, int], np.ndarray]) -> Tensor:
     if x.shape[2:] == size:
         return x

@@ -12,7 +12,7 @@ from torch import Tensor
 from consingan import config, watchdog
 from consingan.config import Train
 from consingan.errors import UserError
-from consingan.model import SingleImageModel, channels_last
+from consingan.model import SingleImageModel, channels_last, layers
 from consingan.networks import PatchCritic, place
 from consingan.tasks import TASKS
 from consingan.watchdog import Attempt, Good
@@ -130,15 +130,6 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
 
 def new_critic(settings: Train, device: torch.device) -> PatchCritic:
     """The critic of a configuration."""
-    network = settings.network
-    critic = PatchCritic(
-        channels=network.nc_im,
-        features=network.nfc,
-        kernel=network.ker_size,
-        layers=network.num_layer,
-        padding=network.padd_size,
-        activation=network.activation,
-        slope=network.lrelu_alpha,
-    )
+    critic = PatchCritic(**layers(settings.network))
     place(critic, device)
     return critic

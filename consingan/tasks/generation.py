@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from consingan.config import SEED, setting
 from consingan.errors import UserError
-from consingan.pyramid import Law, Size, rescaling
+from consingan.pyramid import Law, Size, rescaled, rescaling
 from consingan.tasks.base import Recipes, Result
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def output_sizes(options: StillOptions, trained: Size) -> list[Size]:
             raise UserError(f"--size {options.size} and --scale_h or --scale_w contradict each other; give one.")
         wanted = [parse_size(options.size)]
     elif scales == (None, None):
-        wanted = [times(trained, h, w) for h, w in PUBLISHED_SCALES]
+        wanted = [rescaled(trained, h, w) for h, w in PUBLISHED_SCALES]
     else:
-        wanted = [times(trained, options.scale_h or 1.0, options.scale_w or 1.0)]
+        wanted = [rescaled(trained, options.scale_h or 1.0, options.scale_w or 1.0)]
     for height, width in wanted:
         if max(height, width) > LARGEST_SIDE or min(height, width) < SMALLEST_SIDE:
             raise UserError(
@@ -123,11 +123,6 @@ def parse_size(text: str) -> Size:
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
         raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
     return int(sides[1]), int(sides[0])
-
-
-def times(size: Size, scale_h: float, scale_w: float) -> Size:
-    """Size times a scale per axis, rounded."""
-    return round(size[0] * scale_h), round(size[1] * scale_w)
 
 
 def check_start(start: int, stages: int, flag: str) -> None:
