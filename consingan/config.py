@@ -93,6 +93,7 @@ class Optimisation:
     gamma: float = setting(0.1, "factor on the rates after 80 % of the iterations", low=0, high=1)
     beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
     train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=20)
+    window: str = setting("auto", "pixels that an iteration sees: side of a square, off for all, auto beyond 256x256")
     Gsteps: int = setting(3, "generator's Adam steps per iteration, on one gradient", low=1, high=100)
     Dsteps: int = setting(3, "critic's steps per iteration, on one fake", low=1, high=100)
 
@@ -141,7 +142,10 @@ SECTIONS = {
     "runtime": Runtime,
     "naive": Naive,
 }
-LATER = ("naive",)  # sections that files of older versions lack; they take their defaults
+# Settings that files of older versions lack, with what these did.
+LATER: dict[str, dict[str, Any]] = {"optimisation": {"window": "off"}}
+WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
+WHOLE = 256 * 256  # pixels up to which "auto" takes all
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,14 @@ def iterations(niter: Iterations, stage: int) -> int:
     return niter[min(stage, len(niter) - 1)]
 
 
+def window_side(config: Train, size: tuple[int, int]) -> int | None:
+    """Side of the window that an iteration at a stage of ``(H, W)`` looks at, in pixels; None for all of it."""
+    window = config.optimisation.window
+    if window == "auto":  # batch norm's statistics are of the whole picture
+        return None if size[0] * size[1] <= WHOLE or config.network.batch_norm else WINDOW
+    return None if window == "off" else int(window)
+
+
 def check(declared: Declared, value: Any) -> Any:
     """The value in its declared type, or a UserError that names flag, value and range."""
     how, flag = declared.setting, f"--{declared.name}"
@@ -281,6 +293,15 @@ def check_together(config: Train) -> None:
         raise UserError(
             f"--min_size {pyramid.min_size} is above --max_size {pyramid.max_size}; lower the one or raise the other."
         )
+    window = config.optimisation.window
+    if window not in ("auto", "off"):
+        if not (window.isascii() and window.isdigit() and SMALLEST_WINDOW <= int(window) <= 8192):
+            raise UserError(f"--window is {window!r}; give auto, off or a side of {SMALLEST_WINDOW} to 8192 pixels.")
+        if network.batch_norm:
+            raise UserError(
+                f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
+                "give --window off."
+            )
     naive = config.naive
     if naive.fine_tune and not (naive.model_dir and naive.naive_img):
         lacking = "--naive_img" if naive.model_dir else "--model_dir"
@@ -323,7 +344,7 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
         raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
-    values = {**{section: to_json_section(SECTIONS[section]()) for section in LATER}, **values}
+    values = {"naive": to_json_section(Naive()), **values}
     known = {"schema", "mode", "image", *SECTIONS}
     if set(values) != known or not all(isinstance(values[s], Mapping) for s in SECTIONS):
         odd = ", ".join(sorted(map(str, set(values) ^ known))) or "a section"
@@ -333,11 +354,11 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
             raise UserError(f"{where} is not a whole configuration: {name} is {values[name]!r}, not a word.")
     layer = {}
     for section, cls in SECTIONS.items():
-        names = {s.name for s in declared(cls)}
-        if set(values[section]) != names:
-            odd = ", ".join(sorted(map(str, set(values[section]) ^ names)))
+        names, found = {s.name for s in declared(cls)}, {**LATER.get(section, {}), **values[section]}
+        if set(found) != names:
+            odd = ", ".join(sorted(map(str, set(found) ^ names)))
             raise UserError(f"{where} is not a whole configuration: {odd} is unknown or missing in {section}.")
-        layer.update(values[section])
+        layer.update(found)
     try:
         config, _ = resolve(values["mode"], values["image"], (where, layer))
     except UserError as error:

@@ -18,6 +18,7 @@ from consingan.model import SingleImageModel
 from consingan.networks import PatchCritic, widened
 from consingan.objectives import OBJECTIVES
 from consingan.resize import Size
+from consingan.windows import Part, Window
 
 
 class Step:
@@ -51,22 +52,27 @@ class Step:
         with self.precision:
             self.anchor_prefix = self._frozen_features(model.anchors)
 
-    def __call__(self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor]) -> dict[str, Tensor]:
+    def __call__(
+        self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor], window: Window | None = None
+    ) -> dict[str, Tensor]:
         """Update critic and generator once.
 
         Args:
-            inputs: by stage, what the generator makes the fake of.
+            inputs: by stage, what the generator makes the fake of (see ``GrowingGenerator.forward``).
             uniforms: per critic step, the penalty's mixing weight ``[1, 1, 1, 1]`` in [0, 1].
+            window: the part of the picture that all losses are taken on; all of it if None.
 
         Returns:
             Loss terms by name, 0-dim, on the device.
         """
+        parts = self.model.generator.parts(self._sizes, window)
+        real = window.cut(self.real) if window else self.real
         with self.precision:
-            fake = self._picture(inputs, self._frozen_features(inputs))  # [1, C, H, W]
+            fake = self._picture(inputs, self._frozen_features(inputs, parts), window)  # [1, C, h, w]
             terms: dict[str, Tensor] = {}
             for uniform in uniforms:
-                terms |= self._update_critic(fake.detach(), uniform)
-            terms |= self._update_generator(fake)
+                terms |= self._update_critic(real, fake.detach(), uniform)
+            terms |= self._update_generator(real, fake, parts, window)
         return terms
 
     @property
@@ -80,18 +86,22 @@ class Step:
             for group in optimiser.param_groups:
                 group["lr"] = factor * group["initial_lr"]
 
-    def _update_critic(self, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
-        terms = self.objective.critic_loss(self.critic, self.real, fake, uniform)
+    def _update_critic(self, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+        terms = self.objective.critic_loss(self.critic, real, fake, uniform)
         self.critic_optimiser.zero_grad()
         total(terms).backward()
         self.critic_optimiser.step()
         return detached(terms)
 
-    def _update_generator(self, fake: Tensor) -> dict[str, Tensor]:
+    def _update_generator(
+        self, real: Tensor, fake: Tensor, parts: Sequence[Part], window: Window | None
+    ) -> dict[str, Tensor]:
         self.critic.requires_grad_(False)
         terms = self.objective.generator_loss(self.critic, fake)
-        reconstruction = self._picture(self.model.anchors, self.anchor_prefix)
-        terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), self.real)
+        anchors = [part.noise.cut(anchor) for anchor, part in zip(self.model.anchors, parts, strict=True)]
+        below = None if self.anchor_prefix is None else parts[self.frozen - 1].kept.cut(self.anchor_prefix)
+        reconstruction = self._picture(anchors, below, window)
+        terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), real)
         self.generator_optimiser.zero_grad()
         total(terms).backward()
         for _ in range(self.optimisation.Gsteps):  # one gradient, applied several times
@@ -100,19 +110,19 @@ class Step:
         return detached(terms)
 
     @torch.no_grad()
-    def _frozen_features(self, inputs: Sequence[Tensor]) -> Tensor | None:
+    def _frozen_features(self, inputs: Sequence[Tensor], parts: Sequence[Part] | None = None) -> Tensor | None:
         if self.frozen == 0:
             return None
-        model = self.model
-        return model.generator.features(inputs[: self.frozen], model.amplitudes, self._sizes)
+        model, wanted = self.model, parts[: self.frozen] if parts else None
+        return model.generator.features(inputs[: self.frozen], model.amplitudes, self._sizes, wanted=wanted)
 
-    def _picture(self, inputs: Sequence[Tensor], below: Tensor | None) -> Tensor:
+    def _picture(self, inputs: Sequence[Tensor], below: Tensor | None, window: Window | None) -> Tensor:
         model = self.model
-        return model.generator(inputs, model.amplitudes, self._sizes, self.frozen, below)
+        return model.generator(inputs, model.amplitudes, self._sizes, self.frozen, below, window)
 
     @property
     def _sizes(self) -> list[Size]:
-        return self.model.sizes
+        return self.model.sizes[: self.model.stages]
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
@@ -126,8 +136,9 @@ def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def adam(groups: list[dict], beta1: float) -> torch.optim.Adam:
-    """Adam as the method has it."""
-    return torch.optim.Adam(groups, betas=(beta1, 0.999))
+    """Adam as the method has it, in one kernel where torch has one."""
+    device = groups[0]["params"][0].device.type
+    return torch.optim.Adam(groups, betas=(beta1, 0.999), fused=device in ("cpu", "cuda"))
 
 
 def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextManager:

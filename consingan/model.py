@@ -17,6 +17,7 @@ from consingan.networks import Border, GrowingGenerator, place
 from consingan.noise import Draw, walk
 from consingan.pyramid import rescaled
 from consingan.resize import Size, resize
+from consingan.windows import Window
 
 LARGEST_PYRAMID = 20  # stages; as --train_stages
 
@@ -76,9 +77,9 @@ class SingleImageModel:
         self.amplitudes[stage] = self.settings.objective.noise_amp * error.item()
 
     @torch.no_grad()
-    def generate(self, inputs: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
+    def generate(self, inputs: Sequence[Tensor], sizes: Sequence[Size], window: Window | None = None) -> Tensor:
         """Pictures ``[B, C, H, W]`` in [-1, 1] from the inputs of every grown stage (see ``GrowingGenerator``)."""
-        return self.generator(inputs, self.amplitudes, sizes).contiguous()
+        return self.generator(inputs, self.amplitudes, sizes, window=window).contiguous()
 
     def reconstruct(self) -> Tensor:
         """The picture itself, as well as the model learned it: ``[1, C, H, W]`` in [-1, 1]."""
@@ -102,6 +103,7 @@ class SingleImageModel:
         entering = channels_last(resize(picture.to(self.device), sizes[start]).clamp(-1, 1))
         below = self.generator.features([entering], [1.0], [sizes[start]])  # the coarsest stage, at that size
         first = max(1, start)
+        sizes[first - 1] = sizes[start]  # what the next stage gets
         inputs: list[Tensor] = [entering] * first
         for stage in range(first, self.stages):
             draw = Draw(seed, ("transform", stage), self.device)

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from consingan.resize import Size, upsample
+from consingan.resize import Size, upsample, upsample_part
+from consingan.windows import Part, Window, parts
 
 Border = Literal["extend", "zero"]
 
@@ -53,7 +54,7 @@ class GrowingGenerator(nn.Module):
         super().__init__()
         reach = (kernel - 1) // 2
         self.channels, self.width, self.border = channels, features, border
-        self.margin = layers * (reach - padding)
+        self.margin, self.own_padding = layers * (reach - padding), layers * padding
         self.head = block(channels, features, kernel, reach, activation, slope, norm)
         blocks = [block(features, features, kernel, padding, activation, slope, norm) for _ in range(layers)]
         self.stages = nn.ModuleList([nn.Sequential(*blocks)])
@@ -76,6 +77,19 @@ class GrowingGenerator(nn.Module):
         extra = 2 * self.margin if self.border == "extend" else 0
         return batch, self.width, size[0] + extra, size[1] + extra
 
+    def parts(self, sizes: Sequence[Size], window: Window | None = None) -> list[Part]:
+        """What of every stage a window of the last one's picture depends on; everything for the whole.
+
+        Args:
+            sizes: ``(h, w)`` of the stages.
+            window: of the picture; the whole of it if None.
+        """
+        reach = self.tail.kernel_size[0] // 2
+        features = (window or Window.whole(sizes[-1])).grown(reach, sizes[-1])
+        extends = self.border == "extend"
+        surplus = self.own_padding + (0 if extends else self.margin)
+        return parts(sizes, features, self.margin, surplus, extends)
+
     def forward(
         self,
         inputs: Sequence[Tensor],
@@ -83,9 +97,24 @@ class GrowingGenerator(nn.Module):
         sizes: Sequence[Size],
         start: int = 0,
         below: Tensor | None = None,
+        window: Window | None = None,
     ) -> Tensor:
-        """A picture of stage ``len(inputs) - 1``: ``[B, C, h, w]`` in [-1, 1]; arguments as ``features``."""
-        return self.picture(self.features(inputs, amplitudes, sizes, start, below))
+        """A picture of stage ``len(inputs) - 1`` or a window of it: ``[B, C, h, w]`` in [-1, 1].
+
+        Args:
+            inputs: by stage, of the shapes that ``input_shape`` gives, or with a window of those parts of them that
+                ``parts`` names; those below ``start`` are not looked at.
+            amplitudes, sizes: by stage, what a later stage's noise is multiplied by, and ``(h, w)``.
+            start: the first stage to run.
+            below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the kept part of them; needed
+                where ``start > 0``.
+            window: of the picture; the whole of it if None. Not with ``norm``, whose statistics are of the whole.
+        """
+        last = len(inputs)
+        wanted = self.parts(sizes[:last], window)
+        x = self.features(inputs, amplitudes, sizes, start, below, wanted)
+        picture = self.picture(x)
+        return window.cut(picture, wanted[-1].kept) if window else picture
 
     def features(
         self,
@@ -94,22 +123,21 @@ class GrowingGenerator(nn.Module):
         sizes: Sequence[Size],
         start: int = 0,
         below: Tensor | None = None,
+        wanted: Sequence[Part] | None = None,
     ) -> Tensor:
-        """Features of stage ``len(inputs) - 1``.
+        """Features of stage ``len(inputs) - 1``: ``[B, N, h, w]``, or the kept part of them.
 
         Args:
-            inputs: by stage, shaped by ``input_shape``; those below ``start`` are not looked at.
-            amplitudes: by stage, what a later stage's noise is multiplied by.
-            sizes: by stage, ``(h, w)``.
-            start: the first stage to run.
-            below: ``[B, N, h', w']``, features of stage ``start - 1``; needed where ``start > 0``.
-
-        Returns:
-            ``[B, N, h, w]``.
+            inputs, amplitudes, sizes, start, below: as for ``forward``.
+            wanted: by stage, what to compute; everything if None.
         """
+        wanted = wanted or self.parts(sizes[: len(inputs)])
         x = below
         for i in range(start, len(inputs)):
-            x = self._coarsest(inputs[0]) if x is None else self._finer(i, x, inputs[i] * amplitudes[i], sizes[i])
+            if x is None:
+                x = wanted[0].kept.cut(self._coarsest(inputs[0]))
+            else:
+                x = self._finer(i, x, inputs[i] * amplitudes[i], sizes, wanted)
         if x is None:
             raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")
         return x
@@ -126,12 +154,18 @@ class GrowingGenerator(nn.Module):
             margin -= 1
         return self.stages[0](F.pad(x, [margin] * 4))
 
-    def _finer(self, stage: int, below: Tensor, noise: Tensor, size: Size) -> Tensor:
-        skip = upsample(below, size)  # [B, N, h, w]
+    def _finer(self, stage: int, below: Tensor, noise: Tensor, sizes: Sequence[Size], wanted: Sequence[Part]) -> Tensor:
+        part, given, source, size = wanted[stage], wanted[stage - 1].kept, sizes[stage - 1], sizes[stage]
+
+        def up(size: Size, window: Window) -> Tensor:
+            return upsample_part(below, (given.rows, given.columns), source, size, (window.rows, window.columns))
+
         if self.border == "extend":
-            wide = upsample(below, (size[0] + 2 * self.margin, size[1] + 2 * self.margin))
-            return self.stages[stage](wide + noise) + skip
-        return self.stages[stage](F.pad(skip + noise, [self.margin] * 4)) + skip
+            wide = up((size[0] + 2 * self.margin, size[1] + 2 * self.margin), part.noise)
+            return part.kept.cut(self.stages[stage](wide + noise), part.made) + up(size, part.kept)
+        skip = up(size, part.made)
+        made = self.stages[stage](F.pad(skip + noise, [self.margin] * 4)) + skip
+        return part.kept.cut(made, part.made)
 
 
 class PatchCritic(nn.Module):

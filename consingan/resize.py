@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 import torch
 from torch import Tensor
 
 Size = tuple[int, int]
+Span = tuple[int, int]  # from the first to before the last
 
 
 def resize(x: Tensor, size: Size) -> Tensor:
@@ -41,6 +42,32 @@ def upsample(x: Tensor, size: Size) -> Tensor:
         size: ``(H', W')`` in pixels.
     """
     return _apply(x, size, aligned_weights)
+
+
+def upsample_part(x: Tensor, given: tuple[Span, Span], source: Size, size: Size, wanted: tuple[Span, Span]) -> Tensor:
+    """A part of what ``upsample`` makes of a whole feature map, from the part of the map that it depends on.
+
+    Args:
+        x: ``[B, C, h, w]``, the map's rows and columns ``given``.
+        given: holds at least ``aligned_span`` of the wanted rows and columns.
+        source: ``(H, W)`` of the whole map.
+        size: ``(H', W')`` of the whole result.
+        wanted: rows and columns of the result.
+    """
+    if source == size and given == wanted:
+        return x
+    rows, columns = (
+        _on_device(aligned_weights, source[axis], size[axis], x.device, x.dtype, wanted[axis], given[axis])
+        for axis in (0, 1)
+    )
+    return separable(x, rows, columns)
+
+
+def aligned_span(n_in: int, n_out: int, wanted: Span) -> Span:
+    """The inputs that some outputs of ``aligned_weights`` depend on."""
+    step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0
+    first, last = floor(wanted[0] * step), floor((wanted[1] - 1) * step)
+    return max(0, first - 1), min(n_in, last + 3)
 
 
 def _apply(x: Tensor, size: Size, weights: Callable[[int, int], np.ndarray]) -> Tensor:
@@ -73,17 +100,23 @@ def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _on_device(
-    weights: Callable[[int, int], np.ndarray], n_in: int, n_out: int, device: torch.device, dtype: torch.dtype
+    weights: Callable[..., np.ndarray], n_in: int, n_out: int, device: torch.device, dtype: torch.dtype, *part: Span
 ) -> Tensor:
-    return torch.from_numpy(weights(n_in, n_out)).to(dtype).to(device)
+    return torch.from_numpy(weights(n_in, n_out, *part)).to(dtype).to(device)
 
 
-def aligned_weights(n_in: int, n_out: int) -> np.ndarray:
-    """Weights ``[n_out, n_in]`` whose first and last samples sit on the first and last inputs (float64)."""
+def aligned_weights(n_in: int, n_out: int, wanted: Span | None = None, given: Span | None = None) -> np.ndarray:
+    """Weights ``[n_out, n_in]`` whose first and last samples sit on the first and last inputs (float64).
+
+    Args:
+        n_in, n_out: lengths of the whole.
+        wanted, given: with these the weights are those of some outputs, from inputs that they depend on.
+    """
     step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0
-    centres = np.arange(n_out) * step
+    centres = np.arange(*(wanted or (0, n_out))) * step
+    first, end = given or (0, n_in)
     taps = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)  # [n_out, 4]
-    return _scatter(np.clip(taps, 0, n_in - 1), _cubic(centres[:, None] - taps, a=-0.75), n_in)
+    return _scatter(np.clip(taps, 0, n_in - 1) - first, _cubic(centres[:, None] - taps, a=-0.75), end - first)
 
 
 def antialiased_weights(n_in: int, n_out: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from consingan import checkpoint, config, pyramid, stored
+from consingan import checkpoint, config, pyramid, stored, windows
 from consingan.config import Train
 from consingan.engine import Step
 from consingan.errors import UserError
@@ -21,6 +21,7 @@ from consingan.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.base import Task
 from consingan.watchdog import Attempt, Good
+from consingan.windows import Window
 
 
 @dataclass
@@ -151,19 +152,29 @@ class Training:
             stored.load_optimiser(optimiser, {n.removeprefix(f"{name}."): v for n, v in kept.items()})
         self.iteration, self.attempt = self.good.iteration, self.attempt.next()
 
-    def draw(self, critic_steps: int) -> tuple[list[Tensor], list[Tensor]]:
-        """The random inputs of the next iteration: by stage the generator's, per critic step the penalty's."""
-        model = self.model
-        address: tuple[str | int, ...] = ("train", self.stage, self.iteration)
-        if self.attempt.number:
-            address += ("attempt", self.attempt.number)
-        draw = Draw(model.settings.runtime.seed, address, model.device)
+    def draw(self, critic_steps: int) -> tuple[list[Tensor], list[Tensor], Window | None]:
+        """The random inputs of the next iteration.
+
+        Returns:
+            By stage the generator's, per critic step the penalty's, and the window that the iteration looks at.
+        """
+        model, address = self.model, ("train", self.stage, self.iteration)
+        again = ("attempt", self.attempt.number) if self.attempt.number else ()
+        draw = Draw(model.settings.runtime.seed, address + again, model.device)
+        window = self._window(draw.at("window"))
         first = self.task.first_input(self.reals[0], draw.at(0)) if self.source is None else self.source
         inputs = [channels_last(first)]
-        for stage in range(1, self.stage + 1):
-            shape = model.generator.input_shape(stage, model.sizes[stage])
-            inputs.append(channels_last(draw.at(stage).normal(shape)))
-        return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)]
+        for stage, part in enumerate(model.generator.parts(model.sizes[: self.stage + 1], window)[1:], 1):
+            inputs.append(channels_last(draw.at(stage).normal((1, model.generator.width, *part.noise.size))))
+        return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)], window
+
+    def _window(self, draw: Draw) -> Window | None:
+        size = self.model.size
+        side = config.window_side(self.model.settings, size)
+        if side is None:
+            return None
+        window = windows.at_random(size, side, draw.uniform((2,)).tolist())
+        return None if window == Window.whole(size) else window
 
     def save(self, run: Run) -> None:
         """Write a checkpoint from which the training goes on as if it had not been stopped."""

@@ -16,6 +16,7 @@ from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.run import Run, environment
 from consingan.state import Training
+from consingan.windows import Window
 
 
 def train(
@@ -50,13 +51,13 @@ def train(
             if run and state.snapshot_due():
                 with monitor.paused():
                     take_snapshot(state, run)
-            inputs, uniforms = state.draw(optimisation.Dsteps)
+            inputs, uniforms, window = state.draw(optimisation.Dsteps)
             step.decay(state.attempt.rate * schedule.decay(state.iteration, iterations, optimisation.gamma))
-            terms = step(inputs, uniforms)
+            terms = step(inputs, uniforms, window)
             monitor.observe(state.iteration, terms)
             state.iteration += 1
             if watchdog.due(state.iteration, iterations):
-                keep_or_go_back(state, inputs, terms, monitor)
+                keep_or_go_back(state, inputs, window, terms, monitor)
             stopping = stop()
             if run and (stopping or monotonic() - written > checkpoint_every):
                 with monitor.paused():
@@ -74,19 +75,26 @@ def train(
     return state.model
 
 
-def keep_or_go_back(state: Training, inputs: Sequence[Tensor], terms: Mapping[str, Tensor], monitor: Monitor) -> None:
+def keep_or_go_back(
+    state: Training,
+    inputs: Sequence[Tensor],
+    window: Window | None,
+    terms: Mapping[str, Tensor],
+    monitor: Monitor,
+) -> None:
     """Let the watchdog look: keep a sound state to go back to, or go back to the last one.
 
     Args:
         state: after an iteration.
-        inputs, terms: what entered that iteration and what it returned.
+        inputs, window, terms: what entered that iteration and what it returned.
         monitor: is told when the training goes back.
 
     Raises:
         CollapsedError: the stage has gone back too often.
     """
-    fake = state.model.generate(inputs, state.model.sizes)
-    seen = watchdog.look(terms, state.learned(), fake, state.reals[state.stage])
+    model, real = state.model, state.reals[state.stage]
+    fake = model.generate(inputs, model.sizes[: model.stages], window)
+    seen = watchdog.look(terms, state.learned(), fake, window.cut(real) if window else real)
     found = watchdog.trouble(seen, state.good.spread)
     if found is None:
         state.keep(seen.spread)

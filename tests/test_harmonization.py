@@ -218,7 +218,7 @@ def test_fine_tuning_gets_the_naive_picture_and_the_training_picture_stays_the_t
 ):
     state = tuning(pasted_run, picture_file, naive_file)
     state.enter_stage()
-    (first, *_), _ = state.draw(1)
+    (first, *_), *_ = state.draw(1)
     naive = images.load(naive_file).pixels
     assert torch.equal(first, applying.resize(naive, state.model.sizes[0]).clamp(-1, 1))
     images.save(target := naive_file.with_name("target.png"), state.reals[-1])

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "consingan"
 LAYERS = (
     "errors",
     "config",
-    "images resize noise networks objectives checkpoint monitor devices interrupt flags watchdog",
+    "images resize windows noise networks objectives checkpoint monitor devices interrupt flags watchdog",
     "pyramid schedule run metrics masks paste carry",
     "model",
     "applying",
@@ -34,7 +34,9 @@ LAYERS = (
     "__init__ __main__",
 )
 SIDEWAYS = {
+    ("windows", "resize"),
     ("networks", "resize"),
+    ("networks", "windows"),
     ("objectives", "networks"),
     ("results", "tasks"),
     ("cli", "__init__"),  # the version

@@ -133,8 +133,8 @@ def broken_once(monkeypatch, at):
     calls = itertools.count(1)
     real_step = Step.__call__
 
-    def step(self, inputs, uniforms):
-        terms = real_step(self, inputs, uniforms)
+    def step(self, *drawn):
+        terms = real_step(self, *drawn)
         if next(calls) == at:
             with torch.no_grad():
                 self.model.generator.tail.weight.fill_(math.nan)
@@ -162,8 +162,8 @@ def test_not_a_number_goes_back_to_the_last_good_look_with_other_draws(monkeypat
 def test_a_loss_that_stays_broken_ends_after_three_attempts(monkeypatch):
     real_step = Step.__call__
 
-    def step(self, inputs, uniforms):
-        return real_step(self, inputs, uniforms) | {"penalty": torch.tensor(math.nan)}
+    def step(self, *drawn):
+        return real_step(self, *drawn) | {"penalty": torch.tensor(math.nan)}
 
     monkeypatch.setattr(Step, "__call__", step)
     with pytest.raises(CollapsedError, match="stage 1, iteration 10, penalty is nan, also after 3 attempts"):
@@ -226,7 +226,7 @@ def test_a_look_costs_less_than_half_a_per_cent_of_fifty_iterations():
         step = state.enter_stage()
         if stage < 2:
             state.leave_stage()
-    inputs, uniforms = state.draw(3)
+    inputs, uniforms, _ = state.draw(3)
     terms = step(inputs, uniforms)
     begin = perf_counter()
     for _ in range(5):
