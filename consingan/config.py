@@ -104,7 +104,7 @@ class Runtime:
 
     seed: int = setting(0, "seed of all random numbers", **SEED)
     precision: str = setting(
-        "auto", "arithmetic: auto takes bf16 where the machine gains by it", choices=("auto", "fp32", "bf16")
+        "auto", "arithmetic: auto takes bf16 where the machine gains by it", choices=("auto", "fp32", "tf32", "bf16")
     )
 
 

@@ -1,7 +1,7 @@
 """One training iteration.
 
 The arithmetic is that of the method; what cannot change the result is done once: the fake serves all critic steps,
-frozen stages run without gradients, and the anchors pass them once per stage.
+fake and reconstruction are one batch, frozen stages run without gradients, and the anchors pass them once per stage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan import schedule
-from consingan.model import SingleImageModel
+from consingan.model import SingleImageModel, channels_last
 from consingan.networks import PatchCritic, widened
 from consingan.objectives import OBJECTIVES
 from consingan.resize import Size
@@ -49,8 +49,11 @@ class Step:
         ]
         self.critic_optimiser = adam(critic_groups, self.optimisation.beta1)
         self.precision = precision(config.runtime.precision, model.device, model.size)
-        with self.precision:
-            self.anchor_prefix = self._frozen_features(model.anchors)
+        self.anchor_prefix: Tensor | None = None
+        if self.frozen:
+            with self.precision:
+                parts = model.generator.parts(model.sizes[: self.frozen])
+                self.anchor_prefix = self._frozen_features(model.anchors, parts)
 
     def __call__(
         self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor], window: Window | None = None
@@ -65,14 +68,13 @@ class Step:
         Returns:
             Loss terms by name, 0-dim, on the device.
         """
-        parts = self.model.generator.parts(self._sizes, window)
         real = window.cut(self.real) if window else self.real
         with self.precision:
-            fake = self._picture(inputs, self._frozen_features(inputs, parts), window)  # [1, C, h, w]
+            fake, reconstruction = self._pictures(inputs, window)  # [1, C, h, w] each
             terms: dict[str, Tensor] = {}
             for uniform in uniforms:
                 terms |= self._update_critic(real, fake.detach(), uniform)
-            terms |= self._update_generator(real, fake, parts, window)
+            terms |= self._update_generator(real, fake, reconstruction)
         return terms
 
     @property
@@ -93,14 +95,9 @@ class Step:
         self.critic_optimiser.step()
         return detached(terms)
 
-    def _update_generator(
-        self, real: Tensor, fake: Tensor, parts: Sequence[Part], window: Window | None
-    ) -> dict[str, Tensor]:
+    def _update_generator(self, real: Tensor, fake: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
         self.critic.requires_grad_(False)
         terms = self.objective.generator_loss(self.critic, fake)
-        anchors = [part.noise.cut(anchor) for anchor, part in zip(self.model.anchors, parts, strict=True)]
-        below = None if self.anchor_prefix is None else parts[self.frozen - 1].kept.cut(self.anchor_prefix)
-        reconstruction = self._picture(anchors, below, window)
         terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), real)
         self.generator_optimiser.zero_grad()
         total(terms).backward()
@@ -109,20 +106,26 @@ class Step:
         self.critic.requires_grad_(True)
         return detached(terms)
 
+    def _pictures(self, inputs: Sequence[Tensor], window: Window | None) -> tuple[Tensor, Tensor]:
+        """The fake and the reconstruction, computed as one batch."""
+        model, sizes = self.model, self.model.sizes[: self.model.stages]
+        parts = model.generator.parts(sizes, window)
+        both = [
+            channels_last(torch.cat([x, part.noise.cut(anchor)]))
+            for x, anchor, part in zip(inputs, model.anchors, parts, strict=True)
+        ]
+        below = None
+        if self.anchor_prefix is not None:
+            prefix = self._frozen_features(inputs, parts)
+            below = channels_last(torch.cat([prefix, parts[self.frozen - 1].kept.cut(self.anchor_prefix)]))
+        fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
+        return fake, reconstruction
+
     @torch.no_grad()
-    def _frozen_features(self, inputs: Sequence[Tensor], parts: Sequence[Part] | None = None) -> Tensor | None:
-        if self.frozen == 0:
-            return None
-        model, wanted = self.model, parts[: self.frozen] if parts else None
-        return model.generator.features(inputs[: self.frozen], model.amplitudes, self._sizes, wanted=wanted)
-
-    def _picture(self, inputs: Sequence[Tensor], below: Tensor | None, window: Window | None) -> Tensor:
+    def _frozen_features(self, inputs: Sequence[Tensor], parts: Sequence[Part]) -> Tensor:
         model = self.model
-        return model.generator(inputs, model.amplitudes, self._sizes, self.frozen, below, window)
-
-    @property
-    def _sizes(self) -> list[Size]:
-        return self.model.sizes[: self.model.stages]
+        sizes, wanted = model.sizes[: self.frozen], parts[: self.frozen]
+        return model.generator.features(inputs[: self.frozen], model.amplitudes, sizes, wanted=wanted)
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
@@ -142,17 +145,33 @@ def adam(groups: list[dict], beta1: float) -> torch.optim.Adam:
 
 
 def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextManager:
-    """The arithmetic of a stage: float32, or convolutions in bfloat16 with float32 weights and losses.
+    """The arithmetic of a stage, as a context that can be entered again and again.
 
-    ``auto`` takes bfloat16 where it is faster: on CPUs with tile instructions (AMX) from stages of about 60 px up, on
-    CUDA wherever the device has it. On a CPU that has bfloat16 without tiles it was measured to take 1.6 times as
-    long as float32.
+    ``fp32``: float32 throughout. ``tf32``: float32 whose products CUDA rounds to 10 bits; on other devices float32.
+    ``bf16``: convolutions in bfloat16 with float32 weights and losses. ``auto`` takes bfloat16 where it is faster: on
+    CPUs with tile instructions (AMX) from stages of about 60 px up, on CUDA wherever the device has it. On a CPU that
+    has bfloat16 without tiles it was measured to take 1.6 times as long as float32.
     """
-    if wanted == "auto":
-        wanted = "bf16" if gains_by_bf16(device, size) else "fp32"
-    if wanted == "bf16":
+    if wanted == "bf16" or (wanted == "auto" and gains_by_bf16(device, size)):
         return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+    return Products(tf32=wanted != "fp32") if device.type == "cuda" else nullcontext()
+
+
+class Products(AbstractContextManager):
+    """Whether CUDA's float32 convolutions and matrix products may round their factors to TF32."""
+
+    def __init__(self, tf32: bool):
+        self.tf32 = tf32
+
+    def __enter__(self) -> None:
+        self.before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        self._set(self.tf32, self.tf32)
+
+    def __exit__(self, *error: object) -> None:
+        self._set(*self.before)
+
+    def _set(self, convolutions: bool, products: bool) -> None:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def gains_by_bf16(device: torch.device, size: Size) -> bool:
