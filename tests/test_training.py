@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from consingan import config, engine
-from consingan.engine import Step, gains_by_bf16, precision, precision
+from consingan.engine import Step, gains_by_bf16, precision
 from consingan.errors import UserError
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
