@@ -106,6 +106,8 @@ class Runtime:
     precision: str = setting(
         "auto", "arithmetic: auto takes bf16 where the machine gains by it", choices=("auto", "fp32", "tf32", "bf16")
     )
+    graphs: str = setting("off", "replay whole iterations as CUDA graphs, where they see all", choices=("off", "on"))
+    compile: bool = setting(False, "compile the networks with torch.compile; on a CPU that needs a C++ compiler")
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,10 @@ SECTIONS = {
     "naive": Naive,
 }
 # Settings that files of older versions lack, with what these did.
-LATER: dict[str, dict[str, Any]] = {"optimisation": {"window": "off"}}
+LATER: dict[str, dict[str, Any]] = {
+    "optimisation": {"window": "off"},
+    "runtime": {"graphs": "off", "compile": False},
+}
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
 WHOLE = 256 * 256  # pixels up to which "auto" takes all
 

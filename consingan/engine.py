@@ -39,7 +39,8 @@ class Step:
         groups = schedule.parameter_groups(
             model.generator, self.optimisation.train_depth, self.optimisation.lr_g, self.optimisation.lr_scale
         )
-        self.generator_optimiser = adam(groups, self.optimisation.beta1)
+        self.recorded = config.runtime.graphs == "on" and model.device.type == "cuda"
+        self.generator_optimiser = adam(groups, self.optimisation.beta1, self.recorded)
         critic_groups = [
             {
                 "params": list(critic.parameters()),
@@ -47,7 +48,10 @@ class Step:
                 "initial_lr": self.optimisation.lr_d,
             }
         ]
-        self.critic_optimiser = adam(critic_groups, self.optimisation.beta1)
+        self.critic_optimiser = adam(critic_groups, self.optimisation.beta1, self.recorded)
+        if config.runtime.compile:
+            for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
+                part.compile()
         self.precision = precision(config.runtime.precision, model.device, model.size)
         self.anchor_prefix: Tensor | None = None
         if self.frozen:
@@ -86,7 +90,8 @@ class Step:
         """Set the learning rates to their initial ones times ``factor``."""
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = factor * group["initial_lr"]
+                rate = factor * group["initial_lr"]
+                group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
 
     def _update_critic(self, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
         terms = self.objective.critic_loss(self.critic, real, fake, uniform)
@@ -138,10 +143,19 @@ def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in terms.items()}
 
 
-def adam(groups: list[dict], beta1: float) -> torch.optim.Adam:
-    """Adam as the method has it, in one kernel where torch has one."""
-    device = groups[0]["params"][0].device.type
-    return torch.optim.Adam(groups, betas=(beta1, 0.999), fused=device in ("cpu", "cuda"))
+def adam(groups: list[dict], beta1: float, recorded: bool = False) -> torch.optim.Adam:
+    """Adam as the method has it, in one kernel where torch has one.
+
+    Args:
+        groups: parameters with their rates.
+        beta1: of the first moment.
+        recorded: whether its steps will be replayed from a recording; the rates are then tensors on the device.
+    """
+    device = groups[0]["params"][0].device
+    if recorded:
+        groups = [{**group, "lr": torch.tensor(group["lr"], device=device)} for group in groups]
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.Adam(groups, betas=(beta1, 0.999), fused=fused, capturable=recorded)
 
 
 def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextManager:
@@ -153,7 +167,8 @@ def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextM
     has bfloat16 without tiles it was measured to take 1.6 times as long as float32.
     """
     if wanted == "bf16" or (wanted == "auto" and gains_by_bf16(device, size)):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        # no cache: the weights change between two uses within one iteration
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
     return Products(tf32=wanted != "fp32") if device.type == "cuda" else nullcontext()
 
 

@@ -13,6 +13,7 @@ from consingan import checkpoint, config, pyramid, stored, windows
 from consingan.config import Train
 from consingan.engine import Step
 from consingan.errors import UserError
+from consingan.graphs import Captured, CudaRecorder
 from consingan.model import SingleImageModel, channels_last
 from consingan.networks import PatchCritic
 from consingan.noise import Draw
@@ -45,7 +46,7 @@ class Training:
     reals: list[Tensor]
     stage: int = 0
     iteration: int = 0
-    step: Step | None = None
+    step: Step | Captured | None = None
     attempt: Attempt = Attempt()
     good: Good = Good()
     source: Tensor | None = None
@@ -111,14 +112,15 @@ class Training:
             a.shape == b.shape and torch.allclose(a, b, atol=1e-3) for a, b in zip(reals, self.reals, strict=True)
         )
 
-    def enter_stage(self) -> Step:
+    def enter_stage(self) -> Step | Captured:
         """The iteration of the stage in progress; grows the model where the stage is new."""
         if self.step is None:
             real = self.reals[self.stage]
             if self.model.stages == self.stage:
                 draw = Draw(self.model.settings.runtime.seed, ("anchor", 0), self.model.device)
                 self.model.grow(real, channels_last(self.task.anchor(self.reals[0], draw)))
-            self.step = Step(self.model, self.critic, real)
+            step = Step(self.model, self.critic, real)
+            self.step = Captured(step, CudaRecorder()) if step.recorded else step
             self.keep(self.good.spread)
         return self.step
 

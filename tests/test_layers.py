@@ -24,7 +24,7 @@ LAYERS = (
     "pyramid schedule run metrics masks paste carry",
     "model",
     "applying",
-    "tasks engine results",
+    "tasks engine graphs results",
     "stored",
     "state",
     "training estimate recipes",
@@ -39,6 +39,7 @@ SIDEWAYS = {
     ("networks", "windows"),
     ("objectives", "networks"),
     ("results", "tasks"),
+    ("graphs", "engine"),
     ("cli", "__init__"),  # the version
 }
 UNKNOWN = len(LAYERS)

@@ -374,6 +374,25 @@ def test_bf16_stays_near_float32():
     assert traces[0] == pytest.approx(traces[1], rel=0.05, abs=0.05)
 
 
+def test_in_bf16_every_critic_step_sees_the_weights_of_the_one_before():
+    """Autocast's own cache would hand out the weights as they were when the iteration began."""
+    losses = []
+    for split in (False, True):
+        state = Training.start(settings_for(precision="bf16", nfc=16, lr_d=0.05), striped())
+        step = state.enter_stage()
+        inputs, uniforms, _ = state.draw(2)
+        if split:
+            with torch.no_grad(), step.precision:
+                fake = state.model.generator(inputs, [1.0], state.model.sizes[:1])
+            for uniform in uniforms:
+                with step.precision:
+                    terms = step._update_critic(step.real, fake, uniform)
+        else:
+            terms = step(inputs, uniforms)
+        losses.append(terms["critic_real"].item())
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
 def test_steps_are_steps_of_adam():
     state = Training.start(settings_for(Gsteps=1, Dsteps=1), striped())
     step = state.enter_stage()
