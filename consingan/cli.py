@@ -88,7 +88,7 @@ TASK = options(
             "--preset",
             type=click.Choice(PRESETS),
             default=DEFAULT_PRESET,
-            help="paper: the published method; quick: a first look within minutes",
+            help="fast; paper: the method to the letter; quick: a first look in minutes",
             shown_default=DEFAULT_PRESET,
         ),
         option(

@@ -14,7 +14,7 @@ from consingan.errors import UserError
 from consingan.run import Run, folder_for, label
 from consingan.tasks import TASKS
 
-DEFAULT_PRESET = "paper"
+DEFAULT_PRESET = "fast"
 
 
 def resolve(

@@ -256,7 +256,7 @@ MISTAKES = [
     ("a.png --nfc=", "'--nfc': '' is not a valid integer."),
     ("a.png --batch_norm=1", "'--batch_norm' does not take a value."),
     ("a.png --train_mode paint", "'--train_mode': 'paint' is not one of 'generation', 'retarget', 'animation'"),
-    ("a.png --preset fast", "'--preset': 'fast' is not one of 'paper', 'quick'"),
+    ("a.png --preset slow", "'--preset': 'slow' is not one of 'fast', 'paper', 'quick'"),
     ("a.png --gpu -1", "--gpu is -1; give the number of a GPU, 0 for the first, or --not_cuda."),
     ("a.png --gpu first", "'--gpu': 'first' is not a valid integer."),
     ("a.png --device tpu", "--device is 'tpu'; give auto, cpu, mps, cuda or cuda:N."),
@@ -595,7 +595,8 @@ def test_a_dry_run_writes_nothing_and_shows_everything(desk):
     for name, value, origin in [
         ("max_size", "40", "flag"),
         ("niter", "30,20", "flag"),
-        ("precision", "fp32", "preset paper"),
+        ("Dsteps", "1", "preset fast"),
+        ("precision", "auto", "default"),
         ("nc_im", "3", "picture"),
         ("nfc", "64", "default"),
         ("lr_g", "0.0005", "default"),

@@ -83,7 +83,7 @@ def test_a_flag_that_repeats_the_default_still_beats_the_preset():
 
 
 @pytest.mark.parametrize("mode", TASKS)
-@pytest.mark.parametrize("preset", ["paper", "quick"])
+@pytest.mark.parametrize("preset", ["fast", "paper", "quick"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_recipe_resolves(mode, preset, channels):
     settings, origins = recipes.resolve(mode, preset, "a.png", channels, {})
@@ -98,8 +98,8 @@ def test_words_that_are_no_task_or_preset_are_refused_with_the_choice():
     assert refusal(recipes.resolve, "paint", "paper", "a.png", 3, {}) == (
         f"--train_mode is 'paint'; choose one of {', '.join(TASKS)}."
     )
-    assert refusal(recipes.resolve, "generation", "fast", "a.png", 3, {}) == (
-        "--preset is 'fast'; generation has paper, quick."
+    assert refusal(recipes.resolve, "generation", "slow", "a.png", 3, {}) == (
+        "--preset is 'slow'; generation has fast, paper, quick."
     )
 
 
@@ -155,7 +155,7 @@ def test_other_iterations_are_refused(value):
         ("batch_norm", 1, "--batch_norm is 1; give a value of type bool."),
         ("activation", "relu", "--activation is 'relu'; choose one of lrelu, prelu, elu, selu."),
         ("activation", ["lrelu"], "--activation is ['lrelu']; give a value of type str."),
-        ("precision", "fp16", "--precision is 'fp16'; choose one of auto, fp32, bf16."),
+        ("precision", "fp16", "--precision is 'fp16'; choose one of auto, fp32, tf32, bf16."),
         ("nc_im", 2, "--nc_im is 2; give 1 for grey or 3 for colour."),
         ("niter", 0, "--niter is '0'; give a whole number of at least 1, or a list of them by stage."),
         ("niter", (10, 0), "--niter is '10,0'; give a whole number of at least 1, or a list of them by stage."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from consingan.config import SEED, setting
 from consingan.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Result
-from consingan.tasks.generation import QUICK, check_start
+from consingan.tasks.generation import FAST, QUICK, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,8 @@ class Animation:
 
     @property
     def recipes(self) -> Recipes:
-        return {"paper": {"precision": "fp32", "min_size": 20}, "quick": {**QUICK, "min_size": 20}}
+        recipes = {"fast": FAST, "paper": {"precision": "fp32"}, "quick": QUICK}
+        return {preset: {**recipe, "min_size": 20} for preset, recipe in recipes.items()}
 
     @property
     def law(self) -> Law:
