@@ -553,9 +553,10 @@ def summary(state: Training, cost: Estimate) -> str:
     from consingan.monitor import duration
 
     height, width = state.model.sizes[-1]
+    about = "at most about" if state.model.settings.stopping.stop == "auto" else "about"
     return (
         f"Training {state.model.settings.mode} on {devices.describe(state.model.device)}: {len(state.reals)} stages "
-        f"up to {width}x{height} px, about {duration(cost.seconds)} and {cost.peak_mb:.0f} MB of memory."
+        f"up to {width}x{height} px, {about} {duration(cost.seconds)} and {cost.peak_mb:.0f} MB of memory."
     )
 
 

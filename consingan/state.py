@@ -178,7 +178,7 @@ class Training:
         return convergence.length(self.figures, iterations, stopping.stop_tolerance * self.attempt.rate)
 
     def measure(self) -> Figures:
-        """Figures of the stage after the iteration just done, always from the same noise, and window if there is one."""
+        """Figures of the stage after the iteration just done, always of the same noise and the same window."""
         model, real = self.model, self.reals[self.stage]
         sizes = model.sizes[: model.stages]
         inputs, window = self._inputs(Draw(model.settings.runtime.seed, ("figures",), model.device))

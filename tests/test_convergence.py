@@ -7,13 +7,16 @@ from time import process_time
 
 import pytest
 import torch
+from click.testing import CliRunner
+from conftest import TINY
 from test_training import same_tensors, settings_for, striped
 
-from consingan import config, convergence, schedule, watchdog
+from consingan import cli, config, convergence, schedule, watchdog
 from consingan.convergence import WINDOW, Figures, length, measure, stands_still
 from consingan.interrupt import StoppedError
 from consingan.metrics import quick_swd, swd
 from consingan.monitor import Monitor, read_log
+from consingan.noise import Draw
 from consingan.run import Run
 from consingan.state import Training
 from consingan.training import resume, train, write_start
@@ -181,6 +184,21 @@ def test_going_back_forgets_the_figures_after_it(often):
     assert state.figures == []
 
 
+def test_figures_of_a_stage_that_is_trained_on_windows_are_of_one_window():
+    state = Training.start(settings_for(window="32", train_stages=2, max_size=80), striped(60, 80))
+    state.enter_stage()
+    state.leave_stage()
+    state.enter_stage()
+    _, window = state._inputs(Draw(0, ("figures",)))
+    assert window is not None
+    whole = measure(-1, state.reals[1], state.model.reconstruct(), state.reals[1], state.critic)
+    here = window.cut(state.model.reconstruct()) - window.cut(state.reals[1])
+    found = state.measure()
+    assert found == state.measure()
+    assert found.reconstruction == pytest.approx(here.square().mean().sqrt().item(), rel=1e-4)
+    assert found.reconstruction != pytest.approx(whole.reconstruction, rel=1e-4)
+
+
 def test_figures_do_not_change_the_training(monkeypatch):
     def model() -> dict:
         return train(Training.start(settings_for(niter=(4,)), striped()), Monitor(display="quiet")).tensors()
@@ -188,6 +206,12 @@ def test_figures_do_not_change_the_training(monkeypatch):
     wanted = model()
     monkeypatch.setattr(watchdog, "EVERY", 1)
     assert same_tensors(model(), wanted)
+
+
+def test_with_auto_the_estimate_is_a_bound(picture_file):
+    for words, expected in (([], " px, about "), (["--stop", "auto"], " px, at most about ")):
+        result = CliRunner().invoke(cli.train, [str(picture_file), *TINY, *words, "--dry-run"], catch_exceptions=False)
+        assert expected in result.stdout
 
 
 @pytest.mark.parametrize("value", [inf, nan])
