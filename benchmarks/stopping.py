@@ -43,22 +43,21 @@ def runs(folder: Path) -> dict[str, Run]:
 
 
 def facts(run: Run, samples: int) -> dict[str, float]:
-    """Iterations, seconds, error of the reconstruction, and the figures of samples."""
+    """Iterations, error of the reconstruction, and the figures of samples."""
     stages = [record for record in read_log(run.log) if record["event"] == "stage"]
     model = SingleImageModel.load(run.model)
     real = images.load(run.pyramid / f"{model.stages - 1}.png", channels=model.settings.network.nc_im).pixels
     error = (model.reconstruct() - real).square().mean().sqrt().item()
     return {
         "iterations": sum(record["iterations"] for record in stages),
-        "seconds": sum(record["seconds"] for record in stages),
         "reconstruction": error,
         **evaluate((real + 1) / 2, (model.sample(samples) + 1) / 2),
     }
 
 
 def cell(name: str, before: float, after: float) -> str:
-    """Both values, and for whole numbers the change."""
-    if name in ("iterations", "seconds"):
+    """Both values, and for iterations the change."""
+    if name == "iterations":
         return f"{before:.0f}, {after:.0f} ({after / before - 1:+.0%})"
     return f"{before:.4f}, {after:.4f}"
 
