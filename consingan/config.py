@@ -99,6 +99,20 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
+class Stopping:
+    """When a stage has learned enough."""
+
+    stop: str = setting(
+        "niter",
+        "niter: a stage has --niter iterations; auto: fewer, where its figures stand still before",
+        choices=("niter", "auto"),
+    )
+    stop_tolerance: float = setting(
+        0.03, "change of the figures, as a share, up to which --stop auto says that they stand still", low=0, high=1
+    )
+
+
+@dataclass(frozen=True)
 class Runtime:
     """Randomness and arithmetic."""
 
@@ -132,6 +146,7 @@ class Train:
     network: Network = Network()
     objective: Objective = Objective()
     optimisation: Optimisation = Optimisation()
+    stopping: Stopping = Stopping()
     runtime: Runtime = Runtime()
     naive: Naive = Naive()
 
@@ -141,6 +156,7 @@ SECTIONS = {
     "network": Network,
     "objective": Objective,
     "optimisation": Optimisation,
+    "stopping": Stopping,
     "runtime": Runtime,
     "naive": Naive,
 }
@@ -349,7 +365,7 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
         raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
-    values = {"naive": to_json_section(Naive()), **values}
+    values = {"naive": to_json_section(Naive()), "stopping": to_json_section(Stopping()), **values}
     known = {"schema", "mode", "image", *SECTIONS}
     if set(values) != known or not all(isinstance(values[s], Mapping) for s in SECTIONS):
         odd = ", ".join(sorted(map(str, set(values) ^ known))) or "a section"

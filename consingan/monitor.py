@@ -16,6 +16,8 @@ something is reported, every few seconds.
 log.jsonl holds one JSON object per line:
     {"event": "begin_stage", "stage", "stages", "iterations", "start_iteration", "time_s", facts...}
     {"event": "iteration", "stage", "iteration", "time_s", terms...}   the values of that iteration, no mean
+    {"event": "figures", "stage", "iteration", "time_s", "reconstruction", "balance", "convergence", "swd"}
+                                                                      every so often, see convergence.py
     {"event": "stage", "stage", "stages", "iterations", "seconds", "seconds_per_iteration", "peak_memory_mb",
      "memory_of", "complete", "time_s", facts...}                      what was done since begin_stage
     {"event": "message", "text", "time_s"}
@@ -455,6 +457,11 @@ class _Pending:
     # (iteration, time_s, terms)
     records: list[tuple[int, float, dict[str, Any]]] = field(default_factory=list)
     shown: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def values(self) -> dict[str, float]:
+        """What a display shows."""
+        return {**self.shown, **self.figures}
 
 
 class Monitor:
@@ -563,6 +570,23 @@ class Monitor:
         elif len(self._pending.records) >= MAX_PENDING:
             self._flush()
 
+    def figures(self, iteration: int, values: Mapping[str, float]) -> None:
+        """Figures of the stage after `iteration`, which `observe` has been told of; see convergence.Figures."""
+        stage = self._stage
+        if stage is None:
+            raise RuntimeError("figures() before begin_stage()")
+        self._flush()  # lines of the log stand in the order of their iterations
+        # the loss term of the reconstruction is shown already
+        self._pending.figures = {name: value for name, value in values.items() if name != "reconstruction"}
+        place = {"stage": stage.number, "iteration": iteration, "time_s": self._time()}
+        self._emit([{"event": "figures", **place, **values}])
+
+    def expect(self, iterations: int) -> None:
+        """The stage will end after so many iterations, unlike what `begin_stage` was told."""
+        if self._stage is None:
+            raise RuntimeError("expect() before begin_stage()")
+        self._stage.iterations = iterations
+
     def go_back(self, iteration: int) -> None:
         """The stage goes on from `iteration`; what was observed from there on no longer counts."""
         stage = self._stage
@@ -637,7 +661,7 @@ class Monitor:
         left = None if whole is None else whole.seconds_left(stage, now)
         weights = whole or _Whole([1.0] * stage.stages)
         share = weights.work(stage) / (sum(weights.weights) or 1.0)
-        return _State(stage, stage.rate(now), stage.seconds_left(now), left, share, self._pending.shown)
+        return _State(stage, stage.rate(now), stage.seconds_left(now), left, share, self._pending.values())
 
 
 def _keep(value: Any) -> Any:

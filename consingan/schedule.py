@@ -10,6 +10,8 @@ from typing import Any
 
 from consingan.networks import GrowingGenerator
 
+FULL_RATES = 0.8  # share of a stage's iterations before the rates decay
+
 
 def first_learning(stage: int, train_depth: int) -> int:
     """The lowest stage that learns while ``stage`` is the newest; those below are frozen."""
@@ -40,4 +42,9 @@ def parameter_groups(generator: GrowingGenerator, train_depth: int, lr: float, l
 
 def decay(iteration: int, iterations: int, gamma: float) -> float:
     """Factor on the rates: 1, then ``gamma`` from 80 % of the iterations on (rounded to a whole iteration)."""
-    return gamma if iteration >= round(0.8 * iterations) else 1.0
+    return gamma if iteration >= round(FULL_RATES * iterations) else 1.0
+
+
+def decaying_now(iteration: int) -> int:
+    """The number of iterations with which ``decay`` begins at ``iteration``: a quarter more."""
+    return round(iteration / FULL_RATES)

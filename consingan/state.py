@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from consingan import checkpoint, config, pyramid, stored, windows
+from consingan import checkpoint, config, convergence, pyramid, stored, windows
 from consingan.config import Train
+from consingan.convergence import Figures
 from consingan.engine import Step
 from consingan.errors import UserError
 from consingan.graphs import Captured, CudaRecorder
@@ -37,6 +38,7 @@ class Training:
         step: the iteration of the stage in progress, with its optimisers.
         attempt: which one at this stage, see ``watchdog``.
         good: the state of this stage to go back to when it goes wrong.
+        figures: those of this stage so far, oldest first.
         source: ``[1, C, h, w]`` in [-1, 1], what stage 0 gets in every iteration of fine-tuning; the task draws it
             where this is None.
     """
@@ -49,6 +51,7 @@ class Training:
     step: Step | Captured | None = None
     attempt: Attempt = Attempt()
     good: Good = Good()
+    figures: list[Figures] = field(default_factory=list)
     source: Tensor | None = None
 
     @classmethod
@@ -93,7 +96,16 @@ class Training:
             parts["source"], {"0": shapes["0"]} if model.settings.naive.fine_tune else {}, f"{where}, source"
         )
         source = channels_last(parts["source"]["0"].to(model.device)) if parts["source"] else None
-        state = cls(model, critic, reals, stands.stage, stands.iteration, attempt=stands.attempt, source=source)
+        state = cls(
+            model,
+            critic,
+            reals,
+            stands.stage,
+            stands.iteration,
+            attempt=stands.attempt,
+            figures=stands.figures,
+            source=source,
+        )
         step = state.enter_stage()
         for name, optimiser in step.optimisers.items():
             if stands.iteration or parts[name]:
@@ -127,6 +139,7 @@ class Training:
     def leave_stage(self) -> None:
         """Go on to the next stage: its optimisers start fresh, at the full rates."""
         self.stage, self.iteration, self.step, self.attempt = self.stage + 1, 0, None, Attempt()
+        self.figures = []
 
     def learned(self) -> dict[str, Tensor]:
         """Everything that an iteration changes, by name; not copied."""
@@ -153,6 +166,27 @@ class Training:
             kept = {n: v.clone() for n, v in self.good.tensors.items() if n.startswith(f"{name}.")}
             stored.load_optimiser(optimiser, {n.removeprefix(f"{name}."): v for n, v in kept.items()})
         self.iteration, self.attempt = self.good.iteration, self.attempt.next()
+        self.figures = [figures for figures in self.figures if figures.iteration < self.iteration]
+
+    def length(self) -> int:
+        """Iterations of the stage in progress: ``niter``, or fewer where ``--stop auto`` has seen it stand still."""
+        iterations = config.iterations(self.model.settings.optimisation.niter, self.stage)
+        stopping = self.model.settings.stopping
+        if stopping.stop == "niter":
+            return iterations
+        # a slower attempt changes less where it has not arrived
+        return convergence.length(self.figures, iterations, stopping.stop_tolerance * self.attempt.rate)
+
+    def measure(self) -> Figures:
+        """Figures of the stage after the iteration just done, always of the same noise and the same window."""
+        model, real = self.model, self.reals[self.stage]
+        sizes = model.sizes[: model.stages]
+        inputs, window = self._inputs(Draw(model.settings.runtime.seed, ("figures",), model.device))
+        parts = model.generator.parts(sizes, window)
+        anchors = [part.noise.cut(anchor) for part, anchor in zip(parts, model.anchors, strict=True)]
+        reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, inputs))
+        part = window.cut(real) if window else real
+        return convergence.measure(self.iteration - 1, part, reconstruction, fake, self.critic)
 
     def draw(self, critic_steps: int) -> tuple[list[Tensor], list[Tensor], Window | None]:
         """The random inputs of the next iteration.
@@ -160,15 +194,20 @@ class Training:
         Returns:
             By stage the generator's, per critic step the penalty's, and the window that the iteration looks at.
         """
-        model, address = self.model, ("train", self.stage, self.iteration)
+        address = ("train", self.stage, self.iteration)
         again = ("attempt", self.attempt.number) if self.attempt.number else ()
-        draw = Draw(model.settings.runtime.seed, address + again, model.device)
-        window = self._window(draw.at("window"))
+        draw = Draw(self.model.settings.runtime.seed, address + again, self.model.device)
+        inputs, window = self._inputs(draw)
+        return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)], window
+
+    def _inputs(self, draw: Draw) -> tuple[list[Tensor], Window | None]:
+        """The generator's random inputs at a place, by stage, and the window that they are for."""
+        generator, window = self.model.generator, self._window(draw.at("window"))
         first = self.task.first_input(self.reals[0], draw.at(0)) if self.source is None else self.source
         inputs = [channels_last(first)]
-        for stage, part in enumerate(model.generator.parts(model.sizes[: self.stage + 1], window)[1:], 1):
-            inputs.append(channels_last(draw.at(stage).normal((1, model.generator.width, *part.noise.size))))
-        return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)], window
+        for stage, part in enumerate(generator.parts(self.model.sizes[: self.stage + 1], window)[1:], 1):
+            inputs.append(channels_last(draw.at(stage).normal((1, generator.width, *part.noise.size))))
+        return inputs, window
 
     def _window(self, draw: Draw) -> Window | None:
         size = self.model.size
@@ -192,6 +231,7 @@ class Training:
             "iteration": self.iteration,
             "attempt": asdict(self.attempt),
             "good": {"iteration": self.good.iteration, "spread": self.good.spread},
+            "figures": [astuple(figures) for figures in self.figures],
         }
         niter = self.model.settings.optimisation.niter
         done = sum(config.iterations(niter, stage) for stage in range(self.stage)) + self.iteration

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from consingan import config, watchdog
 from consingan.config import Train
+from consingan.convergence import Figures
 from consingan.errors import UserError
 from consingan.model import SingleImageModel, channels_last, layers
 from consingan.networks import PatchCritic, place
@@ -22,12 +25,13 @@ PARTS = ("model", "critic", "real", "generator_optimiser", "critic_optimiser", "
 
 @dataclass(frozen=True)
 class Place:
-    """Where a checkpoint stands; ``good`` is without its tensors."""
+    """Where a checkpoint stands; ``good`` is without its tensors, ``figures`` are those of the stage."""
 
     stage: int
     iteration: int
     attempt: Attempt
     good: Good
+    figures: list[Figures]
 
 
 def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -> Place:
@@ -40,7 +44,13 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
     if settings.mode not in TASKS:
         raise UserError(f"{where} is of mode {settings.mode!r}, which this version lacks; choose another run.")
     try:
-        place = Place(header["stage"], header["iteration"], Attempt(**header["attempt"]), Good(**header["good"]))
+        place = Place(
+            header["stage"],
+            header["iteration"],
+            Attempt(**header["attempt"]),
+            Good(**header["good"]),
+            [Figures(*row) for row in header.get("figures", [])],  # checkpoints of the first version have none
+        )
         iterations = config.iterations(settings.optimisation.niter, model.stages - 1)
         wholes = (place.stage, place.iteration, place.attempt.number, place.good.iteration)
         sound = (
@@ -51,6 +61,10 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
             and 0 < place.attempt.rate <= 1
             and 0 <= place.good.spread < float("inf")
             and not place.good.tensors
+            and all(type(figures.iteration) is int for figures in place.figures)
+            and all(a.iteration < b.iteration for a, b in pairwise(place.figures))
+            and all(0 <= figures.iteration < place.iteration for figures in place.figures)
+            and all(isfinite(figures.convergence + figures.swd) for figures in place.figures)
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} lacks a valid {error}; use a checkpoint that this program wrote.") from None

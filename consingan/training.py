@@ -44,7 +44,7 @@ def train(
     optimisation = state.model.settings.optimisation
     while state.stage < len(state.reals):
         step = state.enter_stage()
-        iterations = config.iterations(optimisation.niter, state.stage)
+        iterations = state.length()
         monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
         written = monotonic()
         while state.iteration < iterations:
@@ -57,7 +57,9 @@ def train(
             monitor.observe(state.iteration, terms)
             state.iteration += 1
             if watchdog.due(state.iteration, iterations):
-                keep_or_go_back(state, inputs, window, terms, monitor)
+                if keep_or_go_back(state, inputs, window, terms, monitor):
+                    take_figures(state, monitor)
+                iterations = look_ahead(state, iterations, monitor)
             stopping = stop()
             if run and (stopping or monotonic() - written > checkpoint_every):
                 with monitor.paused():
@@ -81,13 +83,16 @@ def keep_or_go_back(
     window: Window | None,
     terms: Mapping[str, Tensor],
     monitor: Monitor,
-) -> None:
+) -> bool:
     """Let the watchdog look: keep a sound state to go back to, or go back to the last one.
 
     Args:
         state: after an iteration.
         inputs, window, terms: what entered that iteration and what it returned.
         monitor: is told when the training goes back.
+
+    Returns:
+        Whether it was kept.
 
     Raises:
         CollapsedError: the stage has gone back too often.
@@ -98,7 +103,7 @@ def keep_or_go_back(
     found = watchdog.trouble(seen, state.good.spread)
     if found is None:
         state.keep(seen.spread)
-        return
+        return True
     if state.attempt.number == watchdog.ATTEMPTS:
         raise watchdog.collapsed(found, state.stage, state.iteration)
     trouble = f"Stage {state.stage + 1}, iteration {state.iteration}: {found.what}."
@@ -108,6 +113,28 @@ def keep_or_go_back(
         f"the learning rates, attempt {state.attempt.number} of {watchdog.ATTEMPTS}."
     )
     monitor.go_back(state.iteration)
+    return False
+
+
+def take_figures(state: Training, monitor: Monitor) -> None:
+    """Note how far the stage has come."""
+    figures = state.measure()
+    state.figures.append(figures)
+    values = {name: getattr(figures, name) for name in ("reconstruction", "balance", "convergence", "swd")}
+    monitor.figures(figures.iteration, values)
+
+
+def look_ahead(state: Training, iterations: int, monitor: Monitor) -> int:
+    """How many iterations the stage has by now, ``iterations`` so far; the monitor is told of a change."""
+    planned = state.length()
+    if planned != iterations:
+        monitor.expect(planned)
+    if planned < iterations:
+        monitor.message(
+            f"Stage {state.stage + 1} stands still at iteration {state.iteration} of {iterations}: the rates fall now, "
+            f"and it ends at {planned}."
+        )
+    return planned
 
 
 def write_start(state: Training, run: Run) -> None:

@@ -355,6 +355,40 @@ def test_plain_lines_say_where_how_fast_how_good_and_how_long(time):
     ]
 
 
+def test_figures_are_logged_in_their_place_and_shown_beside_the_losses(tmp_path, time):
+    stream = io.StringIO()
+    values = {"reconstruction": 0.5, "balance": -0.25, "convergence": 0.75, "swd": 0.125}
+    with Monitor(tmp_path / "log.jsonl", "plain", stream, interval_s=4.0, log_every=1) as monitor:
+        for stage in range(2):
+            monitor.begin_stage(stage, 2, 10)
+            for iteration in range(4):
+                time.sleep(1.0)
+                monitor.observe(iteration, {"reconstruction": 3.0})
+                if iteration == 1 and stage == 0:
+                    monitor.figures(iteration, values)
+                    monitor.expect(4)
+            monitor.end_stage()
+    found = [line for line in lines(tmp_path / "log.jsonl") if line["stage"] == 0]
+    assert [line["event"] for line in found] == [
+        "begin_stage", "iteration", "iteration", "figures", "iteration", "iteration", "stage"]  # fmt: skip
+    assert found[3] == {"event": "figures", "stage": 0, "iteration": 1, "time_s": 2.0, **values}
+    shown = stream.getvalue().splitlines()
+    terms = "reconstruction 3 balance -0.25 convergence 0.75 swd 0.125"
+    assert shown[0] == f"stage 1/2  iteration 4/4  1 it/s  {terms}  0 s left in this stage"
+    assert shown[2] == "stage 2/2  iteration 4/10  1 it/s  reconstruction 3  6 s left in this stage"
+
+
+def test_figures_of_iterations_that_are_trained_again_do_not_count(tmp_path, time):
+    with Monitor(tmp_path / "log.jsonl", "quiet") as monitor:
+        monitor.begin_stage(0, 1, 10)
+        for iteration in (1, 3, 5):
+            monitor.figures(iteration, {"swd": 0.5})
+        monitor.go_back(4)
+        monitor.figures(5, {"swd": 0.25})
+    found = [(r["iteration"], r["swd"]) for r in read_log(tmp_path / "log.jsonl") if r["event"] == "figures"]
+    assert found == [(1, 0.5), (3, 0.5), (5, 0.25)]
+
+
 def test_without_costs_the_time_left_is_that_of_the_stage(time):
     stream = io.StringIO()
     with Monitor(None, "plain", stream, interval_s=4.0) as monitor:

@@ -337,6 +337,11 @@ OF_CHECKPOINTS = OF_BOTH | {
     "rate as text": set_header("attempt", "rate", to="1"),
     "good later than now": set_header("good", "iteration", to=3),
     "good with tensors": set_header("good", "tensors", to={"a": 1}),
+    "figures as text": set_header("figures", to="1234"),
+    "figures of text": set_header("figures", to=[[0, "1", 0.0, 0.0]]),
+    "figures with more": set_header("figures", to=[[0, 0.0, 0.0, 0.0, 0.0]]),
+    "figures later than now": set_header("figures", to=[[2, 0.0, 0.0, 0.0]]),
+    "figures out of order": set_header("figures", to=[[1, 0.0, 0.0, 0.0], [0, 0.0, 0.0, 0.0]]),
     "another mode": set_header("config", "mode", to="evil"),
     "critic missing": drop_tensors("critic."),
     "critic of a wrong shape": reshape_tensor("critic."),
@@ -383,10 +388,24 @@ def test_a_checkpoint_that_was_tampered_with_is_refused(copy, name):
 
 def test_the_untampered_ones_load(copy):
     """Otherwise the two tests above would prove nothing."""
-    rewrite(newest(copy), lambda tensors, header: None)
+    rewrite(newest(copy), set_header("figures", to=[[0, 0.5, -1.0, 0.25], [1, 0.5, -1.0, 0.25]]))
     rewrite(copy.model, lambda tensors, header: None)
     assert resume(copy, "cpu", pytest.fail).iteration == 2
     assert SingleImageModel.load(copy.folder).stages == 1
+
+
+def test_a_run_of_the_first_version_goes_on(copy):
+    """It had no figures and no --stop."""
+
+    def older(tensors, header):
+        del header["figures"], header["config"]["stopping"]
+
+    rewrite(newest(copy), older)
+    values = json.loads(copy.config.read_text())
+    del values["stopping"]
+    copy.config.write_text(json.dumps(values))
+    state = resume(copy, "cpu", pytest.fail)
+    assert (state.figures, state.model.settings.stopping.stop) == ([], "niter")
 
 
 UNSAFE = {"pickle", "marshal", "shelve", "dill", "eval", "exec", "__import__", "torch.load", "torch.save", "np.load"}

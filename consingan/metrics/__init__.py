@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from consingan.metrics.figures import coherence, completeness, copy_share, diversity, swd
+from consingan.metrics.figures import coherence, completeness, copy_share, diversity, quick_swd, swd
 from consingan.metrics.frechet import frechet_distance, sifid
 from consingan.metrics.inception import InceptionTrunk, load_inception
 from consingan.metrics.pictures import match, prepare
@@ -68,6 +68,7 @@ __all__ = [
     "load_inception",
     "match",
     "prepare",
+    "quick_swd",
     "sifid",
     "swd",
 ]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.metrics.features import CHUNK_PLACES, patch_strips, place_grid, project
+from consingan.metrics.features import CHUNK_PLACES, patch_strips, patches_at, place_grid, project
 
 SORT_VALUES = 2**25  # projected values held at once: 128 MB
 QUERY_CHUNK = 512  # times CHUNK_PLACES: 16 MB of distances at once, which stays in the processor's cache
@@ -32,6 +32,20 @@ def projected_quantiles(picture: Tensor, directions: Tensor, count: int, budget:
     rows, columns = place_grid(picture)
     chunk = max(1, budget // (rows * columns))
     return torch.cat([order_statistics(project(picture, part), count) for part in directions.split(chunk)])
+
+
+def quantiles_at(picture: Tensor, places: Tensor, directions: Tensor, count: int) -> Tensor:
+    """As `projected_quantiles`, of the patches at `places` [n] alone."""
+    return order_statistics(directions.flatten(1) @ patches_at(picture, places).T, count)
+
+
+def chosen_places(picture: Tensor, most: int) -> Tensor:
+    """All places of [1, C, H, W], or `most` of them where there are more, a fixed random choice -> [n]."""
+    rows, columns = place_grid(picture)
+    count = rows * columns
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
 
 
 def nearest_distances(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Tensor:
