@@ -38,7 +38,8 @@ def train(
         device: auto, cpu, cuda:N or mps.
         outdir: where to make a run folder; nothing is written without one.
         display: how progress is shown, on stderr.
-        settings: any setting of ``consingan.config`` by name, such as ``niter=500``.
+        settings: any setting of ``consingan.config`` by name, such as ``niter=500``; fine-tuning is
+            ``fine_tune=True, model_dir=RUN, naive_img=FILE`` and takes what is not named from the trained run.
 
     Raises:
         UserError: the picture or a setting cannot be used.
@@ -54,7 +55,7 @@ def train(
         state = finetune.from_run(mode, name, picture, settings, place)
     else:
         state = Training.start(resolved, picture, place)
-    run = recipes.new_run(outdir, resolved) if outdir is not None else None
+    run = recipes.new_run(outdir, state.model.settings) if outdir is not None else None
     if run:
         write_start(state, run)
     with Monitor(run.log if run else None, display) as monitor, run.lock() if run else nullcontext():

@@ -1,11 +1,14 @@
 """Carry a change that was made to a small picture over to the large one.
 
 A model works at 250 px or so, the picture that it is applied to may have ten times as many. The change is split in
-two: what a local brightness and contrast explains is a slowly varying gain and offset, which act on the large
-picture's own detail; the rest, the painting's texture, is enlarged and added.
+two. What a local map of colours to colours explains, red to ochre, acts on the large picture itself: it keeps the
+detail, and it stops at the object's edge, because the colours beyond are others. What remains, the painting's texture,
+is enlarged and added where the picture is flat; at its edges what remains is the blur of the small output, and would
+stand around the object as a halo.
 
-Source: the fast guided filter of He and Sun (1505.00996), here fitted to the change instead of to the result, so that
-no change leaves the picture as it is to the bit.
+Source: the guided filter with a colour guide of He, Sun and Tang (PAMI 2013, eq. 19 and 20) on the small picture
+(fast guided filter, 1505.00996), here fitted to the change instead of to the result, so that no change leaves the
+picture as it is to the bit.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ from torch import Tensor
 
 from consingan.resize import resize
 
-WINDOW = 4  # px of the small picture, radius of the window in which gain and offset are fitted
-SMOOTHNESS = 4e-3  # of the squared range [-1, 1]: contrast below its root counts as flat
-GAIN = (-0.7, 0.7)  # beyond these, the gain would blow up the detail rather than recolour it
+WINDOW = 4  # px of the small picture, radius of the window in which the map of colours is fitted
+SMOOTHNESS = 4e-3  # of the squared range [-1, 1]: differences of colour below its root are not followed
+NEAR = 2  # px of the small picture, radius of the window that must be flat for texture to be added
+FLAT = 1e-2  # of the squared range: contrast at whose root half of the texture is added
 
 
 def carried(picture: Tensor, before: Tensor, after: Tensor) -> Tensor:
@@ -38,30 +42,50 @@ def carried(picture: Tensor, before: Tensor, after: Tensor) -> Tensor:
     size = (picture.shape[2], picture.shape[3])
     change = after - before
     gain, offset = fitted(before, change)
-    rest = change - gain * before - offset
-    smooth = torch.cat([gain, offset], dim=1)
-    gain, offset = F.interpolate(smooth, size=size, mode="bilinear").chunk(2, dim=1)
-    return (picture + gain * picture + offset + resize(rest, size)).clamp(-1, 1)
+    texture = (change - mapped(before, gain, offset)) * flatness(before)
+    gain, offset = (F.interpolate(x, size=size, mode="bilinear") for x in (gain, offset))
+    return (picture + mapped(picture, gain, offset) + resize(texture, size)).clamp(-1, 1)
 
 
 def fitted(guide: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and offset, by channel, with which ``gain * guide + offset`` is nearest to the change in each window.
+    """The map of colours that is nearest to the change in each window.
 
     Args:
         guide, change: ``[1, C, h, w]``.
 
     Returns:
-        Two ``[1, C, h, w]``, averaged over the windows that a pixel lies in.
+        Gain ``[1, C * C, h, w]`` and offset ``[1, C, h, w]`` for ``mapped``, averaged over the windows that a pixel
+        lies in.
     """
+    channels, size = guide.shape[1], guide.shape[2:]
     mean_guide, mean_change = window_mean(guide), window_mean(change)
-    covariance = window_mean(guide * change) - mean_guide * mean_change
-    variance = window_mean(guide * guide) - mean_guide.square()
-    gain = (covariance / (variance + SMOOTHNESS)).clamp(*GAIN)
-    offset = mean_change - gain * mean_guide
+    variance = window_mean(products(guide, guide)) - products(mean_guide, mean_guide)
+    covariance = window_mean(products(guide, change)) - products(mean_guide, mean_change)
+    matrices = (x.view(channels, channels, -1).permute(2, 0, 1) for x in (variance, covariance))  # [h * w, C, C]
+    gain = torch.linalg.solve(next(matrices) + SMOOTHNESS * torch.eye(channels), next(matrices))
+    gain = gain.permute(1, 2, 0).reshape(1, channels * channels, *size)
+    offset = mean_change - mapped(mean_guide, gain, torch.zeros(()))
     return window_mean(gain), window_mean(offset)
 
 
-def window_mean(x: Tensor) -> Tensor:
-    """Mean over a window of radius ``WINDOW``, of what lies inside the picture: ``[1, C, h, w]``."""
-    side = 2 * WINDOW + 1
-    return F.avg_pool2d(x, side, stride=1, padding=WINDOW, count_include_pad=False)
+def mapped(x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    """Each pixel's colour times its matrix plus its offset: ``[1, C, h, w]``; ``gain`` is ``[1, C * C, h, w]``."""
+    channels = x.shape[1]
+    return (gain.unflatten(1, (channels, channels)) * x[:, :, None]).sum(dim=1) + offset
+
+
+def products(a: Tensor, b: Tensor) -> Tensor:
+    """Every channel of ``a`` times every channel of ``b``: ``[1, C * C, h, w]``."""
+    return (a[:, :, None] * b[:, None]).flatten(1, 2)
+
+
+def flatness(guide: Tensor) -> Tensor:
+    """1 where a picture is flat, towards 0 at its edges: ``[1, 1, h, w]``."""
+    variance = window_mean(guide.square(), NEAR) - window_mean(guide, NEAR).square()
+    return FLAT / (variance.mean(dim=1, keepdim=True) + FLAT)
+
+
+def window_mean(x: Tensor, radius: int = WINDOW) -> Tensor:
+    """Mean over a window of a radius in px, of what lies inside the picture: ``[1, C, h, w]``."""
+    side = 2 * radius + 1
+    return F.avg_pool2d(x, side, stride=1, padding=radius, count_include_pad=False)

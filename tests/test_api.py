@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import consingan
 
@@ -44,6 +45,59 @@ def test_a_run_folder_is_made_only_when_asked_for(tmp_path):
 
 def test_grey_arrays_train_with_one_channel():
     assert consingan.train(picture()[..., 0], **TINY).sample().shape == (1, 1, 28, 32)
+
+
+@pytest.fixture(scope="module")
+def harmonized(tmp_path_factory):
+    """A picture file, a naive one, and a finished harmonization run of it; tests must not change it."""
+    folder = tmp_path_factory.mktemp("harmonized")
+    naive = picture()
+    naive[8:20, 10:20] = (1, 0, 0)
+    for name, values in (("picture", picture()), ("naive", naive)):
+        Image.fromarray((values * 255).round().astype(np.uint8)).save(folder / f"{name}.png")
+    consingan.train(folder / "picture.png", mode="harmonization", outdir=folder / "runs", min_size=25, **TINY)
+    (run,) = (folder / "runs" / "picture").iterdir()
+    return folder, run
+
+
+def test_fine_tuning_from_python(harmonized, tmp_path):
+    folder, run = harmonized
+    source, naive = str(folder / "picture.png"), str(folder / "naive.png")
+    given = {"mode": "harmonization", "fine_tune": True, "model_dir": str(run), "naive_img": naive, "niter": 3}
+    tuned = consingan.train(source, outdir=tmp_path, **given)
+    assert (tuned.settings.network.nfc, tuned.settings.optimisation.train_depth) == (4, 1)
+    (folder,) = (tmp_path / "picture").iterdir()
+    assert "harmonization_fine-tune_train_depth_1" in folder.name
+    assert torch.equal(consingan.SingleImageModel.load(folder).reconstruct(), tuned.reconstruct())
+    base = consingan.SingleImageModel.load(run).tensors()
+    changed = {name for name, value in tuned.tensors().items() if not torch.equal(value, base[name])}
+    assert changed
+    assert all(name.startswith(("generator.stages.1.", "generator.tail.")) for name in changed)
+    other = consingan.train(source, **{**given, "naive_img": source}).tensors()
+    assert any(not torch.equal(value, other[name]) for name, value in tuned.tensors().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model_dir": None}, "--fine_tune is given without --model_dir"),
+        ({"naive_img": None}, "--fine_tune is given without --naive_img"),
+        ({"fine_tune": False}, "but --fine_tune is not given"),
+        ({"mode": "editing"}, "is a harmonization run"),
+        ({"mode": "generation"}, "does not go with --train_mode generation"),
+        ({"nfc": 5}, "--nfc is 5, but the model to fine-tune was trained with 4"),
+        ({"model_dir": "nowhere"}, "nowhere"),
+        ({"naive_img": "nowhere.png"}, "nowhere.png"),
+    ],
+)
+def test_wrong_combinations_with_fine_tuning_end_in_one_sentence(options, words, harmonized, tmp_path):
+    folder, run = harmonized
+    naive = str(folder / "naive.png")
+    given = {"mode": "harmonization", "fine_tune": True, "model_dir": str(run), "naive_img": naive, "niter": 3}
+    with pytest.raises(consingan.UserError, match=words) as error:
+        consingan.train(str(folder / "picture.png"), outdir=tmp_path, **{**given, **options})
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,18 @@ def test_hue_saturation_and_value_shift_as_colorsys_has_them():
     torch.testing.assert_close(shifted_hsv(x, 0.0, 0.0, 0.0), x, atol=1e-5, rtol=0)
 
 
+def test_shifts_of_hue_saturation_and_value_reach_their_published_ranges_and_no_further(monkeypatch):
+    shifts = []
+    monkeypatch.setattr(augment, "shifted_hsv", lambda x, *shift: (shifts.append(shift), x)[1])
+    for draw in draws(400):
+        augment.hue_saturation_value(noisy(2, 2), draw)
+    ranges = torch.tensor([2 * torch.pi * 20 / 180, 30 / 255, 20 / 255])  # hue in half degrees, the rest in bytes
+    reached = torch.tensor(shifts) / ranges
+    assert reached.abs().max() <= 1
+    assert (reached.amax(0) > 0.97).all()
+    assert (reached.amin(0) < -0.97).all()
+
+
 @pytest.mark.parametrize(("size", "scale"), [((250, 200), 1), ((100, 125), 0.5), ((500, 400), 2)])
 def test_holes_are_in_pixels_at_250_px_and_scale(size, scale):
     sides = {1: [], 2: []}
@@ -157,6 +169,10 @@ def test_tiles_are_copies_from_a_little_way_off():
             assert shifts[shifts > 0].numel() == 0 or shifts[shifts > 0].min() >= round(0.05 * side)
         assert (moved.abs().sum(1) > 0).any()
     assert counts.keys() == TILE_SHARES.keys()
+
+
+def test_tiles_have_the_published_sizes():
+    assert TILE_SHARES == {1: (0.2, 0.5), 2: (0.15, 0.3), 3: (0.1, 0.2), 4: (0.1, 0.15), 5: (0.1, 0.15)}
 
 
 @pytest.mark.parametrize("count", TILE_SHARES)

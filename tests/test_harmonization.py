@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 from conftest import trained
 
-from consingan import applying, config, finetune, images
+from consingan import applying, config, finetune, images, recipes
 from consingan.checkpoint import Checkpoints
 from consingan.cli import main
 from consingan.interrupt import StoppedError
@@ -73,6 +73,25 @@ def test_the_modes_have_the_published_recipe():
     assert TASKS["harmonization"].recipes["paper"] == {**values, "precision": "fp32"}
     assert TASKS["editing"].recipes["paper"] == {"niter": (1000,), "batch_norm": True, "precision": "fp32"}
     assert {TASKS[mode].border for mode in MODES} == {"zero"}
+    assert {mode: TASKS[mode].dilation for mode in MODES} == {"harmonization": 7, "editing": 20}
+
+
+def test_the_fast_recipe_keeps_the_method_and_the_resolution():
+    fast = {mode: recipes.resolve(mode, "fast", "a.png", 3, {})[0] for mode in MODES}
+    assert {mode: (s.pyramid.max_size, s.network.batch_norm) for mode, s in fast.items()} == dict.fromkeys(
+        MODES, (250, True)
+    )
+    harmonization = fast["harmonization"]
+    assert (harmonization.pyramid.train_stages, harmonization.network.lrelu_alpha) == (3, 0.3)
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast", "quick"])
+def test_what_the_published_command_names_wins_over_every_preset(preset):
+    typed = {"train_stages": 3, "min_size": 120, "lrelu_alpha": 0.3, "niter": 1000, "batch_norm": True}
+    settings, origins = recipes.resolve("harmonization", preset, "a.png", 3, typed)
+    values = config.flat(settings)
+    assert {name: values[name] for name in typed} == {**typed, "niter": (1000,)}
+    assert {origins[name] for name in typed} == {"flag"}
 
 
 def test_inputs_and_anchors_are_those_of_the_method():

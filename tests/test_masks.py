@@ -60,6 +60,12 @@ def test_dilation_and_softness_scale_with_the_picture(size):
         assert not row[:left].any()  # exactly 0, so that the naive picture is kept to the bit
 
 
+def test_softness_is_a_gaussian_of_5_px_at_250_px():
+    soft = masks.softened(box(250, 250, slice(0, 250), slice(0, 125)), dilation=0)[0, 0, 125]
+    places = torch.arange(250) - 124.5  # px from the edge
+    torch.testing.assert_close(soft, torch.special.ndtr(-places / 5), atol=5e-3, rtol=0)
+
+
 def test_a_small_picture_is_softened_too():
     soft = masks.softened(box(12, 12, slice(4, 8), slice(4, 8)), dilation=20)
     assert soft.isfinite().all()
@@ -139,3 +145,37 @@ def test_a_change_of_contrast_acts_on_detail_that_the_small_picture_does_not_hav
     gain = (kept * detail).sum() / detail.square().sum()
     assert 0.4 < gain < 0.85  # nearer to the half that the change asks for than to the whole
     torch.testing.assert_close(resize(carried(large, small, small + 0.2), (30, 40)), small + 0.2, atol=0.02, rtol=0)
+
+
+def test_a_change_of_an_object_stops_at_its_edge_though_the_small_pictures_output_is_blurred():
+    height, width, times = 40, 60, 4
+    red, ochre, green = (
+        torch.tensor(c).view(1, 3, 1, 1) for c in ([0.8, -0.8, -0.7], [0.4, 0.1, -0.6], [-0.4, 0.2, -0.5])
+    )
+    inside = torch.zeros(1, 1, height * times, width * times)
+    inside[:, :, :, width * times // 2 :] = 1
+    large, wanted = (inside * colour + (1 - inside) * green for colour in (red, ochre))
+    small = resize(large, (height, width)).clamp(-1, 1)
+    after = masks.blurred(resize(wanted, (height, width)), 1.5).clamp(-1, 1)
+    result = carried(large, small, after)
+    error = (result - wanted).abs().amax(dim=1)[0, height * times // 2]
+    enlarged = (resize(after, (height * times, width * times)) - wanted).abs().amax(dim=1)[0, height * times // 2]
+    assert enlarged.max() > 0.3  # so far from the object's edge does plain enlarging stand
+    assert error.max() < 0.15
+    assert error[: width * times // 2 - 12].max() < 0.02
+    assert resize(result, (height, width))[0, 0, height // 2, -8:].mean() == pytest.approx(0.4, abs=0.02)
+
+
+def test_texture_is_added_where_the_picture_is_flat():
+    large = torch.zeros(1, 3, 120, 160)
+    texture = 0.2 * (torch.arange(40) % 4 < 2).float().view(1, 1, 1, 40).expand(1, 3, 30, 40)
+    result = carried(large, torch.zeros(1, 3, 30, 40), texture)
+    torch.testing.assert_close(resize(result, (30, 40)), texture, atol=0.03, rtol=0)
+
+
+def test_grey_pictures_are_carried_too():
+    large = random_picture(90, 120)[:, :1]
+    small = resize(large, (30, 40)).clamp(-1, 1)
+    result = carried(large, small, (-small).clamp(-1, 1))
+    correlation = torch.corrcoef(torch.stack([result.flatten(), large.flatten()]))[0, 1]
+    assert correlation < -0.9

@@ -42,6 +42,7 @@ class Editing:
     def recipes(self) -> Recipes:
         return {
             "paper": {"niter": (1000,), "batch_norm": True, "precision": "fp32"},
+            "fast": {**QUICK, "batch_norm": True, "max_size": 250},
             "quick": {**QUICK, "batch_norm": True},
         }
 
