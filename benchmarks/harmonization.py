@@ -5,11 +5,14 @@
 RUN is a trained run, plain or fine-tuned; of a fine-tuned one both it and the run it began as are shown. NAIVE is a
 picture with its mask beside it. The figure is the sliced Wasserstein distance between the 7x7 patches of the mask's
 bounding box and those of the painting (``consingan.metrics.swd``, without bringing the two to one size);
-less is nearer.
+less is nearer. The last columns are about resolution: how many times larger the naive picture is than the model's own,
+and the sharpness inside the mask, as a share of the naive picture's own there, of the result and of the model's output
+enlarged: the root of the mean squared difference between neighbours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -21,6 +24,7 @@ from consingan.metrics.figures import DIRECTIONS, QUANTILES, SCALES, mean_of
 from consingan.metrics.pictures import as_rgb, shrink
 from consingan.metrics.statistics import projected_quantiles
 from consingan.model import SingleImageModel
+from consingan.resize import resize
 from consingan.tasks import TASKS
 from consingan.tasks.naive import tuned_from
 
@@ -33,16 +37,17 @@ from consingan.tasks.naive import tuned_from
 def main(pairs: tuple[str, ...], painting: str | None, noise_scale: float, stage: int) -> None:
     if len(pairs) % 2:
         raise click.UsageError("give a naive picture for every run")
-    click.echo("| naive picture | pasted | harmonized | fine-tuned |\n|---|---|---|---|")
+    click.echo("| naive picture | pasted | harmonized | fine-tuned | times the model's size | sharpness | enlarged |")
+    click.echo("|---|---|---|---|---|---|---|")
     for run, naive in zip(pairs[::2], pairs[1::2], strict=True):
-        figures = distances(SingleImageModel.load(run), Path(naive), painting, noise_scale, stage)
-        click.echo(f"| {Path(naive).name} | {' | '.join('' if f is None else f'{f:.4f}' for f in figures)} |")
+        row = figures(SingleImageModel.load(run), Path(naive), painting, noise_scale, stage)
+        click.echo(f"| {Path(naive).name} | {' | '.join(row)} |")
 
 
-def distances(
+def figures(
     model: SingleImageModel, naive: Path, painting: str | None, noise_scale: float, stage: int
-) -> list[float | None]:
-    """The distance as pasted, harmonized, and fine-tuned; None for what there is no model for."""
+) -> Iterator[str]:
+    """A row: the distance as pasted, harmonized and fine-tuned, empty where there is no model for it; resolution."""
     channels = model.settings.network.nc_im
     real = images.load(painting or model.settings.image, channels=channels).pixels
     case = applying.read(naive, channels)
@@ -51,11 +56,25 @@ def distances(
     tuned = model.settings.naive.fine_tune
     dilation = getattr(TASKS[model.settings.mode], "dilation", 0.0)
 
-    def masked(by: SingleImageModel | None) -> Tensor | None:
-        return None if by is None else applying.apply(by, case, dilation, stage, noise_scale, 0).masked
+    def applied(by: SingleImageModel | None) -> applying.Applied | None:
+        return None if by is None else applying.apply(by, case, dilation, stage, noise_scale, 0)
 
-    shown = (case.picture, masked(tuned_from(model) if tuned else model), masked(model if tuned else None))
-    return [None if picture is None else swd(real, cropped(picture, case.mask)) for picture in shown]
+    yield f"{swd(real, cropped(case.picture, case.mask)):.4f}"
+    for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):
+        yield "" if made is None else f"{swd(real, cropped(made.masked, case.mask)):.4f}"
+    last = applied(model)
+    size = (case.picture.shape[2], case.picture.shape[3])
+    yield f"{max(size) / max(last.native.shape[2:]):.1f}"
+    for picture in (last.masked, resize(last.native, size)):
+        yield f"{sharpness(picture, case.mask) / sharpness(case.picture, case.mask):.2f}"
+
+
+def sharpness(picture: Tensor, mask: Tensor) -> float:
+    """Root of the mean squared difference between neighbours, of pairs that lie in the mask."""
+    inside = mask > 0.5
+    across = (picture.diff(dim=3).square() * (inside[..., 1:] & inside[..., :-1])).sum()
+    down = (picture.diff(dim=2).square() * (inside[:, :, 1:] & inside[:, :, :-1])).sum()
+    return ((across + down) / inside.sum()).sqrt().item()
 
 
 def cropped(picture: Tensor, mask: Tensor) -> Tensor:
