@@ -25,6 +25,7 @@ from consingan.state import Training, stage_sizes
 from consingan.stored import new_critic
 
 OWN: dict[str, Any] = {"niter": (500,), "train_depth": 1, "snapshot_every": 100}
+RATES = ("lr_g", "lr_d")  # go on as the trained run's ended: at its full ones, the object's colours swing and it fades
 FIXED = ("pyramid", "network")  # sections that the trained model has decided
 SAME = 0.2  # root mean squared difference to the anchor, above which a picture is another one
 
@@ -72,7 +73,8 @@ def resolve(base: Train, mode: str, image: str, given: Mapping[str, Any]) -> tup
     if base.naive.fine_tune:  # what its own fine-tuning had is no part of the model
         trained |= config.flat(Train(mode, image))
         trained |= {name: config.flat(base)[name] for name in trained if name in fixed | {"precision", "seed"}}
-    layers = (("trained run", trained), ("fine-tuning", OWN), ("flag", given))
+    ended = {rate: trained[rate] * (trained["gamma"] or 1) for rate in RATES}
+    layers = (("trained run", trained), ("fine-tuning", OWN | ended), ("flag", given))
     return config.resolve(mode, image, *layers)
 
 

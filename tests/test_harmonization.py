@@ -283,16 +283,19 @@ def test_the_fine_tune_line_as_typed(pasted_run, picture_file, naive_file, tmp_p
 
 
 def test_defaults_of_fine_tuning_are_the_models_and_500_iterations():
-    base, _ = config.resolve("harmonization", "x.png", ("test", {"nfc": 8, "lr_g": 1e-3, "lr_scale": 0.5}))
+    own = {"nfc": 8, "lr_g": 1e-3, "lr_d": 4e-4, "gamma": 0.2, "lr_scale": 0.5}
+    base, _ = config.resolve("harmonization", "x.png", ("test", own))
     given = {"fine_tune": True, "model_dir": "m", "naive_img": "n"}
     settings, origins = finetune.resolve(base, "harmonization", "x.png", given)
     assert settings.network == base.network
     assert settings.optimisation.niter == (500,)
     assert settings.naive.snapshot_every == 100
-    assert (settings.optimisation.lr_g, settings.optimisation.lr_scale) == (1e-3, 0.5)
+    rates = (settings.optimisation.lr_g, settings.optimisation.lr_d)
+    assert rates == pytest.approx((2e-4, 8e-5))  # those that the trained run ended with
+    assert settings.optimisation.lr_scale == 0.5
     assert (origins["nfc"], origins["niter"], origins["naive_img"]) == ("trained run", "fine-tuning", "flag")
-    settings, _ = finetune.resolve(base, "harmonization", "x.png", {**given, "niter": (7,)})
-    assert settings.optimisation.niter == (7,)
+    settings, _ = finetune.resolve(base, "harmonization", "x.png", {**given, "niter": (7,), "lr_g": 3e-4})
+    assert (settings.optimisation.niter, settings.optimisation.lr_g) == ((7,), 3e-4)
 
 
 # --------------------------------------------------------------------------------- one sentence, exit code 2
