@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from torch import Tensor
@@ -54,10 +55,10 @@ def figures(
     if case.mask is None:
         raise click.UsageError(f"{naive} has no mask beside it")
     tuned = model.settings.naive.fine_tune
-    dilation = getattr(TASKS[model.settings.mode], "dilation", 0.0)
+    task: Any = TASKS[model.settings.mode]
 
     def applied(by: SingleImageModel | None) -> applying.Applied | None:
-        return None if by is None else applying.apply(by, case, dilation, stage, noise_scale, 0)
+        return None if by is None else applying.apply(by, case, task.dilation, task.keep_edges, stage, noise_scale)
 
     yield f"{swd(real, cropped(case.picture, case.mask)):.4f}"
     for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):

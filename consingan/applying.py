@@ -113,18 +113,27 @@ def training_picture(model: SingleImageModel, run: Run | None) -> Tensor:
     return model.reconstruct().cpu()
 
 
-def apply(model: SingleImageModel, case: Case, dilation: float, stage: int, noise_scale: float, seed: int) -> Applied:
+def apply(
+    model: SingleImageModel,
+    case: Case,
+    dilation: float,
+    keep_edges: bool,
+    stage: int = 0,
+    noise_scale: float = 1.0,
+    seed: int = 0,
+) -> Applied:
     """What the model makes of a case.
 
     Args:
         model: trained for harmonization or editing.
         case: from ``read``.
         dilation: of the mask, px at 250 px.
+        keep_edges: as ``carry.carried``.
         stage, noise_scale, seed: as ``SingleImageModel.transform``.
     """
     native = model.transform(case.picture, stage, noise_scale, seed).cpu().clamp(-1, 1)
     before = resize(case.picture, (native.shape[2], native.shape[3])).clamp(-1, 1)
-    whole = carry.carried(case.picture, before, native)
+    whole = carry.carried(case.picture, before, native, keep_edges)
     if case.mask is None:
         return Applied(native, whole, None, None)
     mask = masks.softened(case.mask, dilation)

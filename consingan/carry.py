@@ -3,8 +3,8 @@
 A model works at 250 px or so, the picture that it is applied to may have ten times as many. The change is split in
 two. What a local map of colours to colours explains, red to ochre, acts on the large picture itself: it keeps the
 detail, and it stops at the object's edge, because the colours beyond are others. What remains, the painting's texture,
-is enlarged and added where the picture is flat; at its edges what remains is the blur of the small output, and would
-stand around the object as a halo.
+is enlarged and added. Where the picture's edges are to stay it is added in flat parts only: at edges, what remains is
+the blur of the small output, and would stand around an object as a halo.
 
 Source: the guided filter with a colour guide of He, Sun and Tang (PAMI 2013, eq. 19 and 20) on the small picture
 (fast guided filter, 1505.00996), here fitted to the change instead of to the result, so that no change leaves the
@@ -25,13 +25,14 @@ NEAR = 2  # px of the small picture, radius of the window that must be flat for 
 FLAT = 1e-2  # of the squared range: contrast at whose root half of the texture is added
 
 
-def carried(picture: Tensor, before: Tensor, after: Tensor) -> Tensor:
+def carried(picture: Tensor, before: Tensor, after: Tensor, keep_edges: bool = True) -> Tensor:
     """The large picture with the change that took ``before`` to ``after``.
 
     Args:
         picture: ``[1, C, H, W]`` in [-1, 1].
         before: ``[1, C, h, w]``, the picture at the size of the change.
         after: ``[1, C, h, w]`` in [-1, 1].
+        keep_edges: whether the picture's edges stay where they are, as those of an object; seams should not.
 
     Returns:
         ``[1, C, H, W]`` in [-1, 1]. Of the same size as ``after`` it is ``after``; where nothing changed it is
@@ -42,7 +43,8 @@ def carried(picture: Tensor, before: Tensor, after: Tensor) -> Tensor:
     size = (picture.shape[2], picture.shape[3])
     change = after - before
     gain, offset = fitted(before, change)
-    texture = (change - mapped(before, gain, offset)) * flatness(before)
+    texture = change - mapped(before, gain, offset)
+    texture = texture * flatness(before) if keep_edges else texture
     gain, offset = (F.interpolate(x, size=size, mode="bilinear") for x in (gain, offset))
     return (picture + mapped(picture, gain, offset) + resize(texture, size)).clamp(-1, 1)
 

@@ -74,6 +74,7 @@ def test_the_modes_have_the_published_recipe():
     assert TASKS["editing"].recipes["paper"] == {"niter": (1000,), "batch_norm": True, "precision": "fp32"}
     assert {TASKS[mode].border for mode in MODES} == {"zero"}
     assert {mode: TASKS[mode].dilation for mode in MODES} == {"harmonization": 7, "editing": 20}
+    assert {mode: TASKS[mode].keep_edges for mode in MODES} == {"harmonization": True, "editing": False}
 
 
 def test_the_fast_recipe_keeps_the_method_and_the_resolution():

@@ -166,6 +166,19 @@ def test_a_change_of_an_object_stops_at_its_edge_though_the_small_pictures_outpu
     assert resize(result, (height, width))[0, 0, height // 2, -8:].mean() == pytest.approx(0.4, abs=0.02)
 
 
+def test_a_change_that_takes_a_seam_away_takes_it_away_in_the_large_picture():
+    large = torch.full((1, 3, 120, 160), -0.4)
+    large[..., 80:] = 0.4
+    small = resize(large, (60, 80)).clamp(-1, 1)
+    after = masks.blurred(small, 6)
+    result = carried(large, small, after, keep_edges=False)
+    step = (result[..., 80] - result[..., 79]).abs().max()
+    torch.testing.assert_close(resize(result, (60, 80)), after, atol=0.05, rtol=0)
+    assert step < 0.25  # of 0.8
+    kept = carried(large, small, after)
+    assert (kept[..., 80] - kept[..., 79]).abs().min() > 1.3 * step
+
+
 def test_texture_is_added_where_the_picture_is_flat():
     large = torch.zeros(1, 3, 120, 160)
     texture = 0.2 * (torch.arange(40) % 4 < 2).float().view(1, 1, 1, 40).expand(1, 3, 30, 40)

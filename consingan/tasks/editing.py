@@ -28,6 +28,7 @@ class Editing:
 
     Args:
         dilation: of the mask, px at 250 px.
+        keep_edges: of the naive picture, where the change is carried to its size: seams are to go.
     """
 
     name: str = "editing"
@@ -37,6 +38,7 @@ class Editing:
     takes_naive: bool = True
     preview: NaiveOptions = PREVIEW
     dilation: float = 20.0
+    keep_edges: bool = False
 
     @property
     def recipes(self) -> Recipes:
@@ -57,4 +59,4 @@ class Editing:
         return shifted_tiles(coarsest, draw.at("tiles")) + NOISE * draw.at("noise").normal(coarsest.shape)
 
     def sample(self, model: SingleImageModel, options: NaiveOptions, run: Run | None = None) -> Iterator[Result]:
-        yield from results(model, options, run, self.dilation, self.first_input)
+        yield from results(model, options, run, self.dilation, self.keep_edges, self.first_input)

@@ -45,6 +45,7 @@ class Harmonization:
 
     Args:
         dilation: of the mask, px at 250 px.
+        keep_edges: of the naive picture, where the change is carried to its size: an object keeps its edges.
     """
 
     name: str = "harmonization"
@@ -54,6 +55,7 @@ class Harmonization:
     takes_naive: bool = True
     preview: NaiveOptions = PREVIEW
     dilation: float = 7.0
+    keep_edges: bool = True
 
     @property
     def recipes(self) -> Recipes:
@@ -74,4 +76,4 @@ class Harmonization:
         return augmented(coarsest, draw)
 
     def sample(self, model: SingleImageModel, options: NaiveOptions, run: Run | None = None) -> Iterator[Result]:
-        yield from results(model, options, run, self.dilation, self.first_input)
+        yield from results(model, options, run, self.dilation, self.keep_edges, self.first_input)

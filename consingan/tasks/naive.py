@@ -46,6 +46,7 @@ def results(
     options: NaiveOptions,
     run: Run | None,
     dilation: float,
+    keep_edges: bool,
     first_input: Callable[[Tensor, Draw], Tensor],
 ) -> Iterator[Result]:
     """Results for every naive picture; without one, what the model makes of its training's inputs.
@@ -55,6 +56,7 @@ def results(
         options: the naive picture is that of the training where none is named.
         run: where the model was trained.
         dilation: of the mask, px at 250 px.
+        keep_edges: whether the naive picture's edges stay where they are (see ``carry``).
         first_input: the task's.
     """
     from consingan import applying
@@ -87,7 +89,7 @@ def results(
     stems = Counter(file.stem for file in files)
     for file in files:
         name = file.stem if stems[file.stem] == 1 else file.name.replace(".", "_")
-        yield from one(model, base, case_of(file), options, dilation, name)
+        yield from one(model, base, case_of(file), options, dilation, keep_edges, name)
 
 
 def one(
@@ -96,6 +98,7 @@ def one(
     case: Case,
     options: NaiveOptions,
     dilation: float,
+    keep_edges: bool,
     name: str,
 ) -> Iterator[Result]:
     """The results for one naive picture: masked, whole, native if wanted, the masks, the view to judge by."""
@@ -105,7 +108,7 @@ def one(
     for sample in range(options.num_samples):
         seed = options.seed + sample
         stage, scale = options.injection_stage, options.noise_scale
-        made = applying.apply(model, case, dilation, stage, scale, seed)
+        made = applying.apply(model, case, dilation, keep_edges, stage, scale, seed)
         facts = {"naive": case.file.name, "injection_stage": f"{stage}", "noise_scale": f"{scale}", "seed": f"{seed}"}
         stem = name if options.num_samples == 1 else f"{name}_seed_{seed}"
         if made.masked is not None:
@@ -115,7 +118,7 @@ def one(
         notes = ()
         if options.native:
             yield Result(f"{stem}_native", [made.native], facts, options.format)
-        before = applying.apply(base, case, dilation, stage, scale, seed) if base else None
+        before = applying.apply(base, case, dilation, keep_edges, stage, scale, seed) if base else None
         yield Result(f"{stem}_view", [side_by_side(case, made, before, model.settings.naive.fine_tune)], facts)
     if made.mask is not None:
         yield Result(f"{name}_soft_mask", [made.mask * 2 - 1], {})
