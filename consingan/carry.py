@@ -1,10 +1,11 @@
 """Carry a change that was made to a small picture over to the large one.
 
-A model works at 250 px or so, the picture that it is applied to may have ten times as many. The change is split in
-two. What a local map of colours to colours explains, red to ochre, acts on the large picture itself: it keeps the
-detail, and it stops at the object's edge, because the colours beyond are others. What remains, the painting's texture,
-is enlarged and added. Where the picture's edges are to stay it is added in flat parts only: at edges, what remains is
-the blur of the small output, and would stand around an object as a halo.
+A model works at 250 px or so, the picture that it is applied to may have ten times as many. For an object, whose edges
+stay where they are, the change is split in two. What a local map of colours to colours explains, red to ochre, acts on
+the large picture itself: it keeps the detail, and it stops at the object's edge, because the colours beyond are others.
+What remains, the painting's texture, is enlarged and added in flat parts only: at edges, what remains is the blur of
+the small output, and would stand around the object as a halo. For seams, which are to go, the change is enlarged and
+added, and the large picture keeps its detail where there is little change.
 
 Source: the guided filter with a colour guide of He, Sun and Tang (PAMI 2013, eq. 19 and 20) on the small picture
 (fast guided filter, 1505.00996), here fitted to the change instead of to the result, so that no change leaves the
@@ -21,8 +22,8 @@ from consingan.resize import resize
 
 WINDOW = 4  # px of the small picture, radius of the window in which the map of colours is fitted
 SMOOTHNESS = 4e-3  # of the squared range [-1, 1]: differences of colour below its root are not followed
-NEAR = 2  # px of the small picture, radius of the window that must be flat for texture to be added
-FLAT = 1e-2  # of the squared range: contrast at whose root half of the texture is added
+NEAR = 2  # px of the small picture, radius of the window in which contrast and change are measured
+FLAT = 1e-2  # of the squared range: contrast, or change, at whose root half of the texture, or detail, is left
 
 
 def carried(picture: Tensor, before: Tensor, after: Tensor, keep_edges: bool = True) -> Tensor:
@@ -42,9 +43,12 @@ def carried(picture: Tensor, before: Tensor, after: Tensor, keep_edges: bool = T
         return after
     size = (picture.shape[2], picture.shape[3])
     change = after - before
+    if not keep_edges:
+        doubt = F.interpolate(1 - FLAT / (power(change) + FLAT), size=size, mode="bilinear")
+        return (picture + resize(change, size) - doubt * (picture - resize(before, size))).clamp(-1, 1)
     gain, offset = fitted(before, change)
-    texture = change - mapped(before, gain, offset)
-    texture = texture * flatness(before) if keep_edges else texture
+    flatness = FLAT / (power(before) - power_of_mean(before) + FLAT)
+    texture = flatness * (change - mapped(before, gain, offset))
     gain, offset = (F.interpolate(x, size=size, mode="bilinear") for x in (gain, offset))
     return (picture + mapped(picture, gain, offset) + resize(texture, size)).clamp(-1, 1)
 
@@ -81,10 +85,14 @@ def products(a: Tensor, b: Tensor) -> Tensor:
     return (a[:, :, None] * b[:, None]).flatten(1, 2)
 
 
-def flatness(guide: Tensor) -> Tensor:
-    """1 where a picture is flat, towards 0 at its edges: ``[1, 1, h, w]``."""
-    variance = window_mean(guide.square(), NEAR) - window_mean(guide, NEAR).square()
-    return FLAT / (variance.mean(dim=1, keepdim=True) + FLAT)
+def power(x: Tensor) -> Tensor:
+    """Mean square over near pixels and channels: ``[1, 1, h, w]``."""
+    return window_mean(x.square(), NEAR).mean(dim=1, keepdim=True)
+
+
+def power_of_mean(x: Tensor) -> Tensor:
+    """Mean over channels of the squared mean over near pixels: ``[1, 1, h, w]``."""
+    return window_mean(x, NEAR).square().mean(dim=1, keepdim=True)
 
 
 def window_mean(x: Tensor, radius: int = WINDOW) -> Tensor:
