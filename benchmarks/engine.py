@@ -35,7 +35,8 @@ class Plain:
         self.sizes, self.amplitudes = step.model.sizes, step.model.amplitudes
         self.generator: GrowingGenerator = contiguous(step.model.generator)
         self.critic: PatchCritic = contiguous(step.critic)
-        self.anchors = [anchor.contiguous() for anchor in step.model.anchors]
+        parts = step.model.generator.parts(self.sizes[: step.model.stages])
+        self.anchors = [anchor(p.noise).contiguous() for anchor, p in zip(step.model.anchors, parts, strict=True)]
         self.real, self.depth = step.real.contiguous(), step.optimisation.train_depth
         self.generator.requires_grad_(True)
         for stage in list(self.generator.stages)[: -self.depth]:

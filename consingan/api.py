@@ -49,7 +49,8 @@ def train(
         picture = images.load(image, channels=settings.get("nc_im")).pixels
     else:
         name, picture = "array", images.from_array(image)
-    resolved, _ = recipes.resolve(mode, preset, name, picture.shape[1], settings)
+    size = (picture.shape[2], picture.shape[3])
+    resolved, _ = recipes.resolve(mode, preset, name, picture.shape[1], settings, size)
     place = devices.pick(device)
     if resolved.naive.fine_tune:
         state = finetune.from_run(mode, name, picture, settings, place)

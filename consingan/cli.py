@@ -184,7 +184,7 @@ def main() -> None:
 def train(ctx: click.Context, **flags: Any) -> None:
     """Train on one PICTURE: python main_train.py --train_mode generation --input_name photo.jpg"""
     with one_sentence():
-        given = {s.name: config.check(s, flags[s.name]) for s in config.settings() if typed(ctx, s.name)}
+        given = {s.name: checked(s, flags[s.name]) for s in config.settings() if typed(ctx, s.name)}
         check_task_flags(flags)
         (resume_run if names_a_run(flags) else start_run)(ctx, flags, given)
 
@@ -216,6 +216,7 @@ def sample(ctx: click.Context, **flags: Any) -> None:
             for note in notes:
                 talk.message(note)
             talk.message(f"Sampling by {task.name}: a model of {model.stages} stages on {describe(device)}.")
+            model.say = talk.message
             made = task.sample(model, chosen, run)
             count = sum(1 for _ in write(made, out, {"model": run.folder.name}, talk.message))
             talk.message(f"Wrote {count} files.")
@@ -240,6 +241,11 @@ def paste(**flags: Any) -> None:
         numbers = {name: whole_numbers(flags[name], name, count) for name, count in (("at", 2), ("rectangle", 4))}
         for written in paste_files(**(flags | numbers)):
             click.echo(written)
+
+
+def checked(setting: Declared, value: Any) -> Any:
+    """A typed setting's value; the word auto waits for the picture."""
+    return value if setting.setting.auto and value == "auto" else config.check(setting, value)
 
 
 def whole_numbers(text: str | None, flag: str, count: int) -> tuple[int, ...] | None:
@@ -333,7 +339,10 @@ def start_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any]) 
     picture = images.load(
         file, channels=given.get("nc_im"), background=flags["background"], max_pixels=flags["max_pixels"]
     )
-    settings, origins = recipes.resolve(flags["train_mode"], flags["preset"], file, picture.pixels.shape[1], given)
+    _, channels, height, width = picture.pixels.shape
+    settings, origins = recipes.resolve(
+        flags["train_mode"], flags["preset"], file, channels, given, size=(height, width)
+    )
     naive_notes = check_naive(settings)
     device, notes = chosen_device(ctx, flags)
     state = Training.start(settings, picture.pixels, device)
@@ -493,7 +502,7 @@ def check_same_run(ctx: click.Context, run: Run, flags: dict[str, Any], given: d
     recorded = config.from_json(read_json(run.config), str(run.config))
     check_mode(recorded.mode, run.config)
     own = {**config.flat(recorded), "train_mode": recorded.mode}
-    wanted = given | ({"train_mode": flags["train_mode"]} if typed(ctx, "train_mode") else {})
+    wanted = recipes.decided(given) | ({"train_mode": flags["train_mode"]} if typed(ctx, "train_mode") else {})
     for name, value in wanted.items():
         if own[name] != value:
             raise UserError(

@@ -32,6 +32,7 @@ class Setting:
         odd: whether the number must be odd.
         above: an exclusive lower bound.
         names: further flag names.
+        auto: whether the word auto may be given, which becomes a number when the picture is known.
     """
 
     help: str
@@ -41,6 +42,7 @@ class Setting:
     odd: bool = False
     above: float | None = None
     names: tuple[str, ...] = ()
+    auto: bool = False
 
 
 def setting(default: Any, help: str, **how: Any) -> Any:
@@ -52,7 +54,13 @@ def setting(default: Any, help: str, **how: Any) -> Any:
 class Pyramid:
     """Sizes of the stages."""
 
-    train_stages: int = setting(6, "stages of the pyramid; more keep more of the global layout", low=1, high=20)
+    train_stages: int = setting(
+        6,
+        "stages of the pyramid, more keep more of the global layout; auto: by the picture's size",
+        low=1,
+        high=20,
+        auto=True,
+    )
     start_scale: int = setting(0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=19)
     min_size: int = setting(25, "shorter side of the coarsest stage, in pixels", low=8, high=4096)
     max_size: int = setting(250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192)

@@ -49,6 +49,12 @@ def make_deterministic(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def release(device: torch.device) -> None:
+    """Give memory back that torch keeps for later, after it ran out."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def describe(device: torch.device) -> str:
     """A device in words."""
     if device.type == "cuda":

@@ -1,21 +1,24 @@
 """One training iteration.
 
 The arithmetic is that of the method; what cannot change the result is done once: the fake serves all critic steps,
-fake and reconstruction are one batch, frozen stages run without gradients, and the anchors pass them once per stage.
+fake and reconstruction are one batch, frozen stages run without gradients, and where these are small the anchors pass
+them once per stage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from consingan import schedule
-from consingan.model import SingleImageModel, channels_last
+from consingan.model import KEPT, SingleImageModel, channels_last
 from consingan.networks import PatchCritic, widened
+from consingan.noise import Source, whole
 from consingan.objectives import OBJECTIVES
 from consingan.resize import Size
 from consingan.windows import Part, Window
@@ -53,11 +56,8 @@ class Step:
             for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
                 part.compile()
         self.precision = precision(config.runtime.precision, model.device, model.size)
-        self.anchor_prefix: Tensor | None = None
-        if self.frozen:
-            with self.precision:
-                parts = model.generator.parts(model.sizes[: self.frozen])
-                self.anchor_prefix = self._frozen_features(model.anchors, parts)
+        self.anchors = self._kept_anchors() if self.recorded else model.anchors
+        self.anchor_prefix = self._anchor_prefix()
 
     def __call__(
         self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor], window: Window | None = None
@@ -116,15 +116,32 @@ class Step:
         model, sizes = self.model, self.model.sizes[: self.model.stages]
         parts = model.generator.parts(sizes, window)
         both = [
-            channels_last(torch.cat([x, part.noise.cut(anchor)]))
-            for x, anchor, part in zip(inputs, model.anchors, parts, strict=True)
+            channels_last(torch.cat([x, anchor(part.noise)]))
+            for x, anchor, part in zip(inputs, self.anchors, parts, strict=True)
         ]
         below = None
         if self.anchor_prefix is not None:
             prefix = self._frozen_features(inputs, parts)
             below = channels_last(torch.cat([prefix, parts[self.frozen - 1].kept.cut(self.anchor_prefix)]))
+        elif self.frozen:
+            below = self._frozen_features(both, parts)
         fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
         return fake, reconstruction
+
+    def _kept_anchors(self) -> list[Source]:
+        """The anchors in the device's memory, where a recording reads them."""
+        parts = self.model.generator.parts(self.model.sizes[: self.model.stages])
+        return [whole(anchor(part.noise)) for anchor, part in zip(self.model.anchors, parts, strict=True)]
+
+    def _anchor_prefix(self) -> Tensor | None:
+        """The anchors' features after the frozen stages, where these are small; else each window computes its own."""
+        sizes = self.model.sizes[: self.frozen]
+        if not sizes or prod(sizes[-1]) > KEPT:
+            return None
+        parts = self.model.generator.parts(sizes)
+        anchors = [anchor(part.noise) for anchor, part in zip(self.anchors[: self.frozen], parts, strict=True)]
+        with self.precision:
+            return self._frozen_features(anchors, parts)
 
     @torch.no_grad()
     def _frozen_features(self, inputs: Sequence[Tensor], parts: Sequence[Part]) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from consingan import checkpoint, config, images, pyramid
+from consingan import checkpoint, config, images, pyramid, recipes
 from consingan.config import Train
 from consingan.errors import UserError
 from consingan.model import SingleImageModel, channels_last
@@ -63,7 +63,7 @@ def resolve(base: Train, mode: str, image: str, given: Mapping[str, Any]) -> tup
     """
     if base.mode != mode:
         raise UserError(f"--train_mode is {mode}, but --model_dir is a {base.mode} run; give --train_mode {base.mode}.")
-    trained = config.flat(base)
+    trained, given = config.flat(base), recipes.decided(given)
     fixed = {s.name for s in config.settings() if s.section in FIXED}
     for name, value in given.items():
         if name in fixed and value != trained[name]:
@@ -112,7 +112,7 @@ def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: t
     sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
     reals = pyramid.build(picture.to(device), sizes)
     fits = sizes == model.sizes and picture.shape[1] == model.settings.network.nc_im
-    if not fits or (reals[0] - model.anchors[0]).square().mean().sqrt().item() > SAME:
+    if not fits or (reals[0] - model.fixed[0]).square().mean().sqrt().item() > SAME:
         raise UserError(
             f"--input_name {settings.image} is not the picture that {settings.naive.model_dir} was trained on; "
             f"give that one ({Path(model.settings.image).name})."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,15 +12,13 @@ import click
 
 from consingan import config
 from consingan.config import Declared
-from consingan.errors import UserError
+from consingan.errors import UserError, out_of_memory
 
 # Dashes and underscores are the same in every flag.
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "token_normalize_func": lambda token: token.replace("-", "_"),
 }
-
-OUT_OF_MEMORY = r"out of memory|can't allocate memory"  # torch's words on CUDA, MPS and the CPU
 
 
 class IterationList(click.ParamType):
@@ -36,6 +33,17 @@ class IterationList(click.ParamType):
         if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 10 for part in parts):
             self.fail(f"{value!r} is no whole number nor a list such as 2000,1000,500.", param, ctx)
         return tuple(int(part) for part in parts)
+
+
+class NumberOrAuto(click.ParamType):
+    """``6`` or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == "auto":
+            return "auto"
+        return click.INT.convert(value, param, ctx)
 
 
 class GroupedCommand(click.Command):
@@ -81,6 +89,8 @@ def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
         how["shown_default"] = shown(setting.default)
     if how["type"] == config.Iterations:
         how["type"] = IterationList()
+    if setting.setting.auto:
+        how["type"] = NumberOrAuto()
     if setting.setting.choices:
         how["type"] = click.Choice(setting.setting.choices)
     return option(group, *names, setting.name, **(how | changes))
@@ -111,7 +121,7 @@ def one_sentence() -> Iterator[None]:
         click.echo("Stopped at once.", err=True)
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not re.search(OUT_OF_MEMORY, str(error)):
+        if not out_of_memory(error):
             raise
         sentence = "There is not enough memory for this; choose a smaller size, fewer features or another device."
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from consingan import checkpoint, config
+from consingan import checkpoint, config, devices
 from consingan.config import Network, Train
-from consingan.errors import UserError
+from consingan.errors import UserError, out_of_memory
 from consingan.networks import Border, GrowingGenerator, place
-from consingan.noise import Draw, walk
+from consingan.noise import Draw, Field, Source, draws_alike, fingerprint, walk, whole
 from consingan.pyramid import rescaled
 from consingan.resize import Size, resize
-from consingan.windows import Window
+from consingan.windows import Window, tiles
 
 LARGEST_PYRAMID = 20  # stages; as --train_stages
+TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
+SMALLEST_TILE = 64**2  # pixels
+UNUSED = torch.empty(0)  # in place of a stage's input that is not looked at
+KEPT = 256**2  # pixels up to which an anchor stays in memory
 
 
 class SingleImageModel:
@@ -30,24 +34,36 @@ class SingleImageModel:
         border: the task's way with borders.
         sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
         device: where it lives.
+
+    Attributes:
+        anchors: by stage, the fixed input whose output must be the picture.
+        fixed: those of them that are tensors: stage 0's, and in a model of an earlier version all. The others are
+            noise that is known by its place.
+        noise_seed: of these.
+        tile: pixels of a picture that are computed together, see ``render``.
+        say: is told when memory runs out and smaller tiles are taken.
     """
 
     def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
         network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
-        self.anchors: list[Tensor] = []
+        self.fixed: list[Tensor] = []
+        self.anchors: list[Source] = []
         self.amplitudes: list[float] = []
+        self.noise_seed = settings.runtime.seed
         self.generator = GrowingGenerator(
             **layers(network),
             norm=network.batch_norm,
             border=border,
         )
+        self.tile = TILE // network.nfc
+        self.say: Callable[[str], None] = lambda note: None
         place(self.generator, self.device)
 
     @property
     def stages(self) -> int:
         """Stages that it has grown so far."""
-        return len(self.anchors)
+        return len(self.amplitudes)
 
     @property
     def size(self) -> Size:
@@ -66,24 +82,82 @@ class SingleImageModel:
         """
         stage = self.stages
         if stage == 0:
-            self.anchors, self.amplitudes = [first_anchor], [1.0]
+            self.fixed, self.amplitudes = [first_anchor], [1.0]
+            self.anchors = [self._anchor(0)]
             return
         self.generator.grow()
         place(self.generator, self.device)
-        draw = Draw(self.settings.runtime.seed, ("anchor", stage), self.device)
-        self.anchors.append(channels_last(draw.normal(self.generator.input_shape(stage, self.sizes[stage]))))
         self.amplitudes.append(0.0)
+        self.anchors.append(self._anchor(stage))
         error = (self.reconstruct() - real).square().mean().sqrt()
         self.amplitudes[stage] = self.settings.objective.noise_amp * error.item()
+
+    def _anchor(self, stage: int) -> Source:
+        """The anchor of a stage; that of a small stage is drawn once and kept."""
+        if stage < len(self.fixed):
+            return whole(self.fixed[stage])
+        size = self.generator.input_shape(stage, self.sizes[stage])[2:]
+        field = self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage)
+        return whole(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
+
+    def noise(self, draw: Draw, stage: int) -> Source:
+        """Noise of a stage at a place."""
+        return Field(draw.at(stage), self.generator.input_shape(stage, (1, 1))[1]).cut
 
     @torch.no_grad()
     def generate(self, inputs: Sequence[Tensor], sizes: Sequence[Size], window: Window | None = None) -> Tensor:
         """Pictures ``[B, C, H, W]`` in [-1, 1] from the inputs of every grown stage (see ``GrowingGenerator``)."""
         return self.generator(inputs, self.amplitudes, sizes, window=window).contiguous()
 
+    def render(
+        self, sources: Sequence[Source], sizes: Sequence[Size], start: int = 0, below: Tensor | None = None
+    ) -> Tensor:
+        """Pictures of any size, ``[B, C, H, W]`` in [-1, 1], in memory bounded by a tile and by the picture itself.
+
+        Stages of at most ``tile`` pixels are computed once and whole, those above tile by tile, each from the parts
+        that it depends on: the seams are exact. Batch norm takes the statistics of the whole, so there all is whole.
+        Where memory runs out the tiles become smaller.
+
+        Args:
+            sources: by stage; those below ``start`` are not asked.
+            sizes, start, below: as for ``GrowingGenerator``; ``below`` is whole.
+
+        Raises:
+            RuntimeError, MemoryError: even the smallest tiles need more memory than there is.
+        """
+        while True:
+            try:
+                return self._render(sources, sizes, start, below)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or self.tile // 4 < SMALLEST_TILE or self.settings.network.batch_norm:
+                    raise
+            devices.release(self.device)  # here, where the failed attempt's tensors are gone
+            self.tile //= 4
+            self.say(f"Memory ran out: going on with tiles of {round(self.tile**0.5)} px.")
+
+    @torch.no_grad()
+    def _render(self, sources: Sequence[Source], sizes: Sequence[Size], start: int, below: Tensor | None) -> Tensor:
+        stages, generator = len(sources), self.generator
+        tiled = next((i for i, size in enumerate(sizes) if size[0] * size[1] > self.tile), stages)
+        first = stages if self.settings.network.batch_norm else max(1, start, tiled)
+        shapes = [generator.input_shape(stage, size)[2:] for stage, size in enumerate(sizes[:first])]
+        inputs = [
+            source(Window.whole(shape)) for source, shape in zip(sources[start:first], shapes[start:], strict=True)
+        ]
+        below = generator.features([UNUSED] * start + inputs, self.amplitudes, sizes, start, below)
+        if first == stages:
+            return generator.picture(below).contiguous()
+        picture = torch.empty(len(below), generator.channels, *sizes[-1], dtype=below.dtype, device=below.device)
+        for tile in tiles(sizes[-1], self.tile):
+            parts = generator.parts(sizes, tile)
+            inputs = [source(part.noise) for source, part in zip(sources[first:], parts[first:], strict=True)]
+            kept = parts[first - 1].kept.cut(below)
+            tile.cut(picture).copy_(generator([UNUSED] * first + inputs, self.amplitudes, sizes, first, kept, tile))
+        return picture
+
     def reconstruct(self) -> Tensor:
         """The picture itself, as well as the model learned it: ``[1, C, H, W]`` in [-1, 1]."""
-        return self.generate(self.anchors, self.sizes)
+        return self.render(self.anchors, self.sizes[: self.stages])
 
     @torch.no_grad()
     def transform(self, picture: Tensor, start: int = 0, noise_scale: float = 1.0, seed: int = 0) -> Tensor:
@@ -104,12 +178,9 @@ class SingleImageModel:
         below = self.generator.features([entering], [1.0], [sizes[start]])  # the coarsest stage, at that size
         first = max(1, start)
         sizes[first - 1] = sizes[start]  # what the next stage gets
-        inputs: list[Tensor] = [entering] * first
-        for stage in range(first, self.stages):
-            draw = Draw(seed, ("transform", stage), self.device)
-            inputs.append(channels_last(noise_scale * draw.normal(self.generator.input_shape(stage, sizes[stage]))))
-        features = self.generator.features(inputs, self.amplitudes, sizes, first, below)
-        return self.generator.picture(features).contiguous()
+        draw = Draw(seed, ("transform",), self.device)
+        noise = [scaled(self.noise(draw, stage), noise_scale) for stage in range(first, self.stages)]
+        return self.render([whole(entering)] * first + noise, sizes, first, below)
 
     def fitting(self, size: Size) -> Size:
         """``(H, W)`` of a picture of the given size at the model's resolution: of as many pixels, to rounding.
@@ -143,40 +214,63 @@ class SingleImageModel:
         together = batch_size(self.device)
         for first in range(0, n, together):
             draws = [Draw(seed, ("sample", k), self.device) for k in range(first, min(first + together, n))]
-            inputs = [anchor.expand(len(draws), -1, -1, -1) for anchor in anchors]
+            sources = [expanded(anchor, len(draws)) for anchor in anchors]
             for stage in range(start, self.stages):
-                shape = self.generator.input_shape(stage, sizes[stage])
-                inputs.append(channels_last(torch.cat([draw.at(stage).normal(shape) for draw in draws])))
-            yield from self.generate(inputs, sizes).split(1)
+                sources.append(stacked([self.noise(draw, stage) for draw in draws]))
+            yield from self.render(sources, sizes).split(1)
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
-        """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``)."""
-        fixed = self.anchors[:start]
-        walks = [
-            walk(anchor, frames, alpha, beta, Draw(seed, ("walk", stage), self.device))
-            for stage, anchor in enumerate(self.anchors[start:], start)
-        ]
-        for moving in zip(*walks, strict=True):
-            yield self.generate([*fixed, *moving], self.sizes)
+        """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).
+
+        Of pictures larger than a tile, all frames of a tile are made before the next tile, so that the walk's own
+        memory is bounded by the tile as well.
+        """
+        places = [Window.whole(self.size)]
+        if not self.settings.network.batch_norm:
+            places = list(tiles(self.size, self.tile))
+        if len(places) == 1:
+            yield from self._walk(places[0], frames, alpha, beta, start, seed)
+            return
+        made = [self.fixed[0].new_empty(1, self.generator.channels, *self.size) for _ in range(frames)]
+        for window in places:
+            for frame, part in zip(made, self._walk(window, frames, alpha, beta, start, seed), strict=True):
+                window.cut(frame).copy_(part)
+        yield from made
+
+    def _walk(self, window: Window, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
+        """A walk's frames in a window."""
+        sizes = self.sizes[: self.stages]
+        parts = self.generator.parts(sizes, window)
+        anchors = [anchor(part.noise) for anchor, part in zip(self.anchors, parts, strict=True)]
+        draw = Draw(seed, ("walk",), self.device)
+
+        def moving(stage: int) -> Iterator[Tensor]:
+            def fresh(time: str | int) -> Tensor:
+                return self.noise(draw.at(time), stage)(parts[stage].noise)
+
+            return walk(anchors[stage], frames, alpha, beta, fresh)
+
+        for noise in zip(*map(moving, range(start, self.stages)), strict=True):
+            yield self.generate([*anchors[:start], *noise], sizes, window)
 
     def sizes_for(self, size: Size) -> list[Size]:
         """Sizes of the grown stages for an output of ``size``: each stage's own, times the same scale per axis."""
         scale_h, scale_w = size[0] / self.size[0], size[1] / self.size[1]
         return [rescaled(s, scale_h, scale_w) for s in self.sizes[: self.stages - 1]] + [size]
 
-    def anchors_for(self, sizes: Sequence[Size], stages: int) -> list[Tensor]:
+    def anchors_for(self, sizes: Sequence[Size], stages: int) -> list[Source]:
         """Anchors of the first stages for other sizes: the coarsest resized, noise repeated pixel by pixel."""
         fitted = []
         for stage in range(stages):
-            shape = self.generator.input_shape(stage, sizes[stage])[2:]
+            own, wanted = (self.generator.input_shape(stage, s[stage])[2:] for s in (self.sizes, sizes))
             anchor = self.anchors[stage]
-            fitted.append(resize(anchor, shape) if stage == 0 else nearest(anchor, shape))
+            fitted.append(whole(resize(self.fixed[0], wanted)) if stage == 0 else nearest(anchor, own, wanted))
         return fitted
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that has to be stored, by name."""
         weights = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-        return weights | {f"anchor.{stage}": anchor for stage, anchor in enumerate(self.anchors)}
+        return weights | {f"anchor.{stage}": anchor for stage, anchor in enumerate(self.fixed)}
 
     def header(self) -> dict[str, Any]:
         """What has to be stored beside the tensors, as JSON values."""
@@ -185,6 +279,7 @@ class SingleImageModel:
             "border": self.generator.border,
             "sizes": [list(size) for size in self.sizes],
             "amplitudes": self.amplitudes,
+            "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
         }
 
     def save(self, path: str | Path) -> None:
@@ -239,13 +334,17 @@ class SingleImageModel:
             model = cls(settings, border, sizes, "meta")  # type: ignore[arg-type]
             for _ in amplitudes[1:]:
                 model.generator.grow()
-        model._fill(tensors, amplitudes, where)
+        noise = None if header.get("noise") is None else stored_seed(header["noise"], where)
+        model._fill(tensors, amplitudes, noise, where)
         return model.to(device)
 
-    def _fill(self, tensors: dict[str, Tensor], amplitudes: list[float], where: str) -> None:
+    def _fill(self, tensors: dict[str, Tensor], amplitudes: list[float], noise: int | None, where: str) -> None:
+        """Take over the parts of a file; ``noise`` is the seed of the anchors that it does not hold, if it has one."""
         self.amplitudes = amplitudes
+        held = sum(name.startswith("anchor.") for name in tensors)
+        fixed = len(amplitudes) if noise is None else min(max(1, held), len(amplitudes))
         shapes = {f"generator.{name}": value.shape for name, value in self.generator.state_dict().items()}
-        for stage in range(len(amplitudes)):
+        for stage in range(fixed):
             shapes[f"anchor.{stage}"] = torch.Size(self.generator.input_shape(stage, self.sizes[stage]))
         for name in sorted(shapes.keys() | tensors.keys()):
             known = name in tensors and name in shapes
@@ -255,14 +354,36 @@ class SingleImageModel:
                 )
         weights = {name: tensors[f"generator.{name}"] for name in self.generator.state_dict()}
         self.generator.load_state_dict(weights, assign=True)
-        self.anchors = [tensors[f"anchor.{stage}"] for stage in range(len(amplitudes))]
+        self.fixed = [tensors[f"anchor.{stage}"] for stage in range(fixed)]
+        self.noise_seed = self.settings.runtime.seed if noise is None else noise
 
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
         place(self.generator, self.device)
-        self.anchors = [channels_last(anchor.to(self.device)) for anchor in self.anchors]
+        self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
+        self.anchors = [self._anchor(stage) for stage in range(self.stages)]
         return self
+
+
+def stored_seed(noise: Any, where: str) -> int:
+    """The seed of the anchors that a file holds by their place only.
+
+    Raises:
+        UserError: the entry is damaged, or this torch draws other numbers than the one that wrote the file.
+    """
+    try:
+        seed, numbers = noise["seed"], [float(number) for number in noise["fingerprint"]]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        seed, numbers = None, []
+    if type(seed) is not int or not numbers:
+        raise UserError(f"{where} has a damaged 'noise' in its header; use a file that this program wrote.")
+    if not draws_alike(numbers):
+        raise UserError(
+            f"{where} was written with torch {noise.get('torch')}, whose random numbers torch {torch.__version__} does "
+            "not draw; install that version."
+        )
+    return seed
 
 
 def layers(network: Network) -> dict[str, Any]:
@@ -288,6 +409,31 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def nearest(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Nearest-neighbour resize: noise stays as rough as it was."""
-    return x if tuple(x.shape[2:]) == tuple(size) else torch.nn.functional.interpolate(x, tuple(size))
+def scaled(source: Source, factor: float) -> Source:
+    """A source times a number."""
+    return lambda window: factor * source(window)
+
+
+def stacked(sources: Sequence[Source]) -> Source:
+    """Several sources as one batch."""
+    return sources[0] if len(sources) == 1 else lambda window: channels_last(torch.cat([s(window) for s in sources]))
+
+
+def expanded(source: Source, batch: int) -> Source:
+    """A source repeated in a batch, without memory."""
+    return lambda window: source(window).expand(batch, -1, -1, -1)
+
+
+def nearest(source: Source, own: Size, size: Size) -> Source:
+    """Nearest-neighbour resize of a source from one ``(H, W)`` to another: noise stays as rough as it was."""
+
+    def cut(window: Window) -> Tensor:
+        rows, columns = (
+            torch.arange(*span) * old // new
+            for span, old, new in zip((window.rows, window.columns), own, size, strict=True)
+        )
+        spans = [(int(places[0]), int(places[-1]) + 1) for places in (rows, columns)]
+        x = source(Window(*spans))
+        return x[:, :, rows - spans[0][0]][:, :, :, columns - spans[1][0]]
+
+    return source if own == size else cut

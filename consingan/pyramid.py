@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Size = tuple[int, int]
+STEP = (25 / 250) ** (1 / 5)  # mean ratio of a stage to the one above, of the published six from 25 to 250 px
+MOST_STAGES = 20
+
 Law = Callable[[int, float], list[float]]  # (stages, ratio of the coarsest to the finest) -> scales, last one 1
 
 
@@ -51,6 +54,21 @@ def sizes(picture: Size, stages: int, min_size: int, max_size: int, law: Law = r
     full = ceil_size(picture, shrink)
     scales = law(stages, min(1.0, min_size / min(full)))
     return [ceil_size(full, scale) for scale in scales]
+
+
+def proposed_stages(picture: Size, min_size: int, max_size: int) -> int:
+    """A number of stages with which these are, on average, as far apart as the published ones.
+
+    That is 6 for 250 px, as published, 8 for 500, 11 for 2048 and 12 for 4096; 3 from 120 to 250 px, as published for
+    harmonization.
+
+    Args:
+        picture: ``(H, W)`` of the picture as it was loaded.
+        min_size, max_size: as for ``sizes``.
+    """
+    side = min(max_size, max(picture))
+    steps = log(min(1.0, min_size / side)) / log(STEP)
+    return min(1 + round(steps), MOST_STAGES)
 
 
 def ceil_size(size: Size, scale: float) -> Size:

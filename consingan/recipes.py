@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from consingan import config
 from consingan.checkpoint import read_json
-from consingan.config import Train
+from consingan.config import Pyramid, Train
 from consingan.errors import UserError
+from consingan.pyramid import Size, proposed_stages
 from consingan.run import Run, folder_for, label
 from consingan.tasks import TASKS
 
@@ -18,7 +20,7 @@ DEFAULT_PRESET = "fast"
 
 
 def resolve(
-    mode: str, preset: str, image: str, channels: int, given: Mapping[str, Any]
+    mode: str, preset: str, image: str, channels: int, given: Mapping[str, Any], size: Size | None = None
 ) -> tuple[Train, dict[str, str]]:
     """The configuration and the origin of each value: given > the task's recipe > default.
 
@@ -27,6 +29,8 @@ def resolve(
         image: the picture's name.
         channels: the picture's, 1 or 3; the model's unless given.
         given: settings that the person named.
+        size: ``(H, W)`` of the picture, from which ``train_stages`` follows where it is the word auto; while it is
+            not known the configuration is that of a picture of the largest size.
     """
     if mode not in TASKS:
         raise UserError(f"--train_mode is {mode!r}; choose one of {', '.join(TASKS)}.")
@@ -38,12 +42,32 @@ def resolve(
         ("picture", {"nc_im": channels}),
         ("flag", given),
     )
-    resolved, origins = config.resolve(mode, image, *layers)
+    resolved, origins = config.resolve(mode, image, *settled(layers, size))
     naive = resolved.naive
     if naive.naive_img is not None and not TASKS[mode].takes_naive:
         fitting = ", ".join(task.name for task in TASKS.values() if task.takes_naive)
         raise UserError(f"--naive_img {naive.naive_img} does not go with --train_mode {mode}; it is for {fitting}.")
     return resolved, origins
+
+
+Layer = tuple[str, Mapping[str, Any]]
+
+
+def settled(layers: Sequence[Layer], size: Size | None) -> list[Layer]:
+    """The layers of a configuration with a number of stages in place of the word auto, where that holds."""
+    values = dict(ChainMap(*(dict(layer) for _, layer in reversed(layers))))
+    if values.get("train_stages") != "auto":
+        return list(layers)
+    declared = {s.name: s for s in config.declared(Pyramid)}
+    least, most = (config.check(declared[n], values.get(n, declared[n].default)) for n in ("min_size", "max_size"))
+    stages = proposed_stages(size or (most, most), least, most)
+    others = [(origin, {k: v for k, v in layer.items() if k != "train_stages"}) for origin, layer in layers]
+    return [*others, ("auto, by the picture's size", {"train_stages": stages})]
+
+
+def decided(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, but for the word auto for the stages: a model that is trained already has its number."""
+    return {name: value for name, value in given.items() if (name, value) != ("train_stages", "auto")}
 
 
 def new_run(outdir: str | Path, settings: Train) -> Run:

@@ -1,18 +1,18 @@
-"""Resizing as two small matrix products: one over rows, one over columns.
+"""Resizing: pictures by torch's antialiased bicubic, features as two small matrix products.
 
-Every resize in the project is linear and separable, so it is a pair of weight matrices
-``rows [H', H]`` and ``columns [W', W]`` and the product ``rows @ x @ columns.T``. The matrices are
+Features are resized several times in every iteration. Bicubic resizing is linear and separable, so it is a pair of
+weight matrices ``rows [H', H]`` and ``columns [W', W]`` and the product ``rows @ x @ columns.T``. The matrices are
 built once per pair of sizes; a part of the output (a window, a tile) is a part of their rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from math import ceil, floor
+from math import floor
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Size = tuple[int, int]
@@ -29,7 +29,10 @@ def resize(x: Tensor, size: Size) -> Tensor:
     Returns:
         ``[B, C, H', W']``.
     """
-    return _apply(x, size, antialiased_weights)
+    if x.shape[2:] == size:
+        return x
+    source = x.cpu() if x.device.type == "mps" else x  # which lacks the kernel
+    return F.interpolate(source, size, mode="bicubic", antialias=True).to(x.device)
 
 
 def upsample(x: Tensor, size: Size) -> Tensor:
@@ -41,7 +44,11 @@ def upsample(x: Tensor, size: Size) -> Tensor:
         x: ``[B, C, H, W]``.
         size: ``(H', W')`` in pixels.
     """
-    return _apply(x, size, aligned_weights)
+    if x.shape[2:] == size:
+        return x
+    rows = _on_device(x.shape[2], size[0], x.device, x.dtype)
+    columns = _on_device(x.shape[3], size[1], x.device, x.dtype)
+    return separable(x, rows, columns)
 
 
 def upsample_part(x: Tensor, given: tuple[Span, Span], source: Size, size: Size, wanted: tuple[Span, Span]) -> Tensor:
@@ -57,8 +64,7 @@ def upsample_part(x: Tensor, given: tuple[Span, Span], source: Size, size: Size,
     if source == size and given == wanted:
         return x
     rows, columns = (
-        _on_device(aligned_weights, source[axis], size[axis], x.device, x.dtype, wanted[axis], given[axis])
-        for axis in (0, 1)
+        _on_device(source[axis], size[axis], x.device, x.dtype, wanted[axis], given[axis]) for axis in (0, 1)
     )
     return separable(x, rows, columns)
 
@@ -68,14 +74,6 @@ def aligned_span(n_in: int, n_out: int, wanted: Span) -> Span:
     step = (n_in - 1) / (n_out - 1) if n_out > 1 else 0.0
     first, last = floor(wanted[0] * step), floor((wanted[1] - 1) * step)
     return max(0, first - 1), min(n_in, last + 3)
-
-
-def _apply(x: Tensor, size: Size, weights: Callable[[int, int], np.ndarray]) -> Tensor:
-    if x.shape[2:] == size:
-        return x
-    rows = _on_device(weights, x.shape[2], size[0], x.device, x.dtype)
-    columns = _on_device(weights, x.shape[3], size[1], x.device, x.dtype)
-    return separable(x, rows, columns)
 
 
 def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -99,10 +97,8 @@ def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _on_device(
-    weights: Callable[..., np.ndarray], n_in: int, n_out: int, device: torch.device, dtype: torch.dtype, *part: Span
-) -> Tensor:
-    return torch.from_numpy(weights(n_in, n_out, *part)).to(dtype).to(device)
+def _on_device(n_in: int, n_out: int, device: torch.device, dtype: torch.dtype, *part: Span) -> Tensor:
+    return torch.from_numpy(aligned_weights(n_in, n_out, *part)).to(dtype).to(device)
 
 
 def aligned_weights(n_in: int, n_out: int, wanted: Span | None = None, given: Span | None = None) -> np.ndarray:
@@ -117,22 +113,6 @@ def aligned_weights(n_in: int, n_out: int, wanted: Span | None = None, given: Sp
     first, end = given or (0, n_in)
     taps = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)  # [n_out, 4]
     return _scatter(np.clip(taps, 0, n_in - 1) - first, _cubic(centres[:, None] - taps, a=-0.75), end - first)
-
-
-def antialiased_weights(n_in: int, n_out: int) -> np.ndarray:
-    """Weights ``[n_out, n_in]`` of a cubic kernel widened by the shrink factor (float64).
-
-    Taps outside the picture are dropped and the rest renormalised, so a constant stays constant.
-    """
-    scale = n_out / n_in
-    widen = max(1.0, 1 / scale)
-    centres = (np.arange(n_out) + 0.5) / scale - 0.5
-    reach = ceil(2 * widen) + 1
-    taps = np.floor(centres)[:, None].astype(int) + np.arange(-reach, reach + 1)
-    weights = _cubic((centres[:, None] - taps) / widen, a=-0.5)
-    weights = np.where((taps >= 0) & (taps < n_in), weights, 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return _scatter(np.clip(taps, 0, n_in - 1), weights, n_in)
 
 
 def _scatter(taps: np.ndarray, weights: np.ndarray, n_in: int) -> np.ndarray:

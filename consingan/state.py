@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from consingan import checkpoint, config, convergence, pyramid, stored, windows
-from consingan.config import Train
+from consingan import checkpoint, config, convergence, devices, pyramid, stored, windows
+from consingan.config import SMALLEST_WINDOW, Train
 from consingan.convergence import Figures
 from consingan.engine import Step
-from consingan.errors import UserError
+from consingan.errors import UserError, out_of_memory
 from consingan.graphs import Captured, CudaRecorder
 from consingan.model import SingleImageModel, channels_last
 from consingan.networks import PatchCritic
@@ -24,6 +24,21 @@ from consingan.tasks import TASKS
 from consingan.tasks.base import Task
 from consingan.watchdog import Attempt, Good
 from consingan.windows import Window
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """One iteration that was done.
+
+    Args:
+        inputs: by stage, what the generator's fake was made of.
+        window: the part of the picture that it looked at; all of it if None.
+        terms: loss terms by name, 0-dim, on the device.
+    """
+
+    inputs: Sequence[Tensor]
+    window: Window | None
+    terms: Mapping[str, Tensor]
 
 
 @dataclass
@@ -41,6 +56,7 @@ class Training:
         figures: those of this stage so far, oldest first.
         source: ``[1, C, h, w]`` in [-1, 1], what stage 0 gets in every iteration of fine-tuning; the task draws it
             where this is None.
+        most: the largest side of a window, in pixels, since memory ran out; None while it has not.
     """
 
     model: SingleImageModel
@@ -53,6 +69,7 @@ class Training:
     good: Good = Good()
     figures: list[Figures] = field(default_factory=list)
     source: Tensor | None = None
+    most: int | None = None
 
     @classmethod
     def start(cls, settings: Train, picture: Tensor, device: torch.device | str = "cpu") -> Training:
@@ -105,6 +122,7 @@ class Training:
             attempt=stands.attempt,
             figures=stands.figures,
             source=source,
+            most=stands.most,
         )
         step = state.enter_stage()
         for name, optimiser in step.optimisers.items():
@@ -158,6 +176,23 @@ class Training:
 
     def go_back(self) -> None:
         """Return to the last good state, for the next attempt."""
+        self._return_to_good()
+        self.attempt = self.attempt.next()
+
+    def take_smaller_window(self) -> int:
+        """Return to the last good state, and look at windows of half the side from now on.
+
+        Returns:
+            The new side, in pixels.
+        """
+        self._return_to_good()
+        self.critic.requires_grad_(True)  # the iteration that failed may have been in the midst of anything
+        self.figures = []  # those of another window are no measure for the ones to come
+        self.most = max(self._side(self.model.size) // 2, SMALLEST_WINDOW)
+        devices.release(self.model.device)
+        return self.most
+
+    def _return_to_good(self) -> None:
         assert self.step is not None
         for name, value in self.learned().items():
             if "_optimiser." not in name:
@@ -165,8 +200,24 @@ class Training:
         for name, optimiser in self.step.optimisers.items():
             kept = {n: v.clone() for n, v in self.good.tensors.items() if n.startswith(f"{name}.")}
             stored.load_optimiser(optimiser, {n.removeprefix(f"{name}."): v for n, v in kept.items()})
-        self.iteration, self.attempt = self.good.iteration, self.attempt.next()
+        self.iteration = self.good.iteration
         self.figures = [figures for figures in self.figures if figures.iteration < self.iteration]
+
+    def iterate(self) -> Done | None:
+        """Do the next iteration, without counting it; None where memory ran out and a smaller window may do.
+
+        Raises:
+            RuntimeError, MemoryError: memory ran out with the smallest window, or with batch norm, which has none.
+        """
+        assert self.step is not None
+        settings, size = self.model.settings, self.model.size
+        try:
+            inputs, uniforms, window = self.draw(settings.optimisation.Dsteps)
+            return Done(inputs, window, self.step(inputs, uniforms, window))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or settings.network.batch_norm or self._side(size) <= SMALLEST_WINDOW:
+                raise
+            return None
 
     def length(self) -> int:
         """Iterations of the stage in progress: ``niter``, or fewer where ``--stop auto`` has seen it stand still."""
@@ -183,7 +234,7 @@ class Training:
         sizes = model.sizes[: model.stages]
         inputs, window = self._inputs(Draw(model.settings.runtime.seed, ("figures",), model.device))
         parts = model.generator.parts(sizes, window)
-        anchors = [part.noise.cut(anchor) for part, anchor in zip(parts, model.anchors, strict=True)]
+        anchors = [anchor(part.noise) for part, anchor in zip(parts, model.anchors, strict=True)]
         reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, inputs))
         part = window.cut(real) if window else real
         return convergence.measure(self.iteration - 1, part, reconstruction, fake, self.critic)
@@ -202,24 +253,29 @@ class Training:
 
     def _inputs(self, draw: Draw) -> tuple[list[Tensor], Window | None]:
         """The generator's random inputs at a place, by stage, and the window that they are for."""
-        generator, window = self.model.generator, self._window(draw.at("window"))
+        generator = self.model.generator
+        window = self.window_of(self.model.size, draw.at("window").uniform((2,)).tolist())
         first = self.task.first_input(self.reals[0], draw.at(0)) if self.source is None else self.source
         inputs = [channels_last(first)]
         for stage, part in enumerate(generator.parts(self.model.sizes[: self.stage + 1], window)[1:], 1):
             inputs.append(channels_last(draw.at(stage).normal((1, generator.width, *part.noise.size))))
         return inputs, window
 
-    def _window(self, draw: Draw) -> Window | None:
-        size = self.model.size
-        side = config.window_side(self.model.settings, size)
-        if side is None:
-            return None
-        window = windows.at_random(size, side, draw.uniform((2,)).tolist())
+    def window_of(self, size: Size, where: Sequence[float]) -> Window | None:
+        """The window that an iteration looks at in a picture of ``(H, W)``; None for all of it.
+
+        ``where`` are two uniform numbers in [0, 1).
+        """
+        window = windows.at_random(size, self._side(size), where)
         return None if window == Window.whole(size) else window
+
+    def _side(self, size: Size) -> int:
+        longer = max(size)
+        return min(longer, config.window_side(self.model.settings, size) or longer, self.most or longer)
 
     def save(self, run: Run) -> None:
         """Write a checkpoint from which the training goes on as if it had not been stopped."""
-        tensors = {f"model.anchor.{stage}": anchor for stage, anchor in enumerate(self.model.anchors)}
+        tensors = {f"model.anchor.{stage}": anchor for stage, anchor in enumerate(self.model.fixed)}
         tensors |= {stored.stored_name(name): value for name, value in self.learned().items()}
         tensors |= {f"real.{stage}": real for stage, real in enumerate(self.reals)}
         tensors |= {} if self.source is None else {"source.0": self.source}
@@ -232,6 +288,7 @@ class Training:
             "attempt": asdict(self.attempt),
             "good": {"iteration": self.good.iteration, "spread": self.good.spread},
             "figures": [astuple(figures) for figures in self.figures],
+            "most": self.most,
         }
         niter = self.model.settings.optimisation.niter
         done = sum(config.iterations(niter, stage) for stage in range(self.stage)) + self.iteration

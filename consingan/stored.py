@@ -32,6 +32,7 @@ class Place:
     attempt: Attempt
     good: Good
     figures: list[Figures]
+    most: int | None
 
 
 def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -> Place:
@@ -50,6 +51,7 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
             Attempt(**header["attempt"]),
             Good(**header["good"]),
             [Figures(*row) for row in header.get("figures", [])],  # checkpoints of the first version have none
+            header.get("most"),
         )
         iterations = config.iterations(settings.optimisation.niter, model.stages - 1)
         wholes = (place.stage, place.iteration, place.attempt.number, place.good.iteration)
@@ -65,6 +67,7 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
             and all(a.iteration < b.iteration for a, b in pairwise(place.figures))
             and all(0 <= figures.iteration < place.iteration for figures in place.figures)
             and all(isfinite(figures.convergence + figures.swd) for figures in place.figures)
+            and (place.most is None or (type(place.most) is int and place.most >= config.SMALLEST_WINDOW))
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} lacks a valid {error}; use a checkpoint that this program wrote.") from None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from consingan import checkpoint, config, images, results, schedule, watchdog
 from consingan.errors import UserError
@@ -15,8 +14,7 @@ from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.run import Run, environment
-from consingan.state import Training
-from consingan.windows import Window
+from consingan.state import Done, Training
 
 
 def train(
@@ -42,6 +40,7 @@ def train(
         StoppedError: ``stop`` said so; a checkpoint has been written.
     """
     optimisation = state.model.settings.optimisation
+    state.model.say = monitor.message
     while state.stage < len(state.reals):
         step = state.enter_stage()
         iterations = state.length()
@@ -51,13 +50,16 @@ def train(
             if run and state.snapshot_due():
                 with monitor.paused():
                     take_snapshot(state, run)
-            inputs, uniforms, window = state.draw(optimisation.Dsteps)
             step.decay(state.attempt.rate * schedule.decay(state.iteration, iterations, optimisation.gamma))
-            terms = step(inputs, uniforms, window)
-            monitor.observe(state.iteration, terms)
+            done = state.iterate()
+            if done is None:
+                take_smaller_window(state, monitor)
+                iterations = look_ahead(state, iterations, monitor)
+                continue
+            monitor.observe(state.iteration, done.terms)
             state.iteration += 1
             if watchdog.due(state.iteration, iterations):
-                if keep_or_go_back(state, inputs, window, terms, monitor):
+                if keep_or_go_back(state, done, monitor):
                     take_figures(state, monitor)
                 iterations = look_ahead(state, iterations, monitor)
             stopping = stop()
@@ -77,18 +79,20 @@ def train(
     return state.model
 
 
-def keep_or_go_back(
-    state: Training,
-    inputs: Sequence[Tensor],
-    window: Window | None,
-    terms: Mapping[str, Tensor],
-    monitor: Monitor,
-) -> bool:
+def take_smaller_window(state: Training, monitor: Monitor) -> None:
+    """Go on from the last good state with a smaller window, after memory ran out."""
+    trouble = f"Stage {state.stage + 1}, iteration {state.iteration}: memory ran out."
+    side = state.take_smaller_window()
+    monitor.message(f"{trouble} Going on from iteration {state.iteration} with windows of {side} px.")
+    monitor.go_back(state.iteration)
+
+
+def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
     """Let the watchdog look: keep a sound state to go back to, or go back to the last one.
 
     Args:
         state: after an iteration.
-        inputs, window, terms: what entered that iteration and what it returned.
+        done: that iteration.
         monitor: is told when the training goes back.
 
     Returns:
@@ -98,8 +102,8 @@ def keep_or_go_back(
         CollapsedError: the stage has gone back too often.
     """
     model, real = state.model, state.reals[state.stage]
-    fake = model.generate(inputs, model.sizes[: model.stages], window)
-    seen = watchdog.look(terms, state.learned(), fake, window.cut(real) if window else real)
+    fake = model.generate(done.inputs, model.sizes[: model.stages], done.window)
+    seen = watchdog.look(done.terms, state.learned(), fake, done.window.cut(real) if done.window else real)
     found = watchdog.trouble(seen, state.good.spread)
     if found is None:
         state.keep(seen.spread)
@@ -194,7 +198,7 @@ def finish_stage(state: Training, run: Run) -> None:
     state.model.save(run.model)
     if state.model.settings.naive.snapshot_every:
         take_snapshot(state, run)
-    previews = state.task.sample(state.model, state.task.preview, run)
+    previews = results.within(state.task.sample(state.model, state.task.preview, run), results.PREVIEW_PIXELS)
     for _ in results.write(previews, run.samples / f"stage_{state.stage}", {"stage": str(state.stage)}):
         pass
 

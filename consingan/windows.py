@@ -7,8 +7,10 @@ compute these and nothing else; the result is the same as a part of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
+from math import ceil, sqrt
 
 from torch import Tensor
 
@@ -70,6 +72,14 @@ def at_random(size: Size, side: int, where: Sequence[float]) -> Window:
     return Window(rows, columns)
 
 
+def tiles(size: Size, pixels: int) -> Iterator[Window]:
+    """Windows that cover a picture of ``(H, W)`` without overlap, each of about so many pixels at most."""
+    height, width = size
+    rows = _split(height, ceil(height / sqrt(pixels)))
+    columns = _split(width, ceil(width * max(last - first for first, last in rows) / pixels))
+    yield from (Window(*place) for place in product(rows, columns))
+
+
 @dataclass(frozen=True)
 class Part:
     """What of one stage is computed.
@@ -110,6 +120,11 @@ def parts(sizes: Sequence[Size], window: Window, margin: int, surplus: int, exte
     coarsest = Window.whole(sizes[0])  # always computed whole: it is small
     found.append(Part(coarsest, kept, coarsest))
     return found[::-1]
+
+
+def _split(length: int, pieces: int) -> list[Span]:
+    cuts = [length * k // pieces for k in range(pieces + 1)]
+    return list(pairwise(cuts))
 
 
 def _placed(length: int, inner: int, where: float) -> Span:

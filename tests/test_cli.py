@@ -611,6 +611,22 @@ def test_a_dry_run_writes_nothing_and_shows_everything(desk):
     assert re.fullmatch(r"trained_models/a/[\d_]{19}_generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05", folder)
 
 
+def test_a_dry_run_shows_the_stages_that_auto_proposes(desk):
+    flags = ("--nfc", 2, "--num_layer", 1, "--max_size", 4096, "--dry-run")
+    result = typed(cli.train, "a.png", "--train_stages", "auto", *flags)
+    assert re.search(r"^  train_stages +3 +auto, by the picture's size$", result.stdout, re.MULTILINE)
+    assert len(re.findall(r"^  stage \d", result.stdout, re.MULTILINE)) == 3  # 64 px long
+    result = typed(cli.train, "a.png", "--train_stages", "many", *flags)
+    assert result.exit_code == 2
+    assert "'many' is not a valid integer" in result.output
+
+
+def test_auto_stages_are_those_of_the_run_that_is_resumed(trained_run):
+    result = typed(cli.train, "--resume", trained_run, "--train_stages", "auto", "--log-format", "plain")
+    assert result.exit_code == 0
+    assert "is finished" in result.stderr
+
+
 def test_a_preset_is_named_as_origin(desk):
     result = typed(cli.train, "a.png", "--preset", "quick", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--dry-run")
     niter = ",".join(map(str, TASKS["generation"].recipes["quick"]["niter"]))

@@ -82,6 +82,40 @@ def test_a_flag_that_repeats_the_default_still_beats_the_preset():
     assert (settings.pyramid.max_size, origins["max_size"]) == (160, "preset quick")
 
 
+@pytest.mark.parametrize(
+    ("mode", "given", "size", "stages"),
+    [
+        ("generation", {}, (167, 250), 6),
+        ("generation", {}, (2000, 3000), 6),
+        ("generation", {"max_size": 500}, (2000, 3000), 8),
+        ("generation", {"max_size": 2048}, (1365, 2048), 11),
+        ("generation", {"max_size": 2048}, (2048, 1365), 11),
+        ("generation", {"max_size": 4096}, (4096, 4096), 12),
+        ("generation", {"max_size": 4096}, (300, 400), 7),
+        ("generation", {"max_size": 4096}, None, 12),
+        ("generation", {"max_size": 8, "min_size": 8}, (167, 250), 1),
+        ("animation", {}, (167, 250), 6),
+        ("harmonization", {}, (167, 250), 3),
+        ("editing", {}, (167, 250), 6),
+    ],
+)
+def test_auto_stages_are_the_published_number_at_the_published_size(mode, given, size, stages):
+    settings, origins = recipes.resolve(mode, "paper", "a.png", 3, {"train_stages": "auto", **given}, size)
+    assert settings.pyramid.train_stages == stages
+    assert origins["train_stages"] == "auto, by the picture's size"
+    assert config.from_json(config.to_json(settings), "x") == settings
+
+
+def test_auto_stages_do_not_hide_a_bad_value():
+    assert refusal(
+        recipes.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "min_size": "x"}
+    ).startswith("--min_size is 'x'")
+    assert refusal(recipes.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "max_size": 20}).startswith(
+        "--min_size 25 is above --max_size 20"
+    )
+    assert refusal(resolved, train_stages="auto").startswith("--train_stages is 'auto'; give a value of type int")
+
+
 @pytest.mark.parametrize("mode", TASKS)
 @pytest.mark.parametrize("preset", ["fast", "paper", "quick"])
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,4 +1,4 @@
-"""What a training will cost: measured stages as measured, the others by their pixels, within the time allowed."""
+"""What a training will cost: measured stages as measured, the others by their work, within the time allowed."""
 
 import math
 from itertools import pairwise
@@ -8,11 +8,11 @@ import torch
 
 from consingan import config
 from consingan import estimate as estimate_module
-from consingan.estimate import Estimate, estimate, estimate_of
+from consingan.estimate import BYTES_PER_PIXEL, Estimate, estimate, estimate_of, passes, work
 from consingan.state import Training
 
 CPU = torch.device("cpu")
-SPEED = 1e-4  # seconds that an iteration takes per pixel
+SPEED = 1e-6  # seconds per unit of work
 
 
 def settings_of(**values):
@@ -40,18 +40,26 @@ def clock(monkeypatch):
 
     def seconds_of_one(state: Training) -> float:
         state.enter_stage()
-        height, width = state.reals[state.stage].shape[2:]
-        clock.now += 2 * SPEED * height * width
+        seconds = SPEED * work(state, state.stage)
+        clock.now += 2 * seconds
         clock.measured.append(state.stage)
-        return SPEED * height * width
+        return seconds
 
     monkeypatch.setattr(estimate_module, "perf_counter", clock)
     monkeypatch.setattr(estimate_module, "_seconds_of_one", seconds_of_one)
     return clock
 
 
-def pixels(settings, picture) -> list[int]:
-    return [height * width for height, width in Training.start(settings, picture).model.sizes]
+def works(settings, picture) -> list[float]:
+    """What an iteration of each stage costs by the clock above, in units of ``SPEED``."""
+    state = Training.start(settings, picture)
+    return [work(state, stage) for stage in range(len(state.reals))]
+
+
+def between(settings, picture) -> float:
+    """The same of the pictures that are made between the iterations."""
+    sizes = Training.start(settings, picture).model.sizes
+    return sum(passes(sizes[: stage + 1]) for stage in range(len(sizes)))
 
 
 def test_weights_are_seconds_per_stage_and_sum_to_the_whole():
@@ -66,18 +74,18 @@ def test_the_whole_is_the_sum_over_all_iterations(picture, clock, niter):
     cost = estimate(settings, picture, CPU)
     expected = [
         SPEED * count * config.iterations(settings.optimisation.niter, stage)
-        for stage, count in enumerate(pixels(settings, picture))
+        for stage, count in enumerate(works(settings, picture))
     ]
     assert cost.weights(settings) == pytest.approx(expected)
-    assert cost.seconds == pytest.approx(sum(expected))
+    assert cost.seconds == pytest.approx(sum(expected) + SPEED * between(settings, picture))
     assert clock.measured == list(range(6))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.6, 0.9])
-def test_what_is_not_measured_follows_from_its_pixels(picture, clock, share):
-    """The time that is needed is proportional to the pixels here, so the extrapolation must be exact."""
+def test_what_is_not_measured_follows_from_its_work(picture, clock, share):
+    """The time that is needed is proportional to the work here, so the extrapolation must be exact."""
     settings = settings_of()
-    counts = pixels(settings, picture)
+    counts = works(settings, picture)
     cost = estimate(settings, picture, CPU, budget=share * 2 * SPEED * sum(counts))
     assert cost.per_iteration == pytest.approx([SPEED * count for count in counts])
     assert 2 <= len(clock.measured) < 6
@@ -87,7 +95,7 @@ def test_what_is_not_measured_follows_from_its_pixels(picture, clock, share):
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.9, 1.001])
 def test_the_time_allowed_is_kept(picture, clock, share):
     settings = settings_of()
-    counts = pixels(settings, picture)
+    counts = works(settings, picture)
     budget = share * 2 * SPEED * sum(counts)
     estimate(settings, picture, CPU, budget=budget)
     assert clock.now <= budget
@@ -117,7 +125,7 @@ def test_a_training_that_begins_in_its_last_stage_costs_that_stage(picture, cloc
     for _ in range(2):
         state.enter_stage()
         state.leave_stage()
-    last = SPEED * pixels(settings, picture)[2]
+    last = SPEED * works(settings, picture)[2]
     cost = estimate_of(state)
     assert cost.per_iteration == [0.0, 0.0, last]
     assert cost.weights(settings) == [0.0, 0.0, 7 * last]
@@ -130,7 +138,8 @@ def test_real_iterations_are_timed_and_leave_no_trace(picture):
     untouched = Training.start(settings, picture).model.generator.state_dict()
     cost = estimate(settings, picture.clone(), CPU)
     assert all(0 < seconds < 10 for seconds in cost.per_iteration)
-    assert cost.seconds == pytest.approx(10 * sum(cost.per_iteration))
+    iterations = 10 * sum(cost.per_iteration)
+    assert iterations < cost.seconds < 2 * iterations
     assert 10 < cost.peak_mb < 100_000
     assert torch.equal(torch.get_rng_state(), before)
     afterwards = Training.start(settings, picture).model.generator.state_dict()
@@ -142,13 +151,52 @@ def test_memory_grows_with_the_stages_that_are_not_measured(picture, clock, monk
     used = iter([100.0, 110.0])
     monkeypatch.setattr(estimate_module, "peak_memory", lambda: (next(used), "process"))
     settings = settings_of()
-    counts = pixels(settings, picture)
+    counts = works(settings, picture)
     cost = estimate(settings, picture, CPU, budget=0.0)
+    sizes = Training.start(settings, picture).model.sizes
+    pixels = [height * width for height, width in sizes]
+    pictures = BYTES_PER_PIXEL * (pixels[-1] - pixels[1]) / 2**20
     expected = 110.0
     for before, after in pairwise(counts[1:]):
         expected += (expected - 100.0) * (after / before - 1)
-    assert cost.peak_mb == pytest.approx(expected)
-    assert cost.peak_mb == pytest.approx(100.0 + 10.0 * counts[-1] / counts[1])
+    assert cost.peak_mb == pytest.approx(expected + pictures)
+    assert cost.peak_mb == pytest.approx(100.0 + 10.0 * counts[-1] / counts[1] + pictures)
+
+
+def test_the_work_of_a_whole_picture_by_hand(picture):
+    """Stage 2 of three, of which two learn: two passes of the frozen one, six of the others, 33 of the critic."""
+    settings = settings_of(train_stages=3, train_depth=2, Dsteps=3)
+    state = Training.start(settings, picture)
+    first, second, third = (height * width for height, width in state.model.sizes)
+    assert work(state, 2) == 2 * first + 6 * second + 6 * third + 33 * third
+    assert work(state, 0) == 6 * first + 33 * first
+
+
+def test_with_windows_the_work_does_not_grow_with_the_picture():
+    state = Training.start(settings_of(max_size=2000, train_stages=10), torch.zeros(1, 3, 1500, 2000))
+    last = [work(state, stage) for stage in range(10) if math.prod(state.model.sizes[stage]) > 256**2]
+    assert len(last) == 3
+    assert max(last) < 1.25 * min(last)
+    state.most = 96
+    assert work(state, 9) < 0.4 * last[-1]
+
+
+def test_previews_of_a_large_picture_are_fewer():
+    assert passes([(25, 38), (100, 150)]) == 11 * (25 * 38 + 100 * 150)
+    assert passes([(1365, 2048)]) == 3 * 1365 * 2048
+
+
+def test_memory_that_runs_out_while_it_is_estimated_makes_the_window_smaller(picture, monkeypatch):
+    own, calls = Training.iterate, []
+
+    def tight(state):
+        calls.append(state.most)
+        return None if state.most is None else own(state)
+
+    monkeypatch.setattr(Training, "iterate", tight)
+    state = Training.start(settings_of(train_stages=1, min_size=48), picture)
+    assert estimate_module._seconds_of_one(state) > 0
+    assert calls == [None, 32, 32]
 
 
 def test_memory_that_cannot_be_told_is_not_a_number(picture, clock, monkeypatch):

@@ -14,7 +14,7 @@ from consingan.cli import main
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
-from consingan.noise import Draw
+from consingan.noise import Draw, whole
 from consingan.run import Run
 from consingan.tasks import TASKS
 from consingan.training import resume, train, write_start
@@ -146,11 +146,11 @@ def test_evaluation_is_that_of_the_trained_model_and_repeatable(pasted_run, naiv
 def test_the_anchor_goes_through_as_the_reconstruction(pasted_run):
     model = SingleImageModel.load(pasted_run)
     model.amplitudes = [0.0] * model.stages
-    torch.testing.assert_close(model.transform(model.anchors[0].clamp(-1, 1)), inputs_without_noise(model))
+    torch.testing.assert_close(model.transform(model.fixed[0].clamp(-1, 1)), inputs_without_noise(model))
 
 
 def inputs_without_noise(model):
-    return model.generate([model.anchors[0].clamp(-1, 1), *model.anchors[1:]], model.sizes)
+    return model.render([whole(model.fixed[0].clamp(-1, 1)), *model.anchors[1:]], model.sizes)
 
 
 def test_noise_scale_0_takes_the_seed_away_and_later_injection_keeps_more(pasted_run, naive_file):
@@ -286,7 +286,7 @@ def test_the_fine_tune_line_as_typed(pasted_run, picture_file, naive_file, tmp_p
 def test_defaults_of_fine_tuning_are_the_models_and_500_iterations():
     own = {"nfc": 8, "lr_g": 1e-3, "lr_d": 4e-4, "gamma": 0.2, "lr_scale": 0.5}
     base, _ = config.resolve("harmonization", "x.png", ("test", own))
-    given = {"fine_tune": True, "model_dir": "m", "naive_img": "n"}
+    given = {"fine_tune": True, "model_dir": "m", "naive_img": "n", "train_stages": "auto"}
     settings, origins = finetune.resolve(base, "harmonization", "x.png", given)
     assert settings.network == base.network
     assert settings.optimisation.niter == (500,)

@@ -35,6 +35,7 @@ LAYERS = (
 )
 SIDEWAYS = {
     ("windows", "resize"),
+    ("noise", "windows"),
     ("networks", "resize"),
     ("networks", "windows"),
     ("objectives", "networks"),

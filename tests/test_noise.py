@@ -45,10 +45,14 @@ def test_distributions():
 
 def test_walk_follows_its_recurrence():
     anchor, draw, alpha, beta = torch.full((1, 1, 2, 2), 3.0), Draw(4), 0.1, 0.8
-    steps = list(walk(anchor, 3, alpha, beta, draw))
-    before, now = anchor, 0.99 * anchor + 0.01 * draw.at("first").normal(anchor.shape)
+
+    def fresh_at(time):
+        return draw.at(time).normal(anchor.shape)
+
+    steps = list(walk(anchor, 3, alpha, beta, fresh_at))
+    before, now = anchor, 0.99 * anchor + 0.01 * fresh_at("first")
     for frame in range(3):
-        fresh = draw.at(frame).normal(anchor.shape)
+        fresh = fresh_at(frame)
         after = alpha * anchor + (1 - alpha) * (now + beta * (now - before) + (1 - beta) * fresh)
         before, now = now, after
         torch.testing.assert_close(steps[frame], after)
@@ -56,12 +60,16 @@ def test_walk_follows_its_recurrence():
 
 def test_walk_with_full_pull_stands_still_and_longer_walks_begin_alike():
     anchor = torch.randn(1, 2, 3, 3)
-    assert all(torch.equal(step, anchor) for step in walk(anchor, 4, 1.0, 0.5, Draw(0)))
-    short, long = list(walk(anchor, 2, 0.1, 0.9, Draw(0))), list(walk(anchor, 5, 0.1, 0.9, Draw(0)))
+
+    def fresh(time):
+        return Draw(0).at(time).normal(anchor.shape)
+
+    assert all(torch.equal(step, anchor) for step in walk(anchor, 4, 1.0, 0.5, fresh))
+    short, long = list(walk(anchor, 2, 0.1, 0.9, fresh)), list(walk(anchor, 5, 0.1, 0.9, fresh))
     assert all(torch.equal(a, b) for a, b in zip(short, long[:2], strict=True))
 
 
 def test_walk_stays_near_its_anchor():
     anchor = torch.randn(1, 1, 20, 20)
-    last = list(walk(anchor, 200, 0.1, 0.9, Draw(0)))[-1]
+    last = list(walk(anchor, 200, 0.1, 0.9, lambda time: Draw(0).at(time).normal(anchor.shape)))[-1]
     assert (last - anchor).square().mean().sqrt() < 1.5

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from consingan.resize import antialiased_weights, resize, separable, upsample
+from consingan.resize import aligned_weights, resize, separable, upsample
 
 SIZES = [((25, 38), (31, 47)), ((31, 47), (37, 53)), ((40, 30), (20, 17)), ((9, 9), (8, 30)), ((12, 7), (12, 7))]
 
@@ -45,11 +45,11 @@ def test_gradients():
 
 def test_a_part_of_the_rows_is_a_part_of_the_output():
     x = torch.randn(1, 4, 30, 20, dtype=torch.float64)
-    rows = torch.from_numpy(antialiased_weights(30, 12))
-    columns = torch.from_numpy(antialiased_weights(20, 9))
+    rows = torch.from_numpy(aligned_weights(30, 12))
+    columns = torch.from_numpy(aligned_weights(20, 9))
     whole = separable(x, rows, columns)
     torch.testing.assert_close(separable(x, rows[3:7], columns[2:]), whole[:, :, 3:7, 2:])
 
 
 def test_weights_of_each_output_sum_to_one():
-    np.testing.assert_allclose(antialiased_weights(50, 13).sum(axis=1), 1)
+    np.testing.assert_allclose(aligned_weights(50, 13).sum(axis=1), 1)

@@ -161,7 +161,7 @@ def examples(
 
     note = "No --naive_img is given: what was made is the training picture and augmented ones, put right."
     yield Result("reconstruction", [model.reconstruct()], {}, options.format, notes=(note,))
-    coarsest = model.anchors[0]
+    coarsest = model.fixed[0]
     for number in range(max(EXAMPLES, options.num_samples)):
         entering = first_input(coarsest, Draw(options.seed, ("example", number), model.device))
         made = model.transform(entering, 0, options.noise_scale, options.seed + number)
