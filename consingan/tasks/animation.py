@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from consingan.config import SEED, setting
 from consingan.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Result
-from consingan.tasks.generation import FAST, QUICK, check_start
+from consingan.tasks.generation import Generation, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,8 +49,7 @@ class Animation:
 
     @property
     def recipes(self) -> Recipes:
-        recipes = {"fast": FAST, "paper": {"precision": "fp32"}, "quick": QUICK}
-        return {preset: {**recipe, "min_size": 20} for preset, recipe in recipes.items()}
+        return {preset: {**recipe, "min_size": 20} for preset, recipe in Generation().recipes.items()}
 
     @property
     def law(self) -> Law:
