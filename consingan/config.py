@@ -112,7 +112,7 @@ class Stopping:
 
     stop: str = setting(
         "niter",
-        "niter: a stage has --niter iterations; auto: fewer, where its figures stand still before",
+        "niter: all iterations; auto: a stage whose figures stand still has fewer",
         choices=("niter", "auto"),
     )
     stop_tolerance: float = setting(

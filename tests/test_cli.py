@@ -24,7 +24,7 @@ from click.testing import CliRunner, Result
 from conftest import TINY, stripes
 from PIL import Image
 
-from consingan import checkpoint, cli, config
+from consingan import checkpoint, cli, config, recipes
 from consingan.run import Run
 from consingan.tasks import TASKS
 
@@ -465,10 +465,11 @@ def test_training_fills_the_run_folder(mode, desk):
     assert result.exit_code == 0, result.output
     folder = Path(result.stdout.strip())
     assert result.stdout == f"{folder}\n"
-    slope = TASKS[mode].recipes["paper"].get("lrelu_alpha", 0.05)
-    norm = "_BN" if TASKS[mode].recipes["paper"].get("batch_norm") else ""
+    recipe = TASKS[mode].recipes[recipes.DEFAULT_PRESET]
+    scale, slope = recipe.get("lr_scale", 0.1), recipe.get("lrelu_alpha", 0.05)
+    norm = "_BN" if recipe.get("batch_norm") else ""
     assert folder.parent == Path("trained_models/a")
-    name = rf"\d{{4}}(_\d\d){{5}}_{mode}_train_depth_3_lr_scale_0.1{norm}_act_lrelu_{slope}"
+    name = rf"\d{{4}}(_\d\d){{5}}_{mode}_train_depth_3_lr_scale_{scale}{norm}_act_lrelu_{slope}"
     assert re.fullmatch(name, folder.name)
 
     expected = {
@@ -526,7 +527,7 @@ def test_json_lines_are_those_of_the_log(desk):
     result = typed(cli.train, "a.png", *TINY, "--log-format", "json", "--gpu", 0)
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert lines == log_of(Path(result.stdout.strip()))
-    assert {line["event"] for line in lines} == {"message", "begin_stage", "iteration", "stage"}
+    assert {line["event"] for line in lines} == {"message", "begin_stage", "iteration", "figures", "stage"}
     sampled = typed(cli.sample, "--model_dir", result.stdout.strip(), "--num_samples", 1, "--log-format", "json")
     assert {json.loads(line)["event"] for line in sampled.stderr.splitlines()} == {"message"}
 
