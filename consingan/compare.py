@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table with a cell for each run; ``best`` are the cells to mark."""
+    """A line of a table with a cell for each run; ``best`` are those to mark as such."""
 
     name: str
     cells: Sequence[str]
@@ -80,17 +80,17 @@ def comparison(runs: Sequence[Run]) -> str:
             raise UserError(f"{facts.run.folder} has no pyramid, so there is nothing to compare; give another run.")
     size = common_side(read)
     columns = [column(letter(number), facts, size) for number, facts in enumerate(read)]
-    rows = setting_rows(read)
+    different = different_pictures(read)
     return render(
         "compare.html",
         title=f"{len(runs)} runs compared",
         live=False,
         columns=columns,
-        different=different_pictures(read),
+        different=different,
         side=size,
-        figures=figure_rows(columns),
+        figures=figure_rows(columns, same=not different),
         costs=cost_rows(read),
-        settings=rows,
+        settings=setting_rows(read),
         curves=overlaid(columns),
         now=datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
@@ -156,14 +156,19 @@ def look(facts: Facts) -> tuple[Tensor, float]:
     return match(picture, (SAME_SIDE, SAME_SIDE)), picture.shape[3] / picture.shape[2]
 
 
-def figure_rows(columns: Sequence[Column]) -> list[Row]:
-    """A row for each figure that any run has; the best are marked where better has a meaning."""
+def figure_rows(columns: Sequence[Column], same: bool) -> list[Row]:
+    """A row for each figure that any run has; the best are marked where better has a meaning.
+
+    Args:
+        columns: the runs.
+        same: whether they are of the same picture.
+    """
     rows = []
     for name in dict.fromkeys(name for each in columns for name in each.figures):
         title, meaning, better = FIGURES.get(name, (name, "", 0))
         values = [each.figures.get(name) for each in columns]
         known = [value for value in values if value is not None]
-        best = (min(known) if better < 0 else max(known)) if better and len(known) > 1 else None
+        best = (min(known) if better < 0 else max(known)) if same and better and len(known) > 1 else None
         cells = ["–" if value is None else f"{value:.4f}" for value in values]
         marked = [number for number, value in enumerate(values) if best is not None and value == best]
         note = f"{meaning}; {'lower' if better < 0 else 'higher'} is better" if better else meaning

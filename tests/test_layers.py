@@ -29,7 +29,7 @@ LAYERS = (
     "state",
     "training estimate recipes",
     "finetune",
-    "api",
+    "api live compare",
     "cli",
     "__init__ __main__",
 )
