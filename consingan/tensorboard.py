@@ -49,7 +49,7 @@ class EventFiles:
         self._run = run
         self._writer: SummaryWriter | None = None
         self._starts: list[int] = []
-        self._step = 0
+        self._step = 0  # of the last iteration or figures
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Write what a record of the log holds."""
@@ -61,10 +61,11 @@ class EventFiles:
         if event == "stage":
             self._scalars("cost", {name: record.get(name) for name in COST})
             return
-        self._step = self._start_of(record["stage"]) + record["iteration"]
+        step = self._start_of(record["stage"]) + record["iteration"]
         if event == "pictures":
-            self._pictures(record["files"])
+            self._pictures(record["files"], step)
         else:
+            self._step = step
             group = "losses" if event == "iteration" else event
             self._scalars(group, {name: value for name, value in record.items() if name not in RESERVED})
 
@@ -85,7 +86,7 @@ class EventFiles:
         """Go on from a step; what was written from there on no longer counts."""
         from torch.utils.tensorboard import SummaryWriter
 
-        if self._writer is not None and step >= self._step:
+        if self._writer is not None and step > self._step:
             return
         self.close()
         purge = step if step > 0 or self._writer is not None else None
@@ -98,7 +99,7 @@ class EventFiles:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 self._writer.add_scalar(f"{group}/{name}", value, self._step)
 
-    def _pictures(self, files: list[str]) -> None:
+    def _pictures(self, files: list[str], step: int) -> None:
         """Every picture but the single ones of a grid."""
         from consingan import images
 
@@ -112,4 +113,4 @@ class EventFiles:
                     pixels = images.load(self._run.folder / file).pixels
                 except UserError:  # gone since
                     continue
-                self._writer.add_image(f"pictures/{tag}", ((pixels[0] + 1) / 2).clamp(0, 1), self._step)
+                self._writer.add_image(f"pictures/{tag}", ((pixels[0] + 1) / 2).clamp(0, 1), step)

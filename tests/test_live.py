@@ -99,7 +99,7 @@ TRAVERSAL = [
 def test_nothing_from_outside_the_run_folder(path, copy):
     with live.serving(copy) as address:
         status, body = raw(address, path)
-        assert status == 404
+        assert status in (403, 404)  # 403: the path itself names another host
         assert b"secret" not in body
 
 
