@@ -35,9 +35,9 @@ FIGURES = {
     "completeness": ("Completeness", "how far the picture's patches are from a sample's: what a sample lacks", -1),
     "copy": ("Copied in place", "share of patches that are the picture's own at the same place", 0),
     "diversity": ("Diversity", "standard deviation between samples, over the contrast of the picture", 0),
-    "reconstruction": ("Reconstruction", "mean squared error of the reconstruction", -1),
-    "balance": ("Balance", "between critic and generator; near 0 where neither wins", 0),
-    "convergence": ("Convergence", "error of the reconstruction plus imbalance, in the sense of BEGAN's measure", -1),
+    "reconstruction": ("Reconstruction", "how far the reconstruction is from the picture", -1),
+    "balance": ("Balance", "how well the critic tells the picture from one of fixed noise", 0),
+    "convergence": ("Convergence", "reconstruction plus balance, in the sense of BEGAN's measure", -1),
 }
 TOGETHER = ({"critic_real", "critic_fake"},)  # terms that are read against each other
 
