@@ -149,7 +149,7 @@ def assert_self_contained(text: str) -> Reader:
     assert [a for a in read.addresses if not a.startswith(("data:", "#"))] == []
     outside = re.sub(r'"data:[^"]*"', "", text)
     assert not re.findall(r"(?:https?:)?//[\w.]+\.\w+|@import|url\((?!#)", outside)
-    assert len(read.ids) == len(set(read.ids))
+    assert len(read.ids) == len(set(read.ids)), sorted(read.ids)
     assert len(text) < 5_000_000
     return read
 
@@ -164,7 +164,8 @@ def test_every_mode_leaves_a_report(mode, picture_file, tmp_path):
     for wanted in ("pyramid", "film", "samples", "curves", "cost", "settings", "commands"):
         assert wanted in read.ids
     assert ("origins" in read.ids) == (mode in ("generation", "retarget", "animation"))
-    assert read.tags.count("svg") == len(facts.read(run).losses) - 1  # two terms share a plot
+    found = facts.read(run)
+    assert read.tags.count("svg") == len(found.losses) - 1 + len(found.figures)  # two terms share a plot
 
 
 def test_a_naive_picture_is_judged_and_traced(tmp_path, picture_file):

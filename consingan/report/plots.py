@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -113,27 +114,28 @@ def iteration_labels(across: Axis) -> Iterator[Markup]:
 
 def strokes(curves: Sequence[Curve], across: Axis, up: Axis) -> Iterator[Markup]:
     """The lines themselves; a stage's curve does not join the next one's."""
+    clip = clip_name(curves)
     for index, curve in enumerate(curves):
         for piece in curve.pieces:
             calm = smooth(piece)
             if calm is not piece:
-                yield stroke(thin(piece), f"raw c{index % COLOURS}", across, up, curves)
-            yield stroke(thin(calm), f"c{index % COLOURS}", across, up, curves)
+                yield stroke(thin(piece), f"raw c{index % COLOURS}", across, up, clip)
+            yield stroke(thin(calm), f"c{index % COLOURS}", across, up, clip)
 
 
-def stroke(piece: Sequence[Point], style: str, across: Axis, up: Axis, curves: Sequence[Curve]) -> Markup:
+def stroke(piece: Sequence[Point], style: str, across: Axis, up: Axis, clip: str) -> Markup:
     """One line; a single point becomes a dot."""
     if len(piece) == 1:
         return Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2.5"/>').format(
             style, across(piece[0][0]), up(piece[0][1])
         )
     path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in piece)
-    return Markup('<polyline class="{}" clip-path="url(#{})" points="{}"/>').format(style, clip_name(curves), path)
+    return Markup('<polyline class="{}" clip-path="url(#{})" points="{}"/>').format(style, clip, path)
 
 
 def clip_name(curves: Sequence[Curve]) -> str:
     """An id that no other plot of the page has: made of what is drawn."""
-    return "clip-" + "-".join("".join(c if c.isalnum() else "_" for c in curve.name) for curve in curves)
+    return f"clip-{zlib.crc32(repr(curves).encode('utf-8', 'replace')):08x}"
 
 
 def smooth(piece: Sequence[Point]) -> Sequence[Point]:
