@@ -28,7 +28,7 @@ $(VENV)/.installed: requirements.txt
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.installed pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard]'
 	@touch $@
 
 clean:

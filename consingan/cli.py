@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from consingan.flags import (
     typed,
 )
 from consingan.recipes import DEFAULT_PRESET
+from consingan.report.commands import resuming, sampling
 from consingan.run import Run
 from consingan.tasks import TASKS
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from consingan.config import Train
     from consingan.estimate import Estimate
-    from consingan.monitor import Monitor
+    from consingan.monitor import Monitor, Watcher
     from consingan.state import Training
 
 SECTION_TITLES = {
@@ -71,6 +72,13 @@ TALK = options(
             help="how progress is shown on stderr",
             shown_default="rich",
         ),
+    ]
+)
+WATCH = options(
+    [
+        option("Watching", "--live", is_flag=True, help="show the run in the browser while it trains, on this machine"),
+        option("Watching", "--port", type=int, help="where --live listens; a free port unless given"),
+        option("Watching", "--tensorboard", is_flag=True, help="also write event files, into RUN/tensorboard"),
     ]
 )
 TASK = options(
@@ -179,6 +187,7 @@ def main() -> None:
 @TASK
 @SETTINGS
 @DEVICE
+@WATCH
 @TALK
 @click.pass_context
 def train(ctx: click.Context, **flags: Any) -> None:
@@ -246,6 +255,35 @@ def paste(**flags: Any) -> None:
 def checked(setting: Declared, value: Any) -> Any:
     """A typed setting's value; the word auto waits for the picture."""
     return value if setting.setting.auto and value == "auto" else config.check(setting, value)
+
+
+@main.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("run")
+def report(run: str) -> None:
+    """Write report.html of a RUN folder anew; prints its path."""
+    with one_sentence():
+        opened = Run.open(run, "report", needs_model=False)
+
+        from consingan import report
+
+        click.echo(report.write(opened))
+
+
+@main.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("runs", nargs=-1, metavar="RUN RUN...")
+@option("Task", "--out", default="compare.html", metavar="FILE", help="the page", shown_default="compare.html")
+def compare(runs: tuple[str, ...], out: str) -> None:
+    """Write one page with runs side by side: settings, figures, times, samples."""
+    with one_sentence():
+        if len(runs) < 2:
+            raise UserError(f"compare got {len(runs)} run folders; give two or more.")
+        opened = [Run.open(run, "compare", needs_model=False) for run in runs]
+        if Path(out).is_dir():
+            raise UserError(f"--out {out} is a folder; give the name of the page, such as compare.html.")
+
+        from consingan import compare
+
+        click.echo(compare.write(opened, Path(out)))
 
 
 def whole_numbers(text: str | None, flag: str, count: int) -> tuple[int, ...] | None:
@@ -405,7 +443,7 @@ def launch(state: Training, cost: Estimate, origins: dict[str, str], notes: list
     run = recipes.new_run(flags["outdir"], settings)
     with run.lock():
         write_start(state, run)
-        with monitor(flags, run) as talk:
+        with watched(flags, run) as talk:
             for note in notes:
                 talk.message(note)
             talk.message(summary(state, cost))
@@ -419,7 +457,7 @@ def resume_run(ctx: click.Context, flags: dict[str, Any], given: dict[str, Any])
     check_same_run(ctx, run, flags, given)  # refuses before torch is imported
     if run.finished.exists():
         with monitor(flags) as talk:
-            talk.message(f"{run.folder} is finished; sample it with: {sampling_command(run)}")
+            talk.message(f"{run.folder} is finished; sample it with: {sampling(run)}")
         click.echo(run.folder)
     else:
         go_on(run, flags, *chosen_device(ctx, flags))
@@ -438,7 +476,7 @@ def go_on(
 
     from consingan.training import resume
 
-    with run.lock(), monitor(flags, run) as talk:
+    with run.lock(), watched(flags, run) as talk:
         for note in notes:
             talk.message(note)
         state = resume(run, device, talk.message)
@@ -457,7 +495,7 @@ def finish(state: Training, run: Run, talk: Monitor, flags: dict[str, Any]) -> N
     from consingan.training import train as run_training
     from consingan.watchdog import CollapsedError
 
-    again = f"go on with: python main_train.py --resume {shlex.quote(str(run.folder))}"
+    again = f"go on with: {resuming(run)}"
     with StopRequest() as stop:
         try:
             run_training(state, talk, run, flags["checkpoint_every"], stop)
@@ -469,20 +507,25 @@ def finish(state: Training, run: Run, talk: Monitor, flags: dict[str, Any]) -> N
             raise
         except UserError as error:  # a file could not be written; the checkpoints are as they were
             raise UserError(f"{error} Then {again}") from error
-    talk.message(f"Done; sample it with: {sampling_command(run)}")
+    talk.message(f"Done; sample it with: {sampling(run)}")
     click.echo(run.folder)
 
 
-def sampling_command(run: Run) -> str:
-    """What to type next."""
-    return f"python evaluate_model.py --model_dir {shlex.quote(str(run.folder))}"
-
-
 def check_task_flags(flags: dict[str, Any]) -> None:
-    """Refuse flags of the task group that are out of range or contradict each other."""
+    """Refuse flags of the task group, and of those who watch, that are out of range or contradict each other."""
     if not flags["checkpoint_every"] >= 1:  # so written, it refuses nan as well
         raise UserError(f"--checkpoint-every is {flags['checkpoint_every']}; give a number of at least 1.")
     files = [name for name in (flags["picture"], flags["input_name"]) if name]
+    if flags["port"] is not None and not flags["live"]:
+        raise UserError(f"--port {flags['port']} is where --live listens; give --live too, or leave the port out.")
+    if flags["live"]:
+        from consingan.live import check_port
+
+        check_port(flags["port"])
+    if flags["tensorboard"]:
+        from consingan.tensorboard import check_installed
+
+        check_installed()
     if names_a_run(flags):
         if files or flags["dry_run"]:
             raise UserError("--resume goes on with its own picture; give neither a picture nor --dry-run beside it.")
@@ -535,11 +578,31 @@ def chosen_device(ctx: click.Context, flags: dict[str, Any]) -> tuple[torch.devi
     return device, []
 
 
-def monitor(flags: dict[str, Any], run: Run | None = None) -> Monitor:
+def monitor(flags: dict[str, Any], run: Run | None = None, watchers: Sequence[Watcher] = ()) -> Monitor:
     """What shows progress, as the flags say."""
     from consingan.monitor import Monitor
 
-    return Monitor(run.log if run else None, "quiet" if flags["quiet"] else flags["log_format"])
+    return Monitor(run.log if run else None, "quiet" if flags["quiet"] else flags["log_format"], watchers=watchers)
+
+
+@contextmanager
+def watched(flags: dict[str, Any], run: Run) -> Iterator[Monitor]:
+    """The monitor of a training, with all that looks on as the flags say: event files, the live page."""
+    with ExitStack() as stack:
+        watchers: list[Watcher] = []
+        if flags["tensorboard"]:
+            from consingan.tensorboard import EventFiles
+
+            watchers.append(events := EventFiles(run))
+            stack.callback(events.close)
+        talk = stack.enter_context(monitor(flags, run, watchers))
+        if flags["live"]:
+            from consingan import live
+
+            address = stack.enter_context(live.serving(run, flags["port"]))
+            talk.message(f"Watch it at {address}")
+            live.show(address)
+        yield talk
 
 
 def sampling_choice(mode: str, given: dict[str, Any]) -> Any:

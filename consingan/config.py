@@ -116,7 +116,7 @@ class Stopping:
         choices=("niter", "auto"),
     )
     stop_tolerance: float = setting(
-        0.03, "change of the figures, as a share, up to which --stop auto says that they stand still", low=0, high=1
+        0.03, "change of the figures, as a share, up to which they count as standing still", low=0, high=1
     )
 
 
@@ -140,7 +140,7 @@ class Naive:
     fine_tune: bool = setting(False, "only the last stage of the --model_dir learns, on the --naive_img")
     model_dir: str | None = setting(None, "the run to fine-tune")
     snapshot_every: int = setting(
-        0, "iterations between pictures of the result so far, 0 for none; fine-tuning has 100", low=0
+        0, "iterations between pictures of the result so far, 0 for six a stage; fine-tuning has 100", low=0
     )
 
 

@@ -20,6 +20,7 @@ log.jsonl holds one JSON object per line:
                                                                       every so often, see convergence.py
     {"event": "stage", "stage", "stages", "iterations", "seconds", "seconds_per_iteration", "peak_memory_mb",
      "memory_of", "complete", "time_s", facts...}                      what was done since begin_stage
+    {"event": "pictures", "stage", "iteration", "files", "time_s"}                    paths below the run folder
     {"event": "message", "text", "time_s"}
 time_s is training time in seconds over all processes of the run, without what ran inside `paused()`.
 Values that are not finite are the strings "NaN", "Infinity", "-Infinity", which float() reads.
@@ -33,7 +34,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DisplayName = Literal["rich", "plain", "json", "quiet"]
+Watcher = Callable[[Mapping[str, Any]], None]
 RESERVED = frozenset({"event", "stage", "iteration", "time_s"})  # no loss term may have these names
 LIVE_INTERVAL_S = 0.25  # bars feel alive at this pace; a line in a file does not need it
 MAX_PENDING = 512  # records kept as tensors; a very fast loop reports earlier instead of keeping more
@@ -148,6 +150,7 @@ class _State:
     left: float | None  # seconds to the end of the training; None without weights
     share: float  # of the whole training, 0..1
     values: dict[str, float]
+    memory_mb: float | None  # the peak so far; None where the system does not tell
 
     def time_left(self) -> str:
         if self.left is not None:
@@ -226,7 +229,7 @@ class _Plain:
 
 
 class _Rich:
-    """Two bars and a line of losses at the foot of the terminal; messages scroll above them."""
+    """Two bars and a line of losses and memory at the foot of the terminal; messages scroll above them."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -266,7 +269,8 @@ class _Rich:
             total=max(stage.iterations, 1),
             facts=f"{stage.done}/{stage.iterations}  {_speed(state.rate)}{stage_left}",
         )
-        self._live.update(Group(self._bars, Text(_terms(state.values), style="dim")), refresh=True)
+        memory = "" if state.memory_mb is None else f"  memory {state.memory_mb:.0f} MB"
+        self._live.update(Group(self._bars, Text(_terms(state.values) + memory, style="dim")), refresh=True)
 
     def stage_done(self, state: _State, seconds: float) -> None:
         self.progress(state)
@@ -469,6 +473,7 @@ class Monitor:
 
     `display`: rich bars (plain lines where `stream` is no terminal), plain, json, quiet. A plain line comes
     every `interval_s` seconds; a line of the log every `log_every` iterations and for the last of each stage.
+    Each of `watchers` is given every record of the log, when it is written.
     Methods raise UserError when the log cannot be written.
     """
 
@@ -479,7 +484,9 @@ class Monitor:
         stream: TextIO | None = None,
         interval_s: float = 5.0,
         log_every: int = 10,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
+        self._watchers = tuple(watchers)
         self._log = None if log is None else _Log(Path(log))
         self._earlier_s = 0.0 if log is None else _last_time(Path(log))
         self._display = _display(display, sys.stderr if stream is None else stream)
@@ -517,6 +524,11 @@ class Monitor:
         """A sentence for the person; also a line of the log."""
         self._display.message(text)
         self._emit([{"event": "message", "text": text, "time_s": self._time()}])
+
+    def pictures(self, stage: int, iteration: int, files: Sequence[str]) -> None:
+        """Pictures were made after `iteration` iterations of `stage`: their paths below the run folder, with /."""
+        record = {"stage": stage, "iteration": iteration, "files": list(files), "time_s": self._time()}
+        self._emit([{"event": "pictures", **record}])
 
     def begin(self, weights: Sequence[float]) -> None:
         """Say what each stage costs, in any unit: gives the bar of the whole training and its time left."""
@@ -652,6 +664,9 @@ class Monitor:
         self._display.records(block)
         if self._log is not None:
             self._log.write(block)
+        for watcher in self._watchers:
+            for record in records:
+                watcher(record)
 
     def _time(self) -> float:
         return self._earlier_s + self._clock.seconds()
@@ -661,7 +676,8 @@ class Monitor:
         left = None if whole is None else whole.seconds_left(stage, now)
         weights = whole or _Whole([1.0] * stage.stages)
         share = weights.work(stage) / (sum(weights.weights) or 1.0)
-        return _State(stage, stage.rate(now), stage.seconds_left(now), left, share, self._pending.values())
+        values, memory = self._pending.values(), peak_memory()[0]
+        return _State(stage, stage.rate(now), stage.seconds_left(now), left, share, values, memory)
 
 
 def _keep(value: Any) -> Any:

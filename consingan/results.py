@@ -75,7 +75,7 @@ def within(made: Iterable[Result], pixels: int) -> Iterator[Result]:
             return
 
 
-def snapshot(result: Result, folder: Path, iteration: int) -> None:
+def snapshot(result: Result, folder: Path, iteration: int) -> Path:
     """Keep a result as it is at an iteration, and renew the strip of all that are kept.
 
     Args:
@@ -83,15 +83,20 @@ def snapshot(result: Result, folder: Path, iteration: int) -> None:
         folder: where ``strip.png`` goes.
         iteration: the caption.
 
+    Returns:
+        Where it is kept.
+
     Raises:
         UserError: a folder or a file cannot be written.
     """
     kept = folder / "snapshots"
     make_folder(kept)
-    images.save(kept / f"iteration_{iteration:06d}.png", result.frames[0], text=result.facts)
+    path = kept / f"iteration_{iteration:06d}.png"
+    images.save(path, result.frames[0], text=result.facts)
     files = sorted(kept.glob("iteration_*.png"))
     items = [(f"{int(file.stem.split('_')[1])}", images.load(file).pixels) for file in files]
     images.save(folder / "strip.png", applying.view([(f"{text} iterations", picture) for text, picture in items]))
+    return path
 
 
 def make_folder(folder: Path) -> None:

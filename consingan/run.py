@@ -2,7 +2,7 @@
 
     OUTDIR/<image>/<yyyy_mm_dd_hh_mm_ss>_<label>/
       config.json environment.json log.jsonl  pyramid/  samples/  checkpoints/  model.safetensors
-      report.html  Evaluation/
+      report.html  Evaluation/  tensorboard/
 
 One process at a time works in a run folder (`Run.lock`). torch is not imported with this module: `--help` and
 `--dry-run` need none.
@@ -82,6 +82,10 @@ class Run:
     @property
     def report(self) -> Path:
         return self.folder / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
 
     @staticmethod
     def create(outdir: Path | str, image_name: str, label: str, now: datetime | None = None) -> Run:

@@ -25,6 +25,8 @@ from consingan.tasks.base import Task
 from consingan.watchdog import Attempt, Good
 from consingan.windows import Window
 
+SNAPSHOTS = (0.02, 0.1, 0.25, 0.5, 0.75)  # of a stage's iterations; its end has one too
+
 
 @dataclass(frozen=True, eq=False)
 class Done:
@@ -294,10 +296,12 @@ class Training:
         done = sum(config.iterations(niter, stage) for stage in range(self.stage)) + self.iteration
         checkpoint.Checkpoints(run.checkpoints).save(done, tensors, header)
 
-    def snapshot_due(self) -> bool:
-        """Whether a picture of the result so far is wanted now."""
+    def snapshot_due(self, iterations: int) -> bool:
+        """Whether a picture of the result so far is wanted now, in a stage of so many iterations."""
         every = self.model.settings.naive.snapshot_every
-        return every > 0 and self.iteration % every == 0
+        if every > 0:
+            return self.iteration % every == 0
+        return self.iteration in {round(share * iterations) for share in SNAPSHOTS}
 
     @property
     def task(self) -> Task:

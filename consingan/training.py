@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
 
-from consingan import checkpoint, config, images, results, schedule, watchdog
+from consingan import checkpoint, config, images, report, results, schedule, watchdog
 from consingan.errors import UserError
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
@@ -47,9 +48,9 @@ def train(
         monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
         written = monotonic()
         while state.iteration < iterations:
-            if run and state.snapshot_due():
+            if run and state.snapshot_due(iterations):
                 with monitor.paused():
-                    take_snapshot(state, run)
+                    take_snapshot(state, run, monitor)
             step.decay(state.attempt.rate * schedule.decay(state.iteration, iterations, optimisation.gamma))
             done = state.iterate()
             if done is None:
@@ -72,10 +73,11 @@ def train(
         monitor.end_stage()
         if run:
             with monitor.paused():
-                finish_stage(state, run)
+                finish_stage(state, run, monitor)
         state.leave_stage()
     if run:
         checkpoint.write_json(run.finished, {"stages": state.model.stages})
+        write_report(run, monitor)
     return state.model
 
 
@@ -192,18 +194,41 @@ def machine_changes(run: Run, device: torch.device) -> Iterator[str]:
             )
 
 
-def finish_stage(state: Training, run: Run) -> None:
-    """Keep a finished stage: checkpoint, portable model, previews."""
+def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
+    """Keep a finished stage: checkpoint, portable model, previews, report."""
     state.save(run)
     state.model.save(run.model)
-    if state.model.settings.naive.snapshot_every:
-        take_snapshot(state, run)
+    take_snapshot(state, run, monitor)
     previews = results.within(state.task.sample(state.model, state.task.preview, run), results.PREVIEW_PIXELS)
-    for _ in results.write(previews, run.samples / f"stage_{state.stage}", {"stage": str(state.stage)}):
-        pass
+    folder = run.samples / f"stage_{state.stage}"
+    files = list(results.write(previews, folder, {"stage": str(state.stage)}))
+    monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
+    write_report(run, monitor)
 
 
-def take_snapshot(state: Training, run: Run) -> None:
-    """A picture of the result so far, and all of them side by side."""
-    made = next(iter(state.task.sample(state.model, state.task.preview, run)))
-    results.snapshot(made, run.samples / f"stage_{state.stage}", state.iteration)
+def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
+    """A picture of the result so far, and all of them side by side; none of a model that has gone wrong.
+
+    Nor one into a folder that someone has taken away: the log or the previews will say so.
+    """
+    if not run.samples.is_dir():
+        return
+    made = state.task.sample(state.model, state.task.preview, run)
+    result = next(result for result in made if result.name != "reconstruction")
+    if not result.frames[0].isfinite().all():  # the watchdog sees to it
+        return
+    file = results.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)
+    monitor.pictures(state.stage, state.iteration, [below(run, file)])
+
+
+def write_report(run: Run, monitor: Monitor) -> None:
+    """Write report.html; a report that cannot be made is no reason to end a training."""
+    try:
+        report.write(run)
+    except UserError as error:
+        monitor.message(f"There is no new report: {error}")
+
+
+def below(run: Run, file: Path) -> str:
+    """A file's path below its run folder, with ``/`` on every system."""
+    return file.relative_to(run.folder).as_posix()

@@ -429,6 +429,7 @@ def test_rich_without_a_terminal_is_plain(time, monkeypatch):
 def test_rich_bars_show_stage_speed_losses_and_messages(time, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(monitor_module, "peak_memory", lambda: (321.4, "process"))
     stream = Terminal()
     with Monitor(None, "rich", stream) as monitor:
         monitor.begin([1, 1, 2])
@@ -441,11 +442,34 @@ def test_rich_bars_show_stage_speed_losses_and_messages(time, monkeypatch):
         "20/20",
         "1 it/s",
         "critic 19 penalty 0.25",
+        "memory 321 MB",
         "25 %",
         "1 min 00 s left",
     ):
         assert piece in shown
     assert "[red] is a file's name, not a colour \\x1b[2J" in shown
+
+
+def test_watchers_are_given_every_record_of_the_log(tmp_path, time):
+    seen = []
+    with Monitor(tmp_path / "log", "quiet", watchers=[seen.append]) as monitor:
+        monitor.message("hello")
+        train(monitor, time)
+        monitor.pictures(2, 7, ["samples/stage_2/grid.png"])
+    written = lines(tmp_path / "log")
+    assert [record["event"] for record in seen] == [record["event"] for record in written]
+    assert [record.get("critic") for record in seen] == [record.get("critic") for record in written]
+    wanted = {"event": "pictures", "stage": 2, "iteration": 7, "files": ["samples/stage_2/grid.png"]}
+    assert written[-1] == wanted | {"time_s": written[-1]["time_s"]}
+
+
+def test_pictures_of_what_is_trained_again_do_not_count(tmp_path):
+    with Monitor(tmp_path / "log", "quiet") as monitor:
+        monitor.begin_stage(0, 1, 10)
+        for iteration in (0, 2, 5):
+            monitor.pictures(0, iteration, [f"{iteration}.png"])
+        monitor.go_back(5)
+    assert [record["files"] for record in events(read_log(tmp_path / "log"), "pictures")] == [["0.png"], ["2.png"]]
 
 
 def test_json_display_is_the_log(tmp_path, time):

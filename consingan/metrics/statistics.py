@@ -48,22 +48,39 @@ def chosen_places(picture: Tensor, most: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
 
 
+class Nearest(NamedTuple):
+    """Squared distance [n] to the nearest patch, and its place [n] (counted row by row)."""
+
+    distance: Tensor
+    place: Tensor
+
+
 def nearest_distances(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Tensor:
-    """Squared distance of each query [n, 147] to the nearest patch of `picture` [1, 3, H, W] -> [n].
+    """Squared distance of each query [n, 147] to the nearest patch of `picture` [1, 3, H, W] -> [n]."""
+    return nearest(queries, picture, chunk).distance
+
+
+def nearest(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Nearest:
+    """The nearest patch of `picture` [1, 3, H, W] for each query [n, 147]; of equally near ones the first.
 
     The nearest patch is the one of largest q.k - |k|^2 / 2, one matrix product with a 1 appended to q. As
     this loses digits of small distances, the distance to the patch found is then computed directly: a
     patch that the picture holds gets exactly 0.
     """
     best = torch.full((len(queries),), torch.inf)
+    place = torch.zeros(len(queries), dtype=torch.long)
     extended = F.pad(queries, (0, 1), value=1)  # [n, 148]
+    before = 0  # places in the strips so far
     for keys in patch_strips(picture, chunk):  # [147, k]
         products = torch.cat([keys, keys.square().sum(0, keepdim=True) / -2])  # [148, k]
         for rows in torch.arange(len(queries)).split(QUERY_CHUNK):
-            nearest = largest(extended[rows] @ products)
-            distance = (queries[rows] - keys[:, nearest].T).square().sum(1)
-            best[rows] = torch.minimum(best[rows], distance)
-    return best
+            found = largest(extended[rows] @ products)
+            distance = (queries[rows] - keys[:, found].T).square().sum(1)
+            nearer = distance < best[rows]
+            best[rows] = torch.where(nearer, distance, best[rows])
+            place[rows] = torch.where(nearer, found + before, place[rows])
+        before += keys.shape[1]
+    return Nearest(best, place)
 
 
 def largest(values: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""Pictures inside a page: as data URIs, no larger than they are shown."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LOSSLESS_PIXELS = 100 * 100  # small pictures cost little; every pixel of a coarse stage is worth seeing
+QUALITY = 88
+MOVING_QUALITY = 70
+FRAMES = 40  # of an animation
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture as a page takes it: ``data:`` URI and its own size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def embedded(path: Path, side: int) -> Embedded | None:
+    """A picture file for a page; animations move. None where the file is gone or broken.
+
+    Args:
+        path: any picture that we write.
+        side: the longer side at most, in pixels.
+    """
+    try:
+        stamp = path.stat()
+        return _embedded(path, stamp.st_mtime_ns, stamp.st_size, side)
+    except (OSError, ValueError, SyntaxError):  # Pillow's words for broken files
+        return None
+
+
+@lru_cache(maxsize=1024)  # a page that renews itself shows most of its pictures again
+def _embedded(path: Path, changed: int, size: int, side: int) -> Embedded:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if getattr(image, "n_frames", 1) > 1:
+            return _moving(image, side)
+        return still(image.convert("RGB"), side)
+
+
+def still(image: Image.Image, side: int) -> Embedded:
+    """A picture as WebP: exact where it is small."""
+    image = _at_most(image, side)
+    exact = image.width * image.height <= LOSSLESS_PIXELS
+    data = BytesIO()
+    image.save(data, "WEBP", lossless=exact, quality=100 if exact else QUALITY, method=4)
+    return _as_uri(data, image)
+
+
+def _moving(image: Image.Image, side: int) -> Embedded:
+    frames, times = [], []
+    for number in range(min(getattr(image, "n_frames", 1), FRAMES)):
+        image.seek(number)
+        frames.append(_at_most(image.convert("RGB"), side))
+        times.append(int(image.info.get("duration", 100)) or 100)
+    data = BytesIO()
+    frames[0].save(
+        data,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=times,
+        loop=0,
+        quality=MOVING_QUALITY,
+        method=2,
+    )
+    return _as_uri(data, frames[0])
+
+
+def _at_most(image: Image.Image, side: int) -> Image.Image:
+    from PIL import Image
+
+    shrink = side / max(image.size)
+    if shrink >= 1:
+        return image
+    size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _as_uri(data: BytesIO, image: Image.Image) -> Embedded:
+    text = base64.b64encode(data.getvalue()).decode("ascii")
+    return Embedded(f"data:image/webp;base64,{text}", image.width, image.height)
