@@ -16,7 +16,8 @@ WIDTHS = "return [document.documentElement.scrollWidth, window.innerWidth]"
 DRAWN = """return [...document.querySelectorAll('svg.plot')].map(svg => {
   const box = svg.getBoundingClientRect();
   const lines = [...svg.querySelectorAll('polyline, circle')].map(line => line.getBoundingClientRect());
-  return [box.width, box.height, Math.max(0, ...lines.map(line => line.width))];
+  const from = Math.min(...lines.map(line => line.left)), to = Math.max(...lines.map(line => line.right));
+  return [box.width, box.height, to - from];
 })"""
 LOADED = """return [...document.querySelectorAll('img')].filter(
   image => image.src && !(image.complete && image.naturalWidth > 0)).map(image => image.alt)"""
