@@ -13,6 +13,7 @@ are run: times are then projected to the recipe's own numbers of iterations, and
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -28,7 +29,6 @@ import torch
 from quality import files, unit
 
 from consingan import config
-from consingan import recipes as recipes_of
 from consingan.metrics import evaluate, match
 from consingan.monitor import duration, read_log
 
@@ -90,7 +90,7 @@ def outcome(picture: str, recipe: str, mode: str, iterations: int | None, sample
     run = Path(consingan(*common, *shorter, "--outdir", str(outdir), "--quiet"))
     stages = [line for line in read_log(run / "log.jsonl") if line["event"] == "stage"]
     each = [float(stage["seconds_per_iteration"]) for stage in stages]
-    niter = planned(mode, preset, flags)
+    niter = planned(common)
     numbers = [config.iterations(niter, stage) for stage in range(len(stages))]
     seconds = sum(number * seconds for number, seconds in zip(numbers, each, strict=True))
     peak = max(float(stage["peak_memory_mb"]) for stage in stages)
@@ -100,12 +100,9 @@ def outcome(picture: str, recipe: str, mode: str, iterations: int | None, sample
     return Outcome(recipe, picture, each, seconds, peak, figures_of(picture, run, next(Path(folder).glob("samples_*"))))
 
 
-def planned(mode: str, preset: str, flags: Sequence[str]) -> config.Iterations:
-    """The recipe's own iterations by stage."""
-    if "--niter" in flags:
-        return tuple(int(number) for number in flags[flags.index("--niter") + 1].split(","))
-    settings, _ = recipes_of.resolve(mode, preset, "", 3, {})
-    return settings.optimisation.niter
+def planned(words: Sequence[str]) -> config.Iterations:
+    """The recipe's own iterations by stage, from the words of a training."""
+    return tuple(int(number) for number in re.findall(r", (\d+) iterations of", consingan(*words, "--dry_run")))
 
 
 def published(picture: str, named: str, beside: Outcome, samples: int) -> Outcome:

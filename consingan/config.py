@@ -32,7 +32,7 @@ class Setting:
         odd: whether the number must be odd.
         above: an exclusive lower bound.
         names: further flag names.
-        auto: whether the word auto may be given, which becomes a number when the picture is known.
+        auto: whether the word auto may be given, which becomes a number when the picture and the other settings are known.
     """
 
     help: str
@@ -94,11 +94,26 @@ class Objective:
 class Optimisation:
     """Schedule."""
 
-    niter: Iterations = setting((2000,), "iterations per stage, or a list by stage as 2000,1000,500", low=1)
-    lr_g: float = setting(5e-4, "learning rate of the generator", above=0)
-    lr_d: float = setting(5e-4, "learning rate of the critic", above=0)
+    niter: Iterations = setting(
+        (2000,),
+        "iterations per stage, or a list by stage as 2000,1000,500; auto: as many as the work takes",
+        low=1,
+        auto=True,
+    )
+    work: float = setting(
+        10.0,
+        "million pixels that each stage learns from where niter is auto; twice as many take twice as long",
+        above=0,
+    )
+    lr_g: float = setting(5e-4, "learning rate of the generator; auto: by nfc", above=0, auto=True)
+    lr_d: float = setting(5e-4, "learning rate of the critic; auto: by nfc", above=0, auto=True)
+    decay: str = setting(
+        "step",
+        "step: the rates fall after 80 % of a stage; linear: from 40 % on, and a short stage begins lower",
+        choices=("step", "linear"),
+    )
     lr_scale: float = setting(0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0)
-    gamma: float = setting(0.1, "factor on the rates after 80 % of the iterations", low=0, high=1)
+    gamma: float = setting(0.1, "factor on the rates at the end of a stage", low=0, high=1)
     beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
     train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=20)
     window: str = setting("auto", "pixels that an iteration sees: side of a square, off for all, auto beyond 256x256")
@@ -170,7 +185,7 @@ SECTIONS = {
 }
 # Settings that files of older versions lack, with what these did.
 LATER: dict[str, dict[str, Any]] = {
-    "optimisation": {"window": "off"},
+    "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
 }
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for

@@ -35,15 +35,19 @@ class IterationList(click.ParamType):
         return tuple(int(part) for part in parts)
 
 
-class NumberOrAuto(click.ParamType):
-    """``6`` or ``auto``."""
+class OrAuto(click.ParamType):
+    """What another type takes, or the word auto.
 
-    name = "N|auto"
+    Args:
+        other: the other type.
+    """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if value == "auto":
-            return "auto"
-        return click.INT.convert(value, param, ctx)
+    def __init__(self, other: click.ParamType):
+        self.other = other
+        self.name = f"{'N' if other is click.INT else other.name}|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else self.other.convert(value, param, ctx)
 
 
 class GroupedCommand(click.Command):
@@ -90,7 +94,7 @@ def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
     if how["type"] == config.Iterations:
         how["type"] = IterationList()
     if setting.setting.auto:
-        how["type"] = NumberOrAuto()
+        how["type"] = OrAuto(click.types.convert_type(how["type"]))
     if setting.setting.choices:
         how["type"] = click.Choice(setting.setting.choices)
     return option(group, *names, setting.name, **(how | changes))

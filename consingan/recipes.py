@@ -10,13 +10,16 @@ from typing import Any
 
 from consingan import config
 from consingan.checkpoint import read_json
-from consingan.config import Pyramid, Train
+from consingan.config import Iterations, Train
 from consingan.errors import UserError
-from consingan.pyramid import Size, proposed_stages
+from consingan.pyramid import Size, proposed_stages, sizes
 from consingan.run import Run, folder_for, label
 from consingan.tasks import TASKS
 
 DEFAULT_PRESET = "fast"
+FEWEST, MOST = 100, 8000  # iterations of a stage where --niter is auto
+# Learning rates that suit one feature, times each other's number: what a step of Adam changes grows with the width.
+RATES = {"lr_g": 0.032, "lr_d": 0.096}
 
 
 def resolve(
@@ -29,8 +32,8 @@ def resolve(
         image: the picture's name.
         channels: the picture's, 1 or 3; the model's unless given.
         given: settings that the person named.
-        size: ``(H, W)`` of the picture, from which ``train_stages`` follows where it is the word auto; while it is
-            not known the configuration is that of a picture of the largest size.
+        size: ``(H, W)`` of the picture, from which follows what is the word auto; while it is not known the
+            configuration is that of a picture of the largest size.
     """
     if mode not in TASKS:
         raise UserError(f"--train_mode is {mode!r}; choose one of {', '.join(TASKS)}.")
@@ -42,7 +45,7 @@ def resolve(
         ("picture", {"nc_im": channels}),
         ("flag", given),
     )
-    resolved, origins = config.resolve(mode, image, *settled(layers, size))
+    resolved, origins = config.resolve(mode, image, *settled(mode, layers, size))
     naive = resolved.naive
     if naive.naive_img is not None and not TASKS[mode].takes_naive:
         fitting = ", ".join(task.name for task in TASKS.values() if task.takes_naive)
@@ -53,21 +56,53 @@ def resolve(
 Layer = tuple[str, Mapping[str, Any]]
 
 
-def settled(layers: Sequence[Layer], size: Size | None) -> list[Layer]:
-    """The layers of a configuration with a number of stages in place of the word auto, where that holds."""
+def settled(mode: str, layers: Sequence[Layer], size: Size | None) -> list[Layer]:
+    """The layers of a configuration with numbers in place of the word auto, where that holds."""
     values = dict(ChainMap(*(dict(layer) for _, layer in reversed(layers))))
-    if values.get("train_stages") != "auto":
-        return list(layers)
-    declared = {s.name: s for s in config.declared(Pyramid)}
-    least, most = (config.check(declared[n], values.get(n, declared[n].default)) for n in ("min_size", "max_size"))
-    stages = proposed_stages(size or (most, most), least, most)
-    others = [(origin, {k: v for k, v in layer.items() if k != "train_stages"}) for origin, layer in layers]
-    return [*others, ("auto, by the picture's size", {"train_stages": stages})]
+    waiting = {name for name in automatic() if values.get(name) == "auto"}
+    decided = [(origin, {k: v for k, v in layer.items() if k not in waiting}) for origin, layer in layers]
+
+    def draft() -> Train:
+        return config.resolve(mode, "", *decided)[0]
+
+    if "train_stages" in waiting:
+        wanted = draft().pyramid
+        number = proposed_stages(size or (wanted.max_size,) * 2, wanted.min_size, wanted.max_size)
+        decided.append(("auto, by the picture's size", {"train_stages": number}))
+    if "niter" in waiting:
+        decided.append(("auto, by the stages' sizes", {"niter": proposed_iterations(draft(), size)}))
+    rates = {name: rate / draft().network.nfc for name, rate in RATES.items() if name in waiting}
+    return [*decided, ("auto, by the width", rates)]
+
+
+def proposed_iterations(settings: Train, picture: Size | None) -> Iterations:
+    """Iterations by stage with which all learn from the same number of pixels, so that each costs about the same.
+
+    Args:
+        settings: all but the iterations; its ``work`` is the number of pixels.
+        picture: ``(H, W)`` as it was loaded; one of the largest size if None.
+    """
+    wanted, law = settings.pyramid, TASKS[settings.mode].law
+    of = sizes(picture or (wanted.max_size,) * 2, wanted.train_stages, wanted.min_size, wanted.max_size, law)
+    seen = [window_pixels(settings, stage) for stage in of[wanted.start_scale :]]
+    return tuple(round(min(MOST, max(FEWEST, settings.optimisation.work * 1e6 / pixels))) for pixels in seen)
+
+
+def window_pixels(settings: Train, size: Size) -> int:
+    """The pixels of a stage of ``(H, W)`` that an iteration learns from."""
+    side = config.window_side(settings, size) or max(size)
+    return min(side, size[0]) * min(side, size[1])
+
+
+def automatic() -> set[str]:
+    """The settings for which the word auto may be given."""
+    return {s.name for s in config.settings() if s.setting.auto}
 
 
 def decided(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, but for the word auto for the stages: a model that is trained already has its number."""
-    return {name: value for name, value in given.items() if (name, value) != ("train_stages", "auto")}
+    """What was given, but for the word auto: a model that is trained already has its numbers."""
+    waiting = automatic()
+    return {name: value for name, value in given.items() if value != "auto" or name not in waiting}
 
 
 def new_run(outdir: str | Path, settings: Train) -> Run:

@@ -6,11 +6,14 @@ one above times ``lr_scale``.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from consingan.networks import GrowingGenerator
 
 FULL_RATES = 0.8  # share of a stage's iterations before the rates decay
+LINEAR_FROM = 0.4  # the same where they decay linearly
+LONG = 2000  # iterations of a stage, below which linear rates begin lower
 
 
 def first_learning(stage: int, train_depth: int) -> int:
@@ -40,11 +43,25 @@ def parameter_groups(generator: GrowingGenerator, train_depth: int, lr: float, l
     return groups
 
 
-def decay(iteration: int, iterations: int, gamma: float) -> float:
+def step(iteration: int, iterations: int, gamma: float) -> float:
     """Factor on the rates: 1, then ``gamma`` from 80 % of the iterations on (rounded to a whole iteration)."""
     return gamma if iteration >= round(FULL_RATES * iterations) else 1.0
 
 
+def linear(iteration: int, iterations: int, gamma: float) -> float:
+    """Factor on the rates: level until 40 % of the iterations, then straight down to ``gamma`` times that.
+
+    The level is 1 for a stage of 2000 iterations or more and falls with the root of their number: what a short stage
+    changes at high rates it has no time to put right.
+    """
+    level = min(1.0, sqrt(iterations / LONG))
+    gone = max(0.0, (iteration + 1) / iterations - LINEAR_FROM) / (1 - LINEAR_FROM)
+    return level * (1 - (1 - gamma) * gone)
+
+
+DECAYS = {"step": step, "linear": linear}
+
+
 def decaying_now(iteration: int) -> int:
-    """The number of iterations with which ``decay`` begins at ``iteration``: a quarter more."""
+    """The number of iterations with which ``step`` decays at ``iteration``: a quarter more."""
     return round(iteration / FULL_RATES)

@@ -41,6 +41,7 @@ def train(
         StoppedError: ``stop`` said so; a checkpoint has been written.
     """
     optimisation = state.model.settings.optimisation
+    decay = schedule.DECAYS[optimisation.decay]
     state.model.say = monitor.message
     while state.stage < len(state.reals):
         step = state.enter_stage()
@@ -51,7 +52,7 @@ def train(
             if run and state.snapshot_due(iterations):
                 with monitor.paused():
                     take_snapshot(state, run, monitor)
-            step.decay(state.attempt.rate * schedule.decay(state.iteration, iterations, optimisation.gamma))
+            step.decay(state.attempt.rate * decay(state.iteration, iterations, optimisation.gamma))
             done = state.iterate()
             if done is None:
                 take_smaller_window(state, monitor)

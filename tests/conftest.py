@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 TINY = ("--max_size", "40", "--train_stages", "2", "--niter", "2", "--nfc", "4")  # stages of 34x25 and 40x30 px
-LIVELY = ("--niter", "10", "--nfc", "8", "--lr_g", "0.005", "--noise_amp", "3")  # samples that can be told apart
+# samples that can be told apart
+LIVELY = ("--niter", "10", "--decay", "step", "--nfc", "8", "--lr_g", "0.005", "--lr_d", "1.5e-3", "--noise_amp", "3")
 
 
 def stripes(height: int = 48, width: int = 64) -> np.ndarray:

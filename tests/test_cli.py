@@ -600,15 +600,16 @@ def test_a_dry_run_writes_nothing_and_shows_everything(desk):
         ("Dsteps", "1", "preset fast"),
         ("precision", "auto", "default"),
         ("nc_im", "3", "picture"),
-        ("nfc", "64", "default"),
-        ("lr_g", "0.0005", "default"),
+        ("nfc", "32", "preset fast"),
+        ("lr_g", "0.001", "auto, by the width"),
+        ("lr_scale", "0.1", "default"),
     ]:
         assert re.fullmatch(rf"{value} +{origin}", rows[name]), name
     stages = re.findall(r"^  stage (\d): (\d+)x(\d+) px, (\d+) iterations of [\d.e-]+ s$", result.stdout, re.MULTILINE)
     assert [int(stage[3]) for stage in stages] == [30, 20, 20, 20, 20, 20]
     assert stages[0][:3] == ("0", "34", "25")
     assert stages[5][:3] == ("5", "40", "30")
-    assert "parameters: generator 668,227, critic 113,153" in result.stdout
+    assert "parameters: generator 168,227, critic 28,929" in result.stdout
     (folder,) = re.findall(r"^run folder: (.*)$", result.stdout, re.MULTILINE)
     assert re.fullmatch(r"trained_models/a/[\d_]{19}_generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05", folder)
 
@@ -631,8 +632,8 @@ def test_auto_stages_are_those_of_the_run_that_is_resumed(trained_run):
 
 def test_a_preset_is_named_as_origin(desk):
     result = typed(cli.train, "a.png", "--preset", "quick", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--dry-run")
-    niter = ",".join(map(str, TASKS["generation"].recipes["quick"]["niter"]))
-    assert re.search(rf"^  niter +{niter} +preset quick$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  work +3.0 +preset quick$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  niter +[\d,]+ +auto, by the stages' sizes$", result.stdout, re.MULTILINE)
     assert re.search(r"^  max_size +40 +flag$", result.stdout, re.MULTILINE)
 
 

@@ -116,6 +116,41 @@ def test_auto_stages_do_not_hide_a_bad_value():
     assert refusal(resolved, train_stages="auto").startswith("--train_stages is 'auto'; give a value of type int")
 
 
+@pytest.mark.parametrize(
+    ("given", "size", "niter"),
+    [
+        ({"train_stages": 3, "max_size": 250}, (250, 250), (8000, 1562, 160)),  # 25, 80 and 250 px squared
+        ({"train_stages": 3, "max_size": 250, "start_scale": 1}, (250, 250), (1562, 160)),
+        ({"train_stages": 3, "max_size": 250, "work": 20.0}, (250, 250), (8000, 3125, 320)),
+        ({"train_stages": 3, "max_size": 250, "window": "100"}, (250, 250), (8000, 1562, 1000)),
+        ({"train_stages": 1, "max_size": 8192}, (8000, 8000), (271,)),  # windows of 192 px
+        ({"train_stages": 1, "max_size": 250, "work": 1e-3}, (250, 250), (100,)),
+        ({"train_stages": 1, "max_size": 250}, None, (160,)),
+    ],
+)
+def test_auto_iterations_give_each_stage_the_same_pixels(given, size, niter):
+    for name, value in (("niter", "auto"), ("min_size", 25)):
+        given = {**given, name: value}
+    settings, origins = recipes.resolve("retarget", "paper", "a.png", 3, given, size)
+    assert settings.optimisation.niter == niter
+    assert origins["niter"] == "auto, by the stages' sizes"
+    assert config.from_json(config.to_json(settings), "x") == settings
+
+
+@pytest.mark.parametrize(("nfc", "lr_g", "lr_d"), [(32, 1e-3, 3e-3), (64, 5e-4, 1.5e-3), (8, 4e-3, 1.2e-2)])
+def test_auto_rates_are_by_the_width(nfc, lr_g, lr_d):
+    settings, origins = recipes.resolve("generation", "fast", "a.png", 3, {"nfc": nfc})
+    assert (settings.optimisation.lr_g, settings.optimisation.lr_d) == pytest.approx((lr_g, lr_d))
+    assert (origins["lr_g"], origins["nfc"]) == ("auto, by the width", "flag")
+
+
+def test_typed_numbers_win_over_auto():
+    given = {"lr_d": 1e-4, "niter": (7, 8)}
+    settings, origins = recipes.resolve("generation", "fast", "a.png", 3, given)
+    assert (settings.optimisation.lr_d, settings.optimisation.niter) == (1e-4, (7, 8))
+    assert (origins["lr_d"], origins["niter"], origins["lr_g"]) == ("flag", "flag", "auto, by the width")
+
+
 @pytest.mark.parametrize("mode", TASKS)
 @pytest.mark.parametrize("preset", ["fast", "paper", "quick"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -123,8 +158,11 @@ def test_every_recipe_resolves(mode, preset, channels):
     settings, origins = recipes.resolve(mode, preset, "a.png", channels, {})
     values = config.flat(settings)
     for name, value in TASKS[mode].recipes[preset].items():
-        assert values[name] == (value if name != "niter" or isinstance(value, tuple) else (value,))
-        assert origins[name] == f"preset {preset}"
+        if value == "auto":
+            assert origins[name].startswith("auto, by the ")
+        else:
+            assert values[name] == value
+            assert origins[name] == f"preset {preset}"
     assert (settings.mode, settings.image, values["nc_im"]) == (mode, "a.png", channels)
 
 

@@ -87,8 +87,8 @@ def test_a_stage_that_stands_still_gets_its_decayed_fifth_at_once():
     assert length(still[:-1], 10_000, 0.03) == 10_000
     shorter = length(still, 10_000, 0.03)
     assert shorter == now * 5 / 4
-    assert schedule.decay(now - 1, shorter, 0.1) == 1
-    assert schedule.decay(now, shorter, 0.1) == 0.1
+    assert schedule.step(now - 1, shorter, 0.1) == 1
+    assert schedule.step(now, shorter, 0.1) == 0.1
     assert length(still + history(*[0.1] * 30)[2 * WINDOW :], 10_000, 0.03) == shorter  # decided is decided
     assert length(still, shorter, 0.03) == shorter
     assert length(still, now, 0.03) == now  # never longer than it would be
@@ -97,7 +97,7 @@ def test_a_stage_that_stands_still_gets_its_decayed_fifth_at_once():
 def test_decay_begins_at_any_iteration():
     for iteration in range(1, 500):
         iterations = schedule.decaying_now(iteration)
-        assert [schedule.decay(i, iterations, 0.5) for i in (iteration - 1, iteration)] == [1, 0.5]
+        assert [schedule.step(i, iterations, 0.5) for i in (iteration - 1, iteration)] == [1, 0.5]
 
 
 # ---- in training
@@ -132,7 +132,7 @@ def test_the_log_holds_figures_in_their_form(tmp_path):
 
 def test_auto_ends_a_stage_that_stands_still(often, tmp_path, monkeypatch):
     factors = []
-    monkeypatch.setattr(schedule, "decay", lambda *a, decay=schedule.decay: factors.append(decay(*a)) or factors[-1])
+    monkeypatch.setitem(schedule.DECAYS, "step", lambda *a: factors.append(schedule.step(*a)) or factors[-1])
     log = logged(tmp_path, **STILL)
     assert [record["iterations"] for record in log if record["event"] == "stage"] == [10, 10]
     assert factors == ([1.0] * 8 + [0.1] * 2) * 2

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from consingan.networks import GrowingGenerator
-from consingan.schedule import decay, first_learning, parameter_groups, rates
+from consingan.schedule import DECAYS, first_learning, linear, parameter_groups, rates, step
 
 TABLE = {  # newest stage -> part -> rate in units of lr, for train_depth 3 and lr_scale 0.1
     0: {"0": 1, "head": 1, "tail": 1},
@@ -49,7 +49,28 @@ def test_a_stage_that_was_frozen_can_learn_again():
 
 
 @pytest.mark.parametrize(("iterations", "first"), [(2000, 1600), (1, 1), (3, 2), (7, 6), (1001, 801)])
-def test_decay_from_eighty_per_cent_also_where_that_is_not_whole(iterations, first):
-    factors = [decay(i, iterations, 0.1) for i in range(iterations)]
+def test_steps_down_at_eighty_per_cent_also_where_that_is_not_whole(iterations, first):
+    factors = [step(i, iterations, 0.1) for i in range(iterations)]
     assert factors == [1.0] * first + [0.1] * (iterations - first)
     assert torch.tensor(factors).sum() > 0
+
+
+def test_linear_is_level_until_forty_per_cent_then_falls_straight_to_gamma():
+    factors = [linear(i, 4000, 0.02) for i in range(4000)]
+    assert factors[:1600] == [1.0] * 1600
+    falls = [a - b for a, b in zip(factors[1600:], factors[1601:], strict=False)]
+    assert falls == pytest.approx([0.98 / 2400] * len(falls))
+    assert factors[-1] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("iterations", "level"), [(8000, 1.0), (2000, 1.0), (500, 0.5), (20, 0.1)])
+def test_short_stages_begin_lower(iterations, level):
+    assert linear(0, iterations, 0.1) == pytest.approx(level)
+    assert linear(iterations - 1, iterations, 0.1) == pytest.approx(0.1 * level)
+
+
+@pytest.mark.parametrize("law", DECAYS.values())
+@pytest.mark.parametrize("iterations", [1, 2, 3, 10])
+def test_rates_stay_positive_and_never_rise(law, iterations):
+    factors = [law(i, iterations, 0.1) for i in range(iterations)]
+    assert factors == sorted(factors, reverse=True) and factors[-1] > 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.pyramid import Law, rescaling
 from consingan.tasks.augment import shifted_tiles
 from consingan.tasks.base import Recipes, Result
-from consingan.tasks.generation import QUICK
 from consingan.tasks.naive import PREVIEW, NaiveOptions, results
 
 if TYPE_CHECKING:
@@ -20,6 +19,17 @@ if TYPE_CHECKING:
     from consingan.run import Run
 
 NOISE = 0.1  # of the input of stage 0
+
+QUICK: dict[str, Any] = {
+    "train_stages": 5,
+    "max_size": 160,
+    "nfc": 32,
+    "Dsteps": 1,
+    "lr_d": 1.5e-3,
+    "lr_scale": 0.2,
+    "niter": (2000, 1500, 1000, 400, 150),
+    "batch_norm": True,
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,8 @@ class Editing:
     def recipes(self) -> Recipes:
         return {
             "paper": {"niter": (1000,), "batch_norm": True, "precision": "fp32"},
-            "fast": {**QUICK, "batch_norm": True, "max_size": 250},
-            "quick": {**QUICK, "batch_norm": True},
+            "fast": {**QUICK, "max_size": 250},
+            "quick": QUICK,
         }
 
     @property

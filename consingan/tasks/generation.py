@@ -22,23 +22,19 @@ PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
-# The published method takes three critic steps of rate 5e-4 on one fake; one step of three times the rate does the same
-# at half the cost. The coarse stages decide the layout and are cheap; the fine ones cost the most and need few
-# iterations. The trials are in docs/performance.md.
+# Where the time goes, by the trials in docs/performance.md: half the features cost a third and take twice the rates, one
+# critic step of three times the generator's rate does what three do, and each stage costs about the same, so that the
+# coarse ones, which decide the layout, have thousands of iterations and the finest a few hundred.
 FAST = {
-    "Dsteps": 1,
-    "lr_d": 1.5e-3,
-    "niter": (2000, 2000, 1500, 1000, 150, 100),
-}
-# Half the features cost about a quarter; the rest is saved at size and iterations.
-QUICK = {
-    **FAST,
-    "train_stages": 5,
-    "max_size": 160,
     "nfc": 32,
-    "lr_scale": 0.2,
-    "niter": (2000, 1500, 1000, 400, 150),
+    "Dsteps": 1,
+    "niter": "auto",
+    "lr_g": "auto",
+    "lr_d": "auto",
+    "decay": "linear",
+    "gamma": 0.02,
 }
+QUICK = {**FAST, "train_stages": 5, "max_size": 160, "work": 3.0}
 
 
 @dataclass(frozen=True)
