@@ -32,7 +32,7 @@ class Setting:
         odd: whether the number must be odd.
         above: an exclusive lower bound.
         names: further flag names.
-        auto: whether the word auto may be given, which becomes a number when the picture and the other settings are known.
+        auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
     """
 
     help: str

@@ -13,7 +13,7 @@ from consingan.networks import GrowingGenerator
 
 FULL_RATES = 0.8  # share of a stage's iterations before the rates decay
 LINEAR_FROM = 0.4  # the same where they decay linearly
-LONG = 2000  # iterations of a stage, below which linear rates begin lower
+LONG = 4000  # iterations of a stage, below which linear rates begin lower
 
 
 def first_learning(stage: int, train_depth: int) -> int:
@@ -51,7 +51,7 @@ def step(iteration: int, iterations: int, gamma: float) -> float:
 def linear(iteration: int, iterations: int, gamma: float) -> float:
     """Factor on the rates: level until 40 % of the iterations, then straight down to ``gamma`` times that.
 
-    The level is 1 for a stage of 2000 iterations or more and falls with the root of their number: what a short stage
+    The level is 1 for a stage of 4000 iterations or more and falls with the root of their number: what a short stage
     changes at high rates it has no time to put right.
     """
     level = min(1.0, sqrt(iterations / LONG))
