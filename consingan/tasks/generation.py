@@ -22,8 +22,8 @@ PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
-# By the trials in docs/performance.md: half the features cost a third and take twice the rates; one critic step of three
-# times the generator's rate does what three do; and each stage costs about the same, so that the coarse ones, which
+# By the trials in docs/performance.md: half the features cost a third and take twice the rates; one critic step of
+# three times the generator's rate does what three do; each stage costs about the same, so that the coarse ones, which
 # decide the layout, have thousands of iterations and the finest a few hundred.
 FAST = {
     "nfc": 32,
