@@ -19,7 +19,7 @@ from consingan.tasks import TASKS
 DEFAULT_PRESET = "fast"
 FEWEST, MOST = 100, 8000  # iterations of a stage where --niter is auto
 # Learning rates that suit one feature, times each other's number: what a step of Adam changes grows with the width.
-RATES = {"lr_g": 0.032, "lr_d": 0.096}
+RATES = {"lr_g": 0.024, "lr_d": 0.072}
 
 
 def resolve(

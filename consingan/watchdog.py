@@ -23,7 +23,7 @@ from consingan.errors import UserError
 
 EVERY = 50
 ATTEMPTS = 3
-SLOWER = 0.1  # factor on the learning rates per attempt
+SLOWER = (0.5, 0.1, 0.1)  # factor on the learning rates, by attempt: a slip needs less than a wrong rate
 LIMIT = 1e4  # of any loss term
 FLAT, LIVELY = 0.01, 0.1  # share of the picture's spread: below, of one colour; above, has had some
 SATURATED = 0.9999  # |value| from which tanh passes no gradient
@@ -43,7 +43,7 @@ class Attempt:
 
     def next(self) -> Attempt:
         """The one after this: slower, and by its number with other random draws."""
-        return Attempt(self.number + 1, self.rate * SLOWER)
+        return Attempt(self.number + 1, self.rate * SLOWER[self.number])
 
 
 @dataclass(frozen=True)

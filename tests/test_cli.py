@@ -601,7 +601,7 @@ def test_a_dry_run_writes_nothing_and_shows_everything(desk):
         ("precision", "auto", "default"),
         ("nc_im", "3", "picture"),
         ("nfc", "32", "preset fast"),
-        ("lr_g", "0.001", "auto, by the width"),
+        ("lr_g", "0.00075", "auto, by the width"),
         ("lr_scale", "0.1", "default"),
     ]:
         assert re.fullmatch(rf"{value} +{origin}", rows[name]), name

@@ -137,7 +137,7 @@ def test_auto_iterations_give_each_stage_the_same_pixels(given, size, niter):
     assert config.from_json(config.to_json(settings), "x") == settings
 
 
-@pytest.mark.parametrize(("nfc", "lr_g", "lr_d"), [(32, 1e-3, 3e-3), (64, 5e-4, 1.5e-3), (8, 4e-3, 1.2e-2)])
+@pytest.mark.parametrize(("nfc", "lr_g", "lr_d"), [(32, 7.5e-4, 2.25e-3), (64, 3.75e-4, 1.125e-3), (8, 3e-3, 9e-3)])
 def test_auto_rates_are_by_the_width(nfc, lr_g, lr_d):
     settings, origins = recipes.resolve("generation", "fast", "a.png", 3, {"nfc": nfc})
     assert (settings.optimisation.lr_g, settings.optimisation.lr_d) == pytest.approx((lr_g, lr_d))
