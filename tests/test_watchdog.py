@@ -149,7 +149,7 @@ def test_not_a_number_goes_back_to_the_last_good_look_with_other_draws(monkeypat
     model, said = watched(run=run, niter=(24,))
     (line,) = said
     assert re.fullmatch(
-        r"Stage 1, iteration 20: \w+ is nan\. Going back to iteration 10 with other draws and 0\.1 times the learning "
+        r"Stage 1, iteration 20: \w+ is nan\. Going back to iteration 10 with other draws and 0\.5 times the learning "
         r"rates, attempt 1 of 3\.",
         line,
     )
@@ -185,7 +185,7 @@ def test_going_back_restores_every_bit():
     now = state.learned()
     assert now.keys() == kept.keys()
     assert all(torch.equal(now[name], kept[name]) for name in kept)
-    assert (state.iteration, state.attempt) == (1, Attempt(1, 0.1))
+    assert (state.iteration, state.attempt) == (1, Attempt(1, 0.5))
     assert not torch.equal(state.draw(1)[0][0], first_draw)
     step(*state.draw(3))  # the kept state must not have been handed out
     assert all(torch.equal(value, kept[name]) for name, value in state.good.tensors.items())
