@@ -632,8 +632,16 @@ def test_auto_stages_are_those_of_the_run_that_is_resumed(trained_run):
 
 def test_a_preset_is_named_as_origin(desk):
     result = typed(cli.train, "a.png", "--preset", "quick", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--dry-run")
-    assert re.search(r"^  work +3.0 +preset quick$", result.stdout, re.MULTILINE)
+    niter = ",".join(map(str, TASKS["generation"].recipes["quick"]["niter"]))
+    assert re.search(rf"^  niter +{niter} +preset quick$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  max_size +40 +flag$", result.stdout, re.MULTILINE)
+
+
+def test_what_auto_became_is_named(desk):
+    result = typed(cli.train, "a.png", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--work", 2, "--dry-run")
     assert re.search(r"^  niter +[\d,]+ +auto, by the stages' sizes$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  lr_g +0.006 +auto, by the width$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  work +2.0 +flag$", result.stdout, re.MULTILINE)
     assert re.search(r"^  max_size +40 +flag$", result.stdout, re.MULTILINE)
 
 
