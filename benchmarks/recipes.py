@@ -1,6 +1,6 @@
 """Recipes side by side: seconds, memory and quality of whole trainings on given pictures, in one run.
 
-    python benchmarks/recipes.py photo.jpg --recipe fast --recipe "fast --nfc 32"
+    python benchmarks/recipes.py photo.jpg --recipe fast --recipe "fast --work 5"
     python benchmarks/recipes.py a.jpg b.jpg --recipe fast --against paper --iterations 5
     python benchmarks/recipes.py a.jpg b.jpg --recipe fast --beside "published=FOLDER/{stem}_*.jpg" --json out.json
 
@@ -49,7 +49,7 @@ class Outcome:
 
 @click.command(help=__doc__)
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True))
-@click.option("--recipe", "recipes", multiple=True, default=["fast"], help='a preset and flags, as "fast --nfc 32"')
+@click.option("--recipe", "recipes", multiple=True, default=["fast"], help='a preset and flags, as "fast --work 5"')
 @click.option("--against", help="a recipe whose time the others' are given as ratios to, as paper")
 @click.option("--mode", default="generation", show_default=True, help="--train_mode of all")
 @click.option("--iterations", type=int, help="run only so many iterations per stage, for times alone")
