@@ -5,7 +5,7 @@
     python benchmarks/frontier.py out.json --out frontier.svg
 
 One panel per figure: a point per recipe, the mean over its pictures; samples of others, of which no time is known, are
-lines. Needs matplotlib.
+lines. Needs matplotlib: pip install -e ".[plots]"
 """
 
 from __future__ import annotations

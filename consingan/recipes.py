@@ -60,19 +60,19 @@ def settled(mode: str, layers: Sequence[Layer], size: Size | None) -> list[Layer
     """The layers of a configuration with numbers in place of the word auto, where that holds."""
     values = dict(ChainMap(*(dict(layer) for _, layer in reversed(layers))))
     waiting = {name for name in automatic() if values.get(name) == "auto"}
-    decided = [(origin, {k: v for k, v in layer.items() if k not in waiting}) for origin, layer in layers]
+    known = [(origin, {k: v for k, v in layer.items() if k not in waiting}) for origin, layer in layers]
 
     def draft() -> Train:
-        return config.resolve(mode, "", *decided)[0]
+        return config.resolve(mode, "", *known)[0]
 
     if "train_stages" in waiting:
         wanted = draft().pyramid
         number = proposed_stages(size or (wanted.max_size,) * 2, wanted.min_size, wanted.max_size)
-        decided.append(("auto, by the picture's size", {"train_stages": number}))
+        known.append(("auto, by the picture's size", {"train_stages": number}))
     if "niter" in waiting:
-        decided.append(("auto, by the stages' sizes", {"niter": proposed_iterations(draft(), size)}))
+        known.append(("auto, by the stages' sizes", {"niter": proposed_iterations(draft(), size)}))
     rates = {name: rate / draft().network.nfc for name, rate in RATES.items() if name in waiting}
-    return [*decided, ("auto, by the width", rates)]
+    return [*known, ("auto, by the width", rates)]
 
 
 def proposed_iterations(settings: Train, picture: Size | None) -> Iterations:

@@ -22,8 +22,8 @@ from torch import Tensor
 from consingan.errors import UserError
 
 EVERY = 50
-ATTEMPTS = 3
 SLOWER = (0.5, 0.1, 0.1)  # factor on the learning rates, by attempt: a slip needs less than a wrong rate
+ATTEMPTS = len(SLOWER)
 LIMIT = 1e4  # of any loss term
 FLAT, LIVELY = 0.01, 0.1  # share of the picture's spread: below, of one colour; above, has had some
 SATURATED = 0.9999  # |value| from which tanh passes no gradient
