@@ -154,6 +154,9 @@ class Naive:
     naive_img: str | None = setting(None, "picture with a pasted object; previews show what becomes of it")
     fine_tune: bool = setting(False, "only the last stage of the --model_dir learns, on the --naive_img")
     model_dir: str | None = setting(None, "the run to fine-tune")
+    keep_structure: float = setting(
+        0.0, "weight of what the --model_dir made of it, its structure, not its colours; fine-tuning has 1", low=0
+    )
     snapshot_every: int = setting(
         0, "iterations between pictures of the result so far, 0 for six a stage; fine-tuning has 100", low=0
     )
@@ -187,6 +190,7 @@ SECTIONS = {
 LATER: dict[str, dict[str, Any]] = {
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
+    "naive": {"keep_structure": 0.0},
 }
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
 WHOLE = 256 * 256  # pixels up to which "auto" takes all
@@ -353,6 +357,11 @@ def check_together(config: Train) -> None:
     if naive.model_dir and not naive.fine_tune:
         raise UserError(
             f"--model_dir {naive.model_dir} is the run to fine-tune, but --fine_tune is not given; give both or none."
+        )
+    if naive.keep_structure and not naive.fine_tune:
+        raise UserError(
+            f"--keep_structure {naive.keep_structure:g} is for fine-tuning, but --fine_tune is not given; "
+            "give both or none."
         )
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(

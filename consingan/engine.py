@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from consingan import schedule
+from consingan import schedule, structure
 from consingan.model import KEPT, SingleImageModel, channels_last
 from consingan.networks import PatchCritic, widened
 from consingan.noise import Source, whole
@@ -31,12 +31,14 @@ class Step:
         model: just grown; its newest stages are trained in place.
         critic: carried from stage to stage; trained in place.
         real: ``[1, C, H, W]`` in [-1, 1].
+        kept: ``[1, C, H, W]`` in [-1, 1], a picture whose structure the fake is to have; None for any.
     """
 
-    def __init__(self, model: SingleImageModel, critic: PatchCritic, real: Tensor):
+    def __init__(self, model: SingleImageModel, critic: PatchCritic, real: Tensor, kept: Tensor | None = None):
         config = model.settings
-        self.model, self.critic, self.real = model, critic, real
+        self.model, self.critic, self.real, self.kept = model, critic, real, kept
         self.optimisation, self.alpha = config.optimisation, config.objective.alpha
+        self.keep_structure = config.naive.keep_structure
         self.objective = OBJECTIVES[config.objective.objective](config.objective.lambda_grad)
         self.frozen = schedule.first_learning(model.stages - 1, self.optimisation.train_depth)
         groups = schedule.parameter_groups(
@@ -73,12 +75,13 @@ class Step:
             Loss terms by name, 0-dim, on the device.
         """
         real = window.cut(self.real) if window else self.real
+        kept = window.cut(self.kept) if window and self.kept is not None else self.kept
         with self.precision:
             fake, reconstruction = self._pictures(inputs, window)  # [1, C, h, w] each
             terms: dict[str, Tensor] = {}
             for uniform in uniforms:
                 terms |= self._update_critic(real, fake.detach(), uniform)
-            terms |= self._update_generator(real, fake, reconstruction)
+            terms |= self._update_generator(real, fake, reconstruction, kept)
         return terms
 
     @property
@@ -100,10 +103,14 @@ class Step:
         self.critic_optimiser.step()
         return detached(terms)
 
-    def _update_generator(self, real: Tensor, fake: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+    def _update_generator(
+        self, real: Tensor, fake: Tensor, reconstruction: Tensor, kept: Tensor | None
+    ) -> dict[str, Tensor]:
         self.critic.requires_grad_(False)
         terms = self.objective.generator_loss(self.critic, fake)
         terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), real)
+        if kept is not None:
+            terms["structure"] = self.keep_structure * structure.difference(widened(fake), kept)
         self.generator_optimiser.zero_grad()
         total(terms).backward()
         for _ in range(self.optimisation.Gsteps):  # one gradient, applied several times

@@ -3,6 +3,10 @@
 Source: Hinz et al. (WACV 2021), section 4.4. The stages below stay as they are to the bit, so that the layout which
 they make of the naive picture is kept. The tail learns with the last stage, as it does in every stage's training: it
 is what turns the stage's features into colours, and features that move need it to move along.
+
+Beyond the paper: the critic learns faster than the generator, which calms the swings of an object's colours, the rates
+fall to little, so that they end, and the structure of what the trained model made of the naive picture has a loss of
+its own (``structure.difference``), so that the background does not swallow the object however long it takes.
 """
 
 from __future__ import annotations
@@ -21,11 +25,18 @@ from consingan.errors import UserError
 from consingan.model import SingleImageModel, channels_last
 from consingan.resize import resize
 from consingan.run import Run
-from consingan.state import Training, stage_sizes
+from consingan.state import Training, Tuning, stage_sizes
 from consingan.stored import new_critic
 
-OWN: dict[str, Any] = {"niter": (500,), "train_depth": 1, "snapshot_every": 100}
-RATES = ("lr_g", "lr_d")  # go on as the trained run's ended: at its full ones, the object's colours swing and it fades
+OWN: dict[str, Any] = {
+    "niter": (500,),
+    "train_depth": 1,
+    "decay": "linear",
+    "gamma": 0.1,
+    "snapshot_every": 100,
+    "keep_structure": 1.0,
+}
+RATES = {"lr_g": 0.28, "lr_d": 2.8}  # of the trained run's; with 500 iterations, linear begins with 0.1 and 1 of it
 FIXED = ("pyramid", "network")  # sections that the trained model has decided
 SAME = 0.2  # root mean squared difference to the anchor, above which a picture is another one
 
@@ -73,8 +84,8 @@ def resolve(base: Train, mode: str, image: str, given: Mapping[str, Any]) -> tup
     if base.naive.fine_tune:  # what its own fine-tuning had is no part of the model
         trained |= config.flat(Train(mode, image))
         trained |= {name: config.flat(base)[name] for name in trained if name in fixed | {"precision", "seed"}}
-    ended = {rate: trained[rate] * (trained["gamma"] or 1) for rate in RATES}
-    layers = (("trained run", trained), ("fine-tuning", OWN | ended), ("flag", given))
+    rates = {rate: share * trained[rate] for rate, share in RATES.items()}
+    layers = (("trained run", trained), ("fine-tuning", OWN | rates), ("flag", given))
     return config.resolve(mode, image, *layers)
 
 
@@ -117,11 +128,13 @@ def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: t
             f"--input_name {settings.image} is not the picture that {settings.naive.model_dir} was trained on; "
             f"give that one ({Path(model.settings.image).name})."
         )
+    result = model.transform(resize(naive, model.size), noise_scale=0)
     model.settings = settings
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.runtime.seed)
         critic = new_critic(settings, model.device)
     if base.critic:
         critic.load_state_dict(dict(base.critic))
-    entering = channels_last(resize(naive.to(device), sizes[0]).clamp(-1, 1))
-    return Training(model, critic, [channels_last(real) for real in reals], len(sizes) - 1, source=entering)
+    entering = resize(naive.to(device), sizes[0]).clamp(-1, 1)
+    tuning = Tuning(channels_last(entering), channels_last(result))
+    return Training(model, critic, [channels_last(real) for real in reals], len(sizes) - 1, tuning=tuning)

@@ -43,6 +43,19 @@ class Done:
     terms: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """What fine-tuning has and other training has not; pictures in [-1, 1].
+
+    Args:
+        entering: ``[1, C, h, w]``, the naive picture, what stage 0 gets in every iteration.
+        result: ``[1, C, H, W]``, what the trained model made of it, whose structure is kept.
+    """
+
+    entering: Tensor
+    result: Tensor
+
+
 @dataclass
 class Training:
     """Everything that a training consists of at one moment.
@@ -56,8 +69,7 @@ class Training:
         attempt: which one at this stage, see ``watchdog``.
         good: the state of this stage to go back to when it goes wrong.
         figures: those of this stage so far, oldest first.
-        source: ``[1, C, h, w]`` in [-1, 1], what stage 0 gets in every iteration of fine-tuning; the task draws it
-            where this is None.
+        tuning: of fine-tuning only; elsewhere the task draws what stage 0 gets.
         most: the largest side of a window, in pixels, since memory ran out; None while it has not.
     """
 
@@ -70,7 +82,7 @@ class Training:
     attempt: Attempt = Attempt()
     good: Good = Good()
     figures: list[Figures] = field(default_factory=list)
-    source: Tensor | None = None
+    tuning: Tuning | None = None
     most: int | None = None
 
     @classmethod
@@ -111,10 +123,11 @@ class Training:
         shapes = {str(i): (1, model.settings.network.nc_im, *size) for i, size in enumerate(model.sizes)}
         stored.check_shapes(parts["real"], shapes, f"{where}, real")
         reals = [channels_last(parts["real"][str(i)].to(model.device)) for i in range(len(model.sizes))]
-        stored.check_shapes(
-            parts["source"], {"0": shapes["0"]} if model.settings.naive.fine_tune else {}, f"{where}, source"
-        )
-        source = channels_last(parts["source"]["0"].to(model.device)) if parts["source"] else None
+        fine_tune = model.settings.naive.fine_tune
+        last = str(len(model.sizes) - 1)
+        pictures = {"entering": shapes["0"], "result": shapes[last]} if fine_tune else {}
+        stored.check_shapes(parts["tuning"], pictures, f"{where}, tuning")
+        given = {name: channels_last(picture.to(model.device)) for name, picture in parts["tuning"].items()}
         state = cls(
             model,
             critic,
@@ -123,7 +136,7 @@ class Training:
             stands.iteration,
             attempt=stands.attempt,
             figures=stands.figures,
-            source=source,
+            tuning=Tuning(**given) if fine_tune else None,
             most=stands.most,
         )
         step = state.enter_stage()
@@ -151,7 +164,7 @@ class Training:
             if self.model.stages == self.stage:
                 draw = Draw(self.model.settings.runtime.seed, ("anchor", 0), self.model.device)
                 self.model.grow(real, channels_last(self.task.anchor(self.reals[0], draw)))
-            step = Step(self.model, self.critic, real)
+            step = Step(self.model, self.critic, real, self.tuning.result if self.tuning else None)
             self.step = Captured(step, CudaRecorder()) if step.recorded else step
             self.keep(self.good.spread)
         return self.step
@@ -257,7 +270,7 @@ class Training:
         """The generator's random inputs at a place, by stage, and the window that they are for."""
         generator = self.model.generator
         window = self.window_of(self.model.size, draw.at("window").uniform((2,)).tolist())
-        first = self.task.first_input(self.reals[0], draw.at(0)) if self.source is None else self.source
+        first = self.tuning.entering if self.tuning else self.task.first_input(self.reals[0], draw.at(0))
         inputs = [channels_last(first)]
         for stage, part in enumerate(generator.parts(self.model.sizes[: self.stage + 1], window)[1:], 1):
             inputs.append(channels_last(draw.at(stage).normal((1, generator.width, *part.noise.size))))
@@ -280,7 +293,7 @@ class Training:
         tensors = {f"model.anchor.{stage}": anchor for stage, anchor in enumerate(self.model.fixed)}
         tensors |= {stored.stored_name(name): value for name, value in self.learned().items()}
         tensors |= {f"real.{stage}": real for stage, real in enumerate(self.reals)}
-        tensors |= {} if self.source is None else {"source.0": self.source}
+        tensors |= {f"tuning.{name}": picture for name, picture in vars(self.tuning).items()} if self.tuning else {}
         tensors |= {f"good.{name}": value for name, value in self.good.tensors.items()}
         header = {
             "kind": "checkpoint",

@@ -20,7 +20,7 @@ from consingan.networks import PatchCritic, place
 from consingan.tasks import TASKS
 from consingan.watchdog import Attempt, Good
 
-PARTS = ("model", "critic", "real", "generator_optimiser", "critic_optimiser", "good", "source")
+PARTS = ("model", "critic", "real", "generator_optimiser", "critic_optimiser", "good", "tuning")
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,10 @@ def test_whole_numbers_serve_as_fractions():
         ({"min_size": 251}, "--min_size 251 is above --max_size 250; lower the one or raise the other."),
         ({"max_size": 24}, "--min_size 25 is above --max_size 24; lower the one or raise the other."),
         ({"start_scale": 6}, "--start_scale 6 leaves none of the --train_stages 6; give at most 5."),
+        (
+            {"keep_structure": 2.0},
+            "--keep_structure 2 is for fine-tuning, but --fine_tune is not given; give both or none.",
+        ),
         ({"start_scale": 1, "train_stages": 1}, "--start_scale 1 leaves none of the --train_stages 1; give at most 0."),
     ],
 )

@@ -8,13 +8,14 @@ import torch
 from click.testing import CliRunner
 from conftest import trained
 
-from consingan import applying, config, finetune, images, recipes
+from consingan import applying, config, finetune, images, recipes, schedule, structure
 from consingan.checkpoint import Checkpoints
 from consingan.cli import main
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.noise import Draw, whole
+from consingan.resize import resize
 from consingan.run import Run
 from consingan.tasks import TASKS
 from consingan.training import resume, train, write_start
@@ -249,6 +250,20 @@ def test_fine_tuning_gets_the_naive_picture_and_the_training_picture_stays_the_t
     assert all(torch.equal(critic[name], saved[0][f"critic.{name}"]) for name in critic)
 
 
+def test_fine_tuning_keeps_the_structure_of_what_the_trained_model_made(pasted_run, picture_file, naive_file):
+    naive = images.load(naive_file).pixels
+    trained = SingleImageModel.load(pasted_run)
+    before = trained.transform(resize(naive, trained.size), noise_scale=0)
+    lost = {}
+    for weight in (0.0, 1.0, 100.0):
+        state = tuning(pasted_run, picture_file, naive_file, niter=(40,), lr_g=1e-3, keep_structure=weight)
+        assert state.tuning is not None
+        torch.testing.assert_close(state.tuning.result, before)
+        model = train(state, Monitor(display="quiet"))
+        lost[weight] = structure.difference(model.transform(resize(naive, model.size), noise_scale=0), before).item()
+    assert lost[100] < lost[1] < lost[0]
+
+
 def test_stopped_and_resumed_fine_tuning_equals_one_that_ran_through(pasted_run, picture_file, naive_file, tmp_path):
     through = train(tuning(pasted_run, picture_file, naive_file), Monitor(display="quiet")).tensors()
     run = Run.create(tmp_path, "x", "y")
@@ -291,8 +306,10 @@ def test_defaults_of_fine_tuning_are_the_models_and_500_iterations():
     assert settings.network == base.network
     assert settings.optimisation.niter == (500,)
     assert settings.naive.snapshot_every == 100
-    rates = (settings.optimisation.lr_g, settings.optimisation.lr_d)
-    assert rates == pytest.approx((2e-4, 8e-5))  # those that the trained run ended with
+    assert settings.naive.keep_structure == 1
+    begins = schedule.DECAYS[settings.optimisation.decay](0, 500, settings.optimisation.gamma)
+    rates = (begins * settings.optimisation.lr_g, begins * settings.optimisation.lr_d)
+    assert rates == pytest.approx((1e-4, 4e-4), rel=0.02)  # a tenth of the generator's, the critic's own
     assert settings.optimisation.lr_scale == 0.5
     assert (origins["nfc"], origins["niter"], origins["naive_img"]) == ("trained run", "fine-tuning", "flag")
     settings, _ = finetune.resolve(base, "harmonization", "x.png", {**given, "niter": (7,), "lr_g": 3e-4})

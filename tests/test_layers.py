@@ -22,7 +22,7 @@ LAYERS = (
     "config",
     "images resize windows noise networks objectives checkpoint monitor devices interrupt flags watchdog",
     "pyramid schedule run metrics masks paste carry",
-    "model convergence score tensorboard",
+    "model convergence structure score tensorboard",
     "applying",
     "tasks engine graphs results",
     "stored report",

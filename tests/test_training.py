@@ -108,10 +108,13 @@ def test_anchors_by_task():
         assert torch.equal(anchors_of(state.model)[0], state.reals[0]) is is_picture
 
 
-def reference_iteration(state, inputs, uniforms, window=None):
+KEEPING = {"fine_tune": True, "model_dir": "m", "naive_img": "n", "keep_structure": 0.7}
+
+
+def reference_iteration(state, inputs, uniforms, window=None, kept=None):
     """The method written out once more, with nothing shared and everything through autograd.
 
-    Inputs are of the whole picture; a window cuts it, the fake and the reconstruction.
+    Inputs are of the whole picture; a window cuts it, the fake, the reconstruction and what is kept.
     """
     model, critic = state.model, copy.deepcopy(state.critic)
 
@@ -143,19 +146,31 @@ def reference_iteration(state, inputs, uniforms, window=None):
     adam_g.zero_grad()
     fake = cut(generator(inputs, model.amplitudes, model.sizes))
     rebuilt = cut(generator(anchors_of(model), model.amplitudes, model.sizes))
-    (-critic(fake).mean() + 10 * F.mse_loss(rebuilt, real)).backward()
+    loss = -critic(fake).mean() + 10 * F.mse_loss(rebuilt, real)
+    if kept is not None:
+        loss = loss + model.settings.naive.keep_structure * structure_lost(fake, cut(kept))
+    loss.backward()
     for _ in range(3):
         adam_g.step()
     return generator, critic
 
 
-def in_float64(state):
+def structure_lost(a, b):
+    """One minus the correlation of each 7x7 window with its counterpart, over the pixels that the picture has there."""
+    here = F.unfold(torch.ones_like(a[:, :1]), 7, padding=3)
+    a, b = (F.unfold(x.mean(1, keepdim=True), 7, padding=3) for x in (a, b))
+    a, b = (here * (x - (here * x).sum(1, keepdim=True) / here.sum(1, keepdim=True)) for x in (a, b))
+    both, of_a, of_b = ((x * y).sum(1) / here.sum(1) + 0.003 for x, y in ((a, b), (a, a), (b, b)))
+    return 1 - (both / (of_a * of_b).sqrt()).mean()
+
+
+def in_float64(state, kept=None):
     """Take the stage in progress to double precision, so that equal means equal."""
     state.model.generator.double()
     state.critic.double()
     state.model.anchors = [whole(anchor.double()) for anchor in anchors_of(state.model)]
     state.reals = [real.double() for real in state.reals]
-    state.step = Step(state.model, state.critic, state.reals[state.stage])
+    state.step = Step(state.model, state.critic, state.reals[state.stage], kept)
     return state.step
 
 
@@ -174,16 +189,17 @@ def spread_out(state, inputs, window):
 
 @pytest.mark.parametrize("mode", TASKS)
 @pytest.mark.parametrize("activation", ["lrelu", "elu"])
-@pytest.mark.parametrize("depth", [1, 3])
-def test_the_engine_equals_the_method_written_out(mode, depth, activation):
-    changes = {"train_depth": depth, "train_stages": 4, "max_size": 40, "activation": activation}
+@pytest.mark.parametrize(("depth", "keeping"), [(1, {}), (3, {}), (1, KEEPING)])
+def test_the_engine_equals_the_method_written_out(mode, depth, keeping, activation):
+    changes = {"train_depth": depth, "train_stages": 4, "max_size": 40, "activation": activation, **keeping}
     state = Training.start(settings_for(mode, **changes), striped(38, 40))
     for _ in range(4):
         state.enter_stage()
-        step = in_float64(state)
+        kept = state.reals[state.stage].double().flip(3) if keeping else None
+        step = in_float64(state, kept)
         inputs, uniforms, window = doubled(*state.draw(3))
         assert window is None
-        generator, critic = reference_iteration(state, inputs, uniforms)
+        generator, critic = reference_iteration(state, inputs, uniforms, kept=kept)
         step(inputs, uniforms)
         for wanted, had in ((generator, state.model.generator), (critic, state.critic)):
             for a, b in zip(wanted.parameters(), had.parameters(), strict=True):
@@ -192,20 +208,21 @@ def test_the_engine_equals_the_method_written_out(mode, depth, activation):
 
 
 @pytest.mark.parametrize("mode", [mode for mode in TASKS if TASKS[mode].name in ("generation", "retarget")])
-@pytest.mark.parametrize("padding", [0, 1])
-def test_an_iteration_on_a_window_is_one_of_the_whole_with_its_losses_cut(mode, padding):
-    changes = {"train_depth": 2, "train_stages": 3, "min_size": 40, "max_size": 90, "window": "32"}
+@pytest.mark.parametrize(("padding", "keeping"), [(0, {}), (1, {}), (0, KEEPING)])
+def test_an_iteration_on_a_window_is_one_of_the_whole_with_its_losses_cut(mode, padding, keeping):
+    changes = {"train_depth": 2, "train_stages": 3, "min_size": 40, "max_size": 90, "window": "32", **keeping}
     state = Training.start(settings_for(mode, padd_size=padding, **changes), striped(80, 90))
     for _ in range(3):
         state.enter_stage()
+        kept = state.reals[state.stage].double().flip(3) if keeping else None
         step = in_float64(state)
         for state.iteration in range(4):
             inputs, uniforms, window = doubled(*state.draw(2))
             assert window is not None
             assert window.size == (32, 32)
             whole = spread_out(state, inputs, window)
-            generator, critic = reference_iteration(state, whole, uniforms, window)
-            step = Step(state.model, state.critic, state.reals[state.stage])  # Adam without a past, as the reference's
+            generator, critic = reference_iteration(state, whole, uniforms, window, kept)
+            step = Step(state.model, state.critic, state.reals[state.stage], kept)  # its Adam without a past
             step(inputs, uniforms, window)
             for wanted, had in ((generator, state.model.generator), (critic, state.critic)):
                 for a, b in zip(wanted.parameters(), had.parameters(), strict=True):
