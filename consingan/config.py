@@ -155,7 +155,7 @@ class Naive:
     fine_tune: bool = setting(False, "only the last stage of the --model_dir learns, on the --naive_img")
     model_dir: str | None = setting(None, "the run to fine-tune")
     keep_structure: float = setting(
-        0.0, "weight of what the --model_dir made of it, its structure, not its colours; fine-tuning has 1", low=0
+        0.0, "weight of a loss that keeps the structure of what --model_dir made of it; fine-tuning has 1", low=0
     )
     snapshot_every: int = setting(
         0, "iterations between pictures of the result so far, 0 for six a stage; fine-tuning has 100", low=0
