@@ -36,9 +36,10 @@ class Step:
 
     def __init__(self, model: SingleImageModel, critic: PatchCritic, real: Tensor, kept: Tensor | None = None):
         config = model.settings
-        self.model, self.critic, self.real, self.kept = model, critic, real, kept
+        self.model, self.critic, self.real = model, critic, real
         self.optimisation, self.alpha = config.optimisation, config.objective.alpha
         self.keep_structure = config.naive.keep_structure
+        self.kept = kept if self.keep_structure else None
         self.objective = OBJECTIVES[config.objective.objective](config.objective.lambda_grad)
         self.frozen = schedule.first_learning(model.stages - 1, self.optimisation.train_depth)
         groups = schedule.parameter_groups(

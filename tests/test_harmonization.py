@@ -264,6 +264,13 @@ def test_fine_tuning_keeps_the_structure_of_what_the_trained_model_made(pasted_r
     assert lost[100] < lost[1] < lost[0]
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_structure_is_a_loss_where_it_has_a_weight(weight, pasted_run, picture_file, naive_file):
+    state = tuning(pasted_run, picture_file, naive_file, keep_structure=weight)
+    terms = state.enter_stage()(*state.draw(1))
+    assert ("structure" in terms) is (weight > 0)
+
+
 def test_stopped_and_resumed_fine_tuning_equals_one_that_ran_through(pasted_run, picture_file, naive_file, tmp_path):
     through = train(tuning(pasted_run, picture_file, naive_file), Monitor(display="quiet")).tensors()
     run = Run.create(tmp_path, "x", "y")
@@ -292,7 +299,7 @@ def test_the_fine_tune_line_as_typed(pasted_run, picture_file, naive_file, tmp_p
     strip = pixels(run / "samples" / "stage_2" / "strip.png")
     assert strip.shape[1] >= 3 * 128
     files, _ = evaluated(run, tmp_path / "out")  # the naive picture is the one it was tuned on
-    five, four = (pixels(files[f"{naive_file.stem}_view"]), None)
+    five = pixels(files[f"{naive_file.stem}_view"])
     base, _ = evaluated(pasted_run, tmp_path / "base", "--naive_img", naive_file)
     four = pixels(base[f"{naive_file.stem}_view"])
     assert five.shape[1] == four.shape[1] + 128 + 4  # one picture more, and the gap
