@@ -78,6 +78,13 @@ class Network:
     activation: str = setting("lrelu", "activation", choices=("lrelu", "prelu", "elu", "selu"))
     lrelu_alpha: float = setting(0.05, "slope of lrelu, start of prelu, for negative inputs", low=0, high=1)
     batch_norm: bool = setting(False, "normalise the generator's layers by the picture's own statistics")
+    positions: float = setting(
+        0.0,
+        "how well the critic knows where on the picture it looks: more keeps the picture's layout, less varies it; "
+        "0, as published, not at all",
+        low=0,
+        high=100,
+    )
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,7 @@ SECTIONS = {
 }
 # Settings that files of older versions lack, with what these did.
 LATER: dict[str, dict[str, Any]] = {
+    "network": {"positions": 0.0},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
     "naive": {"keep_structure": 0.0},

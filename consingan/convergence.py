@@ -16,7 +16,7 @@ from torch import Tensor
 
 from consingan import schedule
 from consingan.metrics import quick_swd
-from consingan.networks import PatchCritic
+from consingan.networks import Critic
 
 WINDOW = 6  # figures that are averaged before they are compared: a single one may be off by a third
 JUDGED = ("reconstruction", "swd")  # the balance wanders for as long as the critic learns, and tells of no end
@@ -46,7 +46,7 @@ class Figures:
 
 
 @torch.no_grad()
-def measure(iteration: int, real: Tensor, reconstruction: Tensor, fake: Tensor, critic: PatchCritic) -> Figures:
+def measure(iteration: int, real: Tensor, reconstruction: Tensor, fake: Tensor, critic: Critic) -> Figures:
     """The figures of a moment.
 
     Args:

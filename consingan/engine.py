@@ -17,7 +17,7 @@ from torch import Tensor
 
 from consingan import schedule, structure
 from consingan.model import KEPT, SingleImageModel, channels_last
-from consingan.networks import PatchCritic, widened
+from consingan.networks import Critic, PatchCritic, located, widened
 from consingan.noise import Source, whole
 from consingan.objectives import OBJECTIVES
 from consingan.resize import Size
@@ -58,6 +58,7 @@ class Step:
         if config.runtime.compile:
             for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
                 part.compile()
+        self.critic_of_all = located(critic, config.network.positions, model.size, None, model.device)
         self.precision = precision(config.runtime.precision, model.device, model.size)
         self.anchors = self._kept_anchors() if self.recorded else model.anchors
         self.anchor_prefix = self._anchor_prefix()
@@ -80,9 +81,10 @@ class Step:
         with self.precision:
             fake, reconstruction = self._pictures(inputs, window)  # [1, C, h, w] each
             terms: dict[str, Tensor] = {}
+            critic = self.critic_at(window)
             for uniform in uniforms:
-                terms |= self._update_critic(real, fake.detach(), uniform)
-            terms |= self._update_generator(real, fake, reconstruction, kept)
+                terms |= self._update_critic(critic, real, fake.detach(), uniform)
+            terms |= self._update_generator(critic, real, fake, reconstruction, kept)
         return terms
 
     @property
@@ -97,18 +99,24 @@ class Step:
                 rate = factor * group["initial_lr"]
                 group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
 
-    def _update_critic(self, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
-        terms = self.objective.critic_loss(self.critic, real, fake, uniform)
+    def critic_at(self, window: Window | None) -> Critic:
+        """The critic as it looks at a window: with the places of its pixels, where it is told them."""
+        if window is None:
+            return self.critic_of_all
+        return located(self.critic, self.model.settings.network.positions, self.model.size, window, self.model.device)
+
+    def _update_critic(self, critic: Critic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+        terms = self.objective.critic_loss(critic, real, fake, uniform)
         self.critic_optimiser.zero_grad()
         total(terms).backward()
         self.critic_optimiser.step()
         return detached(terms)
 
     def _update_generator(
-        self, real: Tensor, fake: Tensor, reconstruction: Tensor, kept: Tensor | None
+        self, critic: Critic, real: Tensor, fake: Tensor, reconstruction: Tensor, kept: Tensor | None
     ) -> dict[str, Tensor]:
         self.critic.requires_grad_(False)
-        terms = self.objective.generator_loss(self.critic, fake)
+        terms = self.objective.generator_loss(critic, fake)
         terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), real)
         if kept is not None:
             terms["structure"] = self.keep_structure * structure.difference(widened(fake), kept)

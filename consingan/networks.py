@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,20 @@ from consingan.resize import Size, upsample, upsample_part
 from consingan.windows import Part, Window, parts
 
 Border = Literal["extend", "zero"]
+
+
+class Critic(Protocol):
+    """What scores pictures."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` in [-1, 1] -> ``[B, 1, h', w']``."""
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether ``input_gradient`` holds."""
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """Gradient ``[B, C, h, w]`` of the summed scores by the picture, differentiable by the parameters."""
 
 
 class GrowingGenerator(nn.Module):
@@ -231,6 +246,60 @@ class PatchCritic(nn.Module):
         for layer in self.blocks:
             assert isinstance(layer, nn.Sequential)
             yield layer
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedCritic:
+    """A critic that is told where each patch lies: row and column are two more channels of what it looks at.
+
+    A convolution knows what stands beside what, not where; with the two channels it does (Liu et al., "An Intriguing
+    Failing of Convolutional Neural Networks and the CoordConv Solution", NeurIPS 2018). The generator is not told, so
+    that it makes pictures of any size as before.
+
+    Args:
+        critic: of ``C + 2`` channels.
+        places: ``[1, 2, h, w]``, row and column of every pixel, from -w to w times the weight.
+    """
+
+    critic: PatchCritic
+    places: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``."""
+        return self.critic(self._located(x))
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """As ``PatchCritic.piecewise_linear``."""
+        return self.critic.piecewise_linear
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """As ``PatchCritic.input_gradient``, of the picture's channels: ``[B, C, h, w]``."""
+        return self.critic.input_gradient(self._located(x))[:, : x.shape[1]]
+
+    def _located(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.places.to(x.dtype).expand(len(x), -1, -1, -1)], dim=1)
+
+
+def located(critic: PatchCritic, weight: float, size: Size, window: Window | None, device: torch.device) -> Critic:
+    """The critic with the places of a window of a picture of ``(H, W)``; without a weight the critic itself.
+
+    Args:
+        critic: of two channels more than the picture where there is a weight.
+        weight: of the places; 0 tells it none.
+        size: of the whole picture, whose rows and columns run from -1 to 1.
+        window: the part of it that is looked at; all of it if None.
+        device: where the places are wanted.
+    """
+    if not weight:
+        return critic
+    spans = (window.rows, window.columns) if window else ((0, size[0]), (0, size[1]))
+    rows, columns = (
+        weight * torch.linspace(-1, 1, length, device=device)[slice(*span)]
+        for length, span in zip(size, spans, strict=True)
+    )
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
+    return LocatedCritic(critic, places.contiguous(memory_format=torch.channels_last))
 
 
 def transposed(conv: nn.Module, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from consingan.engine import Step
 from consingan.errors import UserError, out_of_memory
 from consingan.graphs import Captured, CudaRecorder
 from consingan.model import SingleImageModel, channels_last
-from consingan.networks import PatchCritic
+from consingan.networks import PatchCritic, located
 from consingan.noise import Draw
 from consingan.pyramid import Size
 from consingan.run import Run
@@ -252,7 +252,8 @@ class Training:
         anchors = [anchor(part.noise) for part, anchor in zip(parts, model.anchors, strict=True)]
         reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, inputs))
         part = window.cut(real) if window else real
-        return convergence.measure(self.iteration - 1, part, reconstruction, fake, self.critic)
+        critic = located(self.critic, model.settings.network.positions, model.size, window, model.device)
+        return convergence.measure(self.iteration - 1, part, reconstruction, fake, critic)
 
     def draw(self, critic_steps: int) -> tuple[list[Tensor], list[Tensor], Window | None]:
         """The random inputs of the next iteration.

@@ -147,6 +147,8 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
 
 def new_critic(settings: Train, device: torch.device) -> PatchCritic:
     """The critic of a configuration."""
-    critic = PatchCritic(**layers(settings.network))
+    network = settings.network
+    told = {"channels": network.nc_im + 2} if network.positions else {}
+    critic = PatchCritic(**(layers(network) | told))
     place(critic, device)
     return critic

@@ -7,16 +7,16 @@ from typing import Protocol
 
 from torch import Tensor
 
-from consingan.networks import PatchCritic
+from consingan.networks import Critic
 from consingan.objectives.wgan_gp import WganGp
 
 
 class Objective(Protocol):
     """What the engine asks of an objective. Terms are named scalars; their sum is the loss."""
 
-    def critic_loss(self, critic: PatchCritic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]: ...
+    def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]: ...
 
-    def generator_loss(self, critic: PatchCritic, fake: Tensor) -> dict[str, Tensor]: ...
+    def generator_loss(self, critic: Critic, fake: Tensor) -> dict[str, Tensor]: ...
 
 
 OBJECTIVES: dict[str, Callable[[float], Objective]] = {"wgan_gp": WganGp}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from consingan.networks import PatchCritic, widened
+from consingan.networks import Critic, widened
 
-InputGradient = Callable[[PatchCritic, Tensor], Tensor]
+InputGradient = Callable[[Critic, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WganGp:
     weight: float = 0.1
     input_gradient: InputGradient | None = None
 
-    def critic_loss(self, critic: PatchCritic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+    def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
         """The critic's terms; their sum is its loss.
 
         Args:
@@ -47,17 +47,17 @@ class WganGp:
             "penalty": self.weight * (norm - 1).square().mean(),
         }
 
-    def generator_loss(self, critic: PatchCritic, fake: Tensor) -> dict[str, Tensor]:
+    def generator_loss(self, critic: Critic, fake: Tensor) -> dict[str, Tensor]:
         """``-E[D(fake)]``; fake is ``[B, C, h, w]``."""
         return {"adversarial": -widened(critic(fake)).mean()}
 
 
-def fastest_input_gradient(critic: PatchCritic) -> InputGradient:
+def fastest_input_gradient(critic: Critic) -> InputGradient:
     """The transposed pass where the critic is piecewise linear, double backward elsewhere."""
-    return PatchCritic.input_gradient if critic.piecewise_linear else double_backward
+    return type(critic).input_gradient if critic.piecewise_linear else double_backward
 
 
-def double_backward(critic: PatchCritic, x: Tensor) -> Tensor:
+def double_backward(critic: Critic, x: Tensor) -> Tensor:
     """Gradient ``[B, C, h, w]`` of the summed scores by the picture, for any activation: the specification."""
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
