@@ -48,6 +48,7 @@ SECTION_TITLES = {
     "optimisation": "Schedule",
     "stopping": "End of a stage",
     "runtime": "Randomness and arithmetic",
+    "sampling": "Samples and previews",
     "naive": "Naive picture and fine-tuning",
 }
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})

@@ -95,6 +95,9 @@ class Objective:
     lambda_grad: float = setting(0.1, "weight of the gradient penalty", low=0)
     alpha: float = setting(10.0, "weight of the reconstruction loss", low=0)
     noise_amp: float = setting(0.1, "amplitude of a stage's noise, times the error below it", low=0)
+    mixed_noise: bool = setting(
+        False, "the coarsest stage learns from mixtures of the picture with noise, so that --variation is a dial"
+    )
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,20 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """What previews and samples are like unless sampling says otherwise."""
+
+    finish: str = setting(
+        "none",
+        "patches: samples are made anew of the picture's patches, sharp at any size; none: as the generator made them",
+        choices=("patches", "none"),
+    )
+    variation: float = setting(
+        1.0, "from 0, nearly the photo, to 1, anything goes; below 1 for models with --mixed_noise", low=0, high=1
+    )
+
+
+@dataclass(frozen=True)
 class Naive:
     """The naive picture, one with an object pasted in: what the model is applied to, and fine-tuned on."""
 
@@ -181,6 +198,7 @@ class Train:
     optimisation: Optimisation = Optimisation()
     stopping: Stopping = Stopping()
     runtime: Runtime = Runtime()
+    sampling: Sampling = Sampling()
     naive: Naive = Naive()
 
 
@@ -191,11 +209,13 @@ SECTIONS = {
     "optimisation": Optimisation,
     "stopping": Stopping,
     "runtime": Runtime,
+    "sampling": Sampling,
     "naive": Naive,
 }
 # Settings that files of older versions lack, with what these did.
 LATER: dict[str, dict[str, Any]] = {
     "network": {"positions": 0.0},
+    "objective": {"mixed_noise": False},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
     "naive": {"keep_structure": 0.0},
@@ -405,7 +425,8 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
         raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
-    values = {"naive": to_json_section(Naive()), "stopping": to_json_section(Stopping()), **values}
+    whole = {"naive": Naive(), "stopping": Stopping(), "sampling": Sampling()}  # sections that older files lack
+    values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
     known = {"schema", "mode", "image", *SECTIONS}
     if set(values) != known or not all(isinstance(values[s], Mapping) for s in SECTIONS):
         odd = ", ".join(sorted(map(str, set(values) ^ known))) or "a section"

@@ -10,9 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from consingan import checkpoint, config, devices
+from consingan import checkpoint, config, devices, images
 from consingan.config import Network, Train
 from consingan.errors import UserError, out_of_memory
+from consingan.finish import patches
+from consingan.finish.patches import Told
+from consingan.finish.photo import Photo
+from consingan.finish.scales import BOUND, Plan, check_size, own_size
+from consingan.layouts import varied
 from consingan.networks import Border, GrowingGenerator, place
 from consingan.noise import Draw, Field, Source, draws_alike, fingerprint, walk, whole
 from consingan.pyramid import rescaled
@@ -22,6 +27,7 @@ from consingan.windows import Window, tiles
 LARGEST_PYRAMID = 20  # stages; as --train_stages
 TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
 SMALLEST_TILE = 64**2  # pixels
+PHOTO = "picture"  # the name of the training picture in a file
 UNUSED = torch.empty(0)  # in place of a stage's input that is not looked at
 KEPT = 256**2  # pixels up to which an anchor stays in memory
 
@@ -40,6 +46,7 @@ class SingleImageModel:
         fixed: those of them that are tensors: stage 0's, and in a model of an earlier version all. The others are
             noise that is known by its place.
         noise_seed: of these.
+        photo: the training picture at its own size, whose patches finish samples; None where that is not known.
         tile: pixels of a picture that are computed together, see ``render``.
         say: is told when memory runs out and smaller tiles are taken.
     """
@@ -51,6 +58,7 @@ class SingleImageModel:
         self.anchors: list[Source] = []
         self.amplitudes: list[float] = []
         self.noise_seed = settings.runtime.seed
+        self.photo: Photo | None = None
         self.generator = GrowingGenerator(
             **layers(network),
             norm=network.batch_norm,
@@ -193,31 +201,115 @@ class SingleImageModel:
         scale = (height * width / (size[0] * size[1])) ** 0.5
         return rescaled(size, scale, scale)
 
-    def sample(self, n: int = 1, size: Size | None = None, seed: int = 0, start: int = 0) -> Tensor:
+    def sample(
+        self,
+        n: int = 1,
+        size: Size | None = None,
+        seed: int = 0,
+        start: int = 0,
+        variation: float | None = None,
+        finish: str | None = None,
+    ) -> Tensor:
         """New pictures.
 
         Args:
             n: how many; the first k of n are the same for every n.
-            size: ``(H, W)`` in pixels, the trained size if None.
+            size: ``(H, W)`` in pixels, that of ``own_size`` if None.
             seed: of the noise.
             start: first stage that draws noise; stages below it keep their anchors.
+            variation: from 0, nearly the picture, to 1, anything goes; the configuration's if None.
+            finish: ``patches``, made anew of the picture's patches, or ``none``; the configuration's if None.
 
         Returns:
             ``[n, C, H, W]`` in [-1, 1] on the model's device.
-        """
-        return torch.cat(list(self.samples(n, size, seed, start)))
 
-    def samples(self, n: int, size: Size | None = None, seed: int = 0, start: int = 0) -> Iterator[Tensor]:
-        """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it."""
-        sizes = self.sizes_for(size or self.size)
-        anchors = self.anchors_for(sizes, start)
+        Raises:
+            UserError: the model holds no picture to finish with, or the size is out of the finish's bounds.
+        """
+        return torch.cat(list(self.samples(n, size, seed, start, variation, finish)))
+
+    def samples(
+        self,
+        n: int,
+        size: Size | None = None,
+        seed: int = 0,
+        start: int = 0,
+        variation: float | None = None,
+        finish: str | None = None,
+        told: Told = lambda share: None,
+    ) -> Iterator[Tensor]:
+        """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it.
+
+        ``told`` hears how far each of them has come, from 0 to 1.
+        """
+        size = size or self.own_size(finish)
+        finishing = self.finishing(finish)
         together = batch_size(self.device)
         for first in range(0, n, together):
             draws = [Draw(seed, ("sample", k), self.device) for k in range(first, min(first + together, n))]
-            sources = [expanded(anchor, len(draws)) for anchor in anchors]
-            for stage in range(start, self.stages):
-                sources.append(stacked([self.noise(draw, stage) for draw in draws]))
-            yield from self.render(sources, sizes).split(1)
+            if finishing is None:
+                yield from self.layouts(draws, size, start, variation).split(1)
+            else:
+                layout = self.layouts(draws, self.layout_size(size, finishing), start, variation)
+                yield from patches.finish(finishing, layout, size, draws, told=told).picture.split(1)
+
+    def layouts(self, draws: Sequence[Draw], size: Size, start: int = 0, variation: float | None = None) -> Tensor:
+        """What the generator makes of noise: ``[B, C, H, W]`` in [-1, 1].
+
+        Args:
+            draws: by picture, the place of its random numbers.
+            size: ``(H, W)`` in pixels, of as much detail per pixel as it was trained with.
+            start, variation: as for ``sample``.
+        """
+        sizes = self.sizes_for(size)
+        variation = self.settings.sampling.variation if variation is None else variation
+        sources = [expanded(anchor, len(draws)) for anchor in self.anchors_for(sizes, start)]
+        for stage in range(start, self.stages):
+            sources.append(stacked([self.noise(draw, stage) for draw in draws]))
+        if start == 0 and variation < 1:
+            (anchor,) = self.anchors_for(sizes, 1)
+            everything = Window.whole(sizes[0])
+            noise = sources[0](everything).split(1)
+            first = [
+                varied(anchor(everything), each, variation, draw.at("move"))
+                for each, draw in zip(noise, draws, strict=True)
+            ]
+            sources[0] = whole(channels_last(torch.cat(first)))
+        return self.render(sources, sizes)
+
+    def finishing(self, finish: str | None = None) -> Photo | None:
+        """The picture whose patches finish samples; None where they are as the generator made them.
+
+        Args:
+            finish: as for ``sample``.
+
+        Raises:
+            UserError: patches are wanted of a model that holds no picture.
+        """
+        if (finish or self.settings.sampling.finish) == "none":
+            return None
+        if self.photo is None:
+            raise UserError(
+                "--finish patches needs the training picture, which this model does not hold; give --finish none, "
+                "or train it anew."
+            )
+        return self.photo
+
+    def own_size(self, finish: str | None = None, longest: int = BOUND) -> Size:
+        """``(H, W)`` of samples where none is asked for: finished, the picture's up to a longer side; else the trained.
+
+        Args:
+            finish: as for ``sample``.
+            longest: px.
+        """
+        photo = self.finishing(finish)
+        return own_size(photo.size, longest) if photo else self.size
+
+    def layout_size(self, size: Size, photo: Photo) -> Size:
+        """``(H, W)`` of the layout of a finished sample of ``(H, W)``: as many trained pictures high and wide."""
+        check_size(size)
+        canvas = Plan.of(size, photo.size).canvas
+        return rescaled(self.size, *canvas)
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
         """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).
@@ -270,7 +362,8 @@ class SingleImageModel:
     def tensors(self) -> dict[str, Tensor]:
         """Everything that has to be stored, by name."""
         weights = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-        return weights | {f"anchor.{stage}": anchor for stage, anchor in enumerate(self.fixed)}
+        anchors = {f"anchor.{stage}": anchor for stage, anchor in enumerate(self.fixed)}
+        return weights | anchors | ({PHOTO: self.photo.pixels} if self.photo else {})
 
     def header(self) -> dict[str, Any]:
         """What has to be stored beside the tensors, as JSON values."""
@@ -282,9 +375,18 @@ class SingleImageModel:
             "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
         }
 
-    def save(self, path: str | Path) -> None:
-        """Write the portable file: safetensors with the configuration in its header."""
-        checkpoint.save_tensors(Path(path), self.tensors(), {"kind": "model", **self.header()})
+    def save(self, path: str | Path, picture: bool = True) -> None:
+        """Write the portable file: safetensors with the configuration in its header.
+
+        Args:
+            path: the file.
+            picture: whether the training picture goes with it, which finishing samples needs. Who gets the file can
+                see it.
+        """
+        tensors = self.tensors()
+        if not picture:
+            tensors.pop(PHOTO, None)
+        checkpoint.save_tensors(Path(path), tensors, {"kind": "model", **self.header()})
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SingleImageModel:
@@ -341,6 +443,9 @@ class SingleImageModel:
     def _fill(self, tensors: dict[str, Tensor], amplitudes: list[float], noise: int | None, where: str) -> None:
         """Take over the parts of a file; ``noise`` is the seed of the anchors that it does not hold, if it has one."""
         self.amplitudes = amplitudes
+        pixels = tensors.pop(PHOTO, None)
+        if pixels is not None:
+            self.photo = Photo(checked_photo(pixels, self.settings.network.nc_im, where), self.device)
         held = sum(name.startswith("anchor.") for name in tensors)
         fixed = len(amplitudes) if noise is None else min(max(1, held), len(amplitudes))
         shapes = {f"generator.{name}": value.shape for name, value in self.generator.state_dict().items()}
@@ -361,9 +466,22 @@ class SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
         place(self.generator, self.device)
+        self.photo = Photo(self.photo.pixels, self.device) if self.photo else None
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]
         return self
+
+
+def checked_photo(pixels: Tensor, channels: int, where: str) -> Tensor:
+    """The training picture of a file, ``[1, C, H, W]`` uint8.
+
+    Raises:
+        UserError: it is of another kind or shape.
+    """
+    fits = pixels.dtype == torch.uint8 and pixels.dim() == 4 and pixels.shape[:2] == (1, channels)
+    if not fits or min(pixels.shape[2:]) < images.MIN_SIDE:
+        raise UserError(f"{where} holds a damaged {PHOTO!r}; use a file that this program wrote.")
+    return pixels
 
 
 def stored_seed(noise: Any, where: str) -> int:

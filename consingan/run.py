@@ -1,7 +1,7 @@
 """The run folder: every path in it has a name here.
 
     OUTDIR/<image>/<yyyy_mm_dd_hh_mm_ss>_<label>/
-      config.json environment.json log.jsonl  pyramid/  samples/  checkpoints/  model.safetensors
+      config.json environment.json log.jsonl  picture.png  pyramid/  samples/  checkpoints/  model.safetensors
       report.html  Evaluation/  tensorboard/
 
 One process at a time works in a run folder (`Run.lock`). torch is not imported with this module: `--help` and
@@ -53,6 +53,10 @@ class Run:
     @property
     def log(self) -> Path:
         return self.folder / "log.jsonl"
+
+    @property
+    def picture(self) -> Path:
+        return self.folder / "picture.png"
 
     @property
     def pyramid(self) -> Path:

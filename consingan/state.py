@@ -14,7 +14,10 @@ from consingan.config import SMALLEST_WINDOW, Train
 from consingan.convergence import Figures
 from consingan.engine import Step
 from consingan.errors import UserError, out_of_memory
+from consingan.finish.photo import Photo
+from consingan.finish.photo import stored as kept_pixels
 from consingan.graphs import Captured, CudaRecorder
+from consingan.layouts import mixed
 from consingan.model import SingleImageModel, channels_last
 from consingan.networks import PatchCritic, located
 from consingan.noise import Draw
@@ -100,6 +103,7 @@ class Training:
             torch.manual_seed(settings.runtime.seed)
             model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
             critic = stored.new_critic(settings, model.device)
+        model.photo = Photo(kept_pixels(picture), model.device)
         return cls(model, critic, [channels_last(real) for real in reals])
 
     @classmethod
@@ -271,11 +275,18 @@ class Training:
         """The generator's random inputs at a place, by stage, and the window that they are for."""
         generator = self.model.generator
         window = self.window_of(self.model.size, draw.at("window").uniform((2,)).tolist())
-        first = self.tuning.entering if self.tuning else self.task.first_input(self.reals[0], draw.at(0))
+        first = self.tuning.entering if self.tuning else self._first_input(draw.at(0))
         inputs = [channels_last(first)]
         for stage, part in enumerate(generator.parts(self.model.sizes[: self.stage + 1], window)[1:], 1):
             inputs.append(channels_last(draw.at(stage).normal((1, generator.width, *part.noise.size))))
         return inputs, window
+
+    def _first_input(self, draw: Draw) -> Tensor:
+        """What the task gives to stage 0, mixed with its anchor in a random share where the configuration says so."""
+        drawn = self.task.first_input(self.reals[0], draw)
+        if not self.model.settings.objective.mixed_noise:
+            return drawn
+        return mixed(self.model.fixed[0], drawn, draw.at("variation").uniform().item())
 
     def window_of(self, size: Size, where: Sequence[float]) -> Window | None:
         """The window that an iteration looks at in a picture of ``(H, W)``; None for all of it.

@@ -11,6 +11,7 @@ import torch
 
 from consingan import checkpoint, config, images, report, results, schedule, watchdog
 from consingan.errors import UserError
+from consingan.finish.photo import Photo, stored
 from consingan.interrupt import StoppedError
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
@@ -148,6 +149,8 @@ def write_start(state: Training, run: Run) -> None:
     """What a run holds before it trains: configuration, environment, pyramid, and a checkpoint to go on from."""
     checkpoint.write_json(run.config, config.to_json(state.model.settings))
     checkpoint.write_json(run.environment, machine(state.model.device))
+    if state.model.photo is not None:
+        images.save(run.picture, state.model.photo.picture)
     for stage, real in enumerate(state.reals):
         images.save(run.pyramid / f"{stage}.png", real)
     state.enter_stage()
@@ -169,6 +172,9 @@ def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) ->
     if saved is None:
         raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
     state = Training.restore(*saved, str(run.checkpoints), device)
+    if run.picture.is_file():  # runs of the first version kept none
+        picture = images.load(run.picture, channels=state.model.settings.network.nc_im)
+        state.model.photo = Photo(stored(picture.pixels), state.model.device)
     own = config.from_json(checkpoint.read_json(run.config), str(run.config))
     config.check_same(own, state.model.settings, f"{run.config} and the checkpoint beside it")
     for change in machine_changes(run, state.model.device):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from consingan.config import SEED, setting
 from consingan.errors import UserError
+from consingan.finish.scales import check_size
 from consingan.pyramid import Law, Size, rescaled, rescaling
 from consingan.tasks.base import Recipes, Result
 
@@ -22,27 +23,26 @@ PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
-# By the trials in docs/performance.md: half the features cost a third and take twice the rates; one critic step of
-# three times the generator's rate does what three do; each stage costs about the same, so that the coarse ones, which
-# decide the layout, have thousands of iterations and the finest a few hundred.
+# By the trials in docs/performance.md: the generator only lays out what the finish makes of the picture's patches, so
+# nothing above 60 px is learned. Half the features cost a third and take twice the rates; one critic step of three times
+# the generator's rate does what three do; the critic is told where it looks, so that the layout stands after a minute.
 FAST = {
     "nfc": 32,
     "Dsteps": 1,
-    "niter": "auto",
+    "positions": 1.0,
+    "mixed_noise": True,
+    "finish": "patches",
+    "variation": 0.6,
+    "train_stages": 3,
+    "max_size": 60,
+    "niter": (1500, 1000, 500),
     "lr_g": "auto",
     "lr_d": "auto",
     "decay": "linear",
     "gamma": 0.02,
 }
-# Too short for equal work: nearly all of it goes to the coarse stages, and the rates are as high as they stand.
-QUICK = {
-    **FAST,
-    "train_stages": 5,
-    "max_size": 160,
-    "niter": (3500, 3500, 900, 180, 70),
-    "lr_g": 1e-3,
-    "lr_d": 3e-3,
-}
+QUICK = {**FAST, "train_stages": 2, "max_size": 40, "niter": (300, 150)}
+BEST = {**FAST, "train_stages": 5, "max_size": 120, "niter": (8000, 6000, 4000, 2000, 1000)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class StillOptions:
     scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
     scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
     gen_start_scale: int = setting(0, "first stage that draws noise; more is closer to the picture", low=0, high=20)
+    finish: str | None = setting(
+        None,
+        "patches of the picture make samples sharp at any size; none: as the generator",
+        choices=("patches", "none"),
+    )
+    variation: float | None = setting(None, "from 0, nearly the picture, to 1, anything goes", low=0, high=1)
+    longest: int = setting(1024, "longer side of finished samples where no size is given, px", low=16, high=8000)
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
 
@@ -71,11 +78,11 @@ class Generation:
     border: Literal["extend", "zero"] = "extend"
     options: type = StillOptions
     takes_naive: bool = False
-    preview: StillOptions = StillOptions(num_samples=9, scale_h=1.0, scale_w=1.0)
+    preview: StillOptions = StillOptions(num_samples=9, scale_h=1.0, scale_w=1.0, longest=250)
 
     @property
     def recipes(self) -> Recipes:
-        return {"fast": FAST, "paper": {"precision": "fp32"}, "quick": QUICK}
+        return {"fast": FAST, "paper": {"precision": "fp32"}, "quick": QUICK, "best": BEST}
 
     @property
     def law(self) -> Law:
@@ -89,23 +96,36 @@ class Generation:
 
     def sample(self, model: SingleImageModel, options: StillOptions, run: Run | None = None) -> Iterator[Result]:
         check_start(options.gen_start_scale, model.stages, "--gen_start_scale")
-        sizes = output_sizes(options, model.size)  # refuses before anything is made
+        photo = model.finishing(options.finish)
+        sizes = output_sizes(options, model.own_size(options.finish, options.longest), photo is not None)
         yield Result("reconstruction", [model.reconstruct()], {}, options.format)
+        defaults = model.settings.sampling
+        variation = defaults.variation if options.variation is None else options.variation
         for size in sizes:
             folder = f"samples_{size[1]}x{size[0]}_start_{options.gen_start_scale}"
-            pictures = model.samples(options.num_samples, size, options.seed, options.gen_start_scale)
+            folder += f"_variation_{variation:g}" if variation < 1 else ""
+            folder += "_patches" if photo else ""
+            start = options.gen_start_scale
+            pictures = model.samples(options.num_samples, size, options.seed, start, variation, options.finish)
             for number, picture in enumerate(pictures):
                 facts = {
                     "seed": f"{options.seed}",
                     "sample": f"{number}",
-                    "gen_start_scale": f"{options.gen_start_scale}",
+                    "gen_start_scale": f"{start}",
+                    "variation": f"{variation:g}",
+                    "finish": "patches" if photo else "none",
                 }
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 yield Result(name, [picture], facts, options.format)
 
 
-def output_sizes(options: StillOptions, trained: Size) -> list[Size]:
-    """Sizes ``(H, W)`` to draw: as the flags say, or those of the published evaluation without any.
+def output_sizes(options: StillOptions, own: Size, finished: bool = False) -> list[Size]:
+    """Sizes ``(H, W)`` to draw: as the flags say; without any the model's own, or those of the published evaluation.
+
+    Args:
+        options: the flags.
+        own: the size of the model's samples where none is asked for.
+        finished: whether they are made anew of patches, which has bounds of its own.
 
     Raises:
         UserError: ``--size`` is no size, stands beside a scale, or a side is out of bounds.
@@ -116,9 +136,11 @@ def output_sizes(options: StillOptions, trained: Size) -> list[Size]:
             raise UserError(f"--size {options.size} and --scale_h or --scale_w contradict each other; give one.")
         wanted = [parse_size(options.size)]
     elif scales == (None, None):
-        wanted = [rescaled(trained, h, w) for h, w in PUBLISHED_SCALES]
+        wanted = [own] if finished else [rescaled(own, h, w) for h, w in PUBLISHED_SCALES]
     else:
-        wanted = [rescaled(trained, options.scale_h or 1.0, options.scale_w or 1.0)]
+        wanted = [rescaled(own, options.scale_h or 1.0, options.scale_w or 1.0)]
+    for size in wanted if finished else ():
+        check_size(size)
     for height, width in wanted:
         if max(height, width) > LARGEST_SIDE or min(height, width) < SMALLEST_SIDE:
             raise UserError(

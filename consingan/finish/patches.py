@@ -1,0 +1,142 @@
+"""From a layout to a sample: at every scale, patches of the sample are replaced by patches of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from consingan.finish.photo import Photo, Scale
+from consingan.finish.scales import Plan, Size
+from consingan.finish.search import Field, distances, enlarged, exact, field_of, improved, mended
+from consingan.finish.vote import vote
+from consingan.noise import Draw
+from consingan.resize import resize
+
+EXACT = 80  # px of the picture's longer side up to which every patch is compared with every other
+SPREADS = (0.8, 0.6)  # of the votes of the two passes of a scale
+ROW, COLUMN = 4.0, 1.0  # what it costs a patch to go from one border of the picture to the other, as a distance
+UNLIKE = 0.1  # share by which two finishes of one layout see distances differently
+STAY = 0.7  # share of the distance so far below which a new patch has to be to take an older frame's place
+
+Told = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A sample, and where its patches come from.
+
+    Args:
+        picture: ``[B, C, H, W]`` in [-1, 1].
+        fields: by scale.
+    """
+
+    picture: Tensor
+    fields: tuple[Field, ...]
+
+
+def finish(
+    photo: Photo,
+    layout: Tensor,
+    size: Size,
+    draws: Sequence[Draw],
+    before: Sequence[Field] = (),
+    told: Told = lambda share: None,
+) -> Finished:
+    """Make a layout anew of patches of the picture.
+
+    Args:
+        photo: the picture.
+        layout: ``[B, C, h, w]`` in [-1, 1] of any resolution; only what ``scales.TRUST`` px of the picture show counts.
+        size: ``(H, W)`` of the sample.
+        draws: of each picture of the batch; others give other finishes of one layout.
+        before: fields of the frame before, whose patches stay where nothing is much better.
+        told: how far it has come, from 0 to 1, after each scale.
+
+    Returns:
+        The sample; the same bits for the same draws on one device.
+    """
+    plan = Plan.of(size, photo.size)
+    made = resize((layout.to(photo.device) + 1) / 2, plan.sample[0])
+    fields: list[Field] = []
+    done = 0
+    for number, (scale, now) in enumerate(zip(photo.prepared(plan), plan.sample, strict=True)):
+        made = resize(made, now).clamp(0, 1)
+        given = None
+        if fields:
+            given = enlarged(fields[-1], plan.sample[number - 1], now, plan.photo[number - 1], scale)
+        if scale.searched:
+            made, field = searched(scale, made, given, before[number] if before else None, plan, draws)
+        else:
+            assert given is not None
+            field = mended(made, scale, given)
+            made = vote(field, now, scale, SPREADS[-1])
+        fields.append(field)
+        done += now[0] * now[1]
+        told(done / plan.pixels)
+    return Finished(resize(made, size).clamp(0, 1) * 2 - 1, tuple(fields))
+
+
+def searched(
+    scale: Scale, made: Tensor, given: Field | None, before: Field | None, plan: Plan, draws: Sequence[Draw]
+) -> tuple[Tensor, Field]:
+    """A sample and its field after the two passes of a scale.
+
+    In the first pass the picture is as blurred as the sample, which comes from the scale below; in the second both are
+    sharp.
+
+    Args:
+        scale: of the picture.
+        made: ``[B, C, h, w]`` in [0, 1].
+        given: the field of the scale below, carried here; None at the coarsest.
+        before: the field of an older frame.
+        plan, draws: as for ``finish``.
+    """
+    size = (made.shape[2], made.shape[3])
+    for keys, spread in zip((scale.blurred, scale.sharp), SPREADS, strict=True):
+        queries = scale.patches(made)
+        if given is None or max(scale.size) <= EXACT:
+            field = compared(queries, keys, scale, plan, draws)
+        else:
+            field = improved(queries, keys, scale, given)
+        if before is not None:
+            field = steadied(field, before, queries, keys, scale)
+        made, given = vote(field, size, scale, spread), field
+    return made, field
+
+
+def compared(queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Sequence[Draw]) -> Field:
+    """The field of the best patches of all, each the dearer the further it has to go from its own place.
+
+    Args:
+        queries: ``[B, h, w, D]``.
+        keys: ``[K, D]``.
+        scale, plan, draws: as for ``searched``.
+    """
+    places = (queries.shape[1], queries.shape[2])
+    here, there = (located(each, plan.canvas).to(keys.device) for each in (places, scale.places))
+    keys = torch.cat([keys, there], dim=1)
+    found = []
+    for query, draw in zip(queries, draws, strict=True):
+        dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),))
+        found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear))
+    return field_of(torch.stack(found), scale, places)
+
+
+def located(places: Size, canvas: tuple[float, float]) -> Tensor:
+    """Row and column of every place as numbers to be compared like a patch's, ``[h * w, 2]``.
+
+    Along an axis in which the sample shows more than the picture, a patch may lie anywhere.
+    """
+    weights = [cost**0.5 if share < 1.1 else 0.0 for cost, share in zip((ROW, COLUMN), canvas, strict=True)]
+    axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, places, strict=True)]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
+
+
+def steadied(field: Field, before: Field, queries: Tensor, keys: Tensor, scale: Scale) -> Field:
+    """A frame's field that keeps the patches of the frame before, where the new ones are not much better."""
+    new, old = (distances(queries, keys, scale, each) for each in (field, before))
+    stays = STAY * old <= new
+    return torch.where(stays, before[0], field[0]), torch.where(stays, before[1], field[1])

@@ -1,0 +1,219 @@
+"""Which patch of the picture goes where: exact where pictures are small, from place to place where they are large.
+
+A field is a pair ``(rows, columns)`` of integers ``[B, h, w]``: for every place of a sample, that is every pixel with a
+whole patch around it, the pixel of the picture that its patch is taken from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+
+import torch
+from torch import Tensor
+
+from consingan.finish.photo import REACH, Scale
+from consingan.finish.scales import Size
+
+Field = tuple[Tensor, Tensor]
+
+CHUNK = 2**24  # numbers of a table of distances that are in memory at once
+BALANCED = 2**22  # entries of a table up to which shares are balanced
+STEPS = 12  # of Sinkhorn's iteration
+SOFTNESS = 0.02  # of the balance, as a share of the mean distance
+WANTED = 0.1  # a: what is added to a patch's nearest distance before others are divided by it
+NEIGHBOURS = (1, 2, 4)  # px to the neighbours whose correspondences a place looks at
+JOINED = 0.5  # what the distance of a neighbour's continued patch counts: large pieces rather than many small ones
+STRIP = 2**18  # places that are worked on together
+
+
+def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None) -> Tensor:
+    """The best key of each query among all of them, so that no key is forgotten.
+
+    Small tables are balanced: each key is taken about equally often, as by optimal transport with an entropy term
+    (Cuturi, "Sinkhorn Distances", NeurIPS 2013), a key's price being its potential. Larger ones are normalised:
+    ``d(q, k) / (a + min over all queries of d(., k))`` (Granot et al., CVPR 2022, eq. 1), with which a key that nobody is
+    near becomes cheap.
+
+    Args:
+        queries, keys: ``[Q, D]``, ``[K, D]``.
+        dear: ``[K]``, what each key's distances are multiplied by; 1 if None.
+
+    Returns:
+        ``[Q]``, indices of keys.
+    """
+    ones, squares = torch.ones_like(queries[:, :1]), queries.square().sum(1, keepdim=True)
+    left = torch.cat([queries, squares, ones], dim=1)
+    right = torch.cat([-2 * keys, torch.ones_like(keys[:, :1]), keys.square().sum(1, keepdim=True)], dim=1)
+    if dear is not None:
+        right = right * dear[:, None]
+    if len(queries) * len(keys) <= BALANCED:
+        distance = (left @ right.T).clamp_min(0)
+        return (distance - prices(distance)).argmin(1)
+    parts = left.split(max(1, CHUNK // len(keys)))
+    nearest = torch.full((len(keys),), inf, device=keys.device)
+    for part in parts:
+        nearest = torch.minimum(nearest, (part @ right.T).amin(0))
+    right = right / (WANTED + nearest.clamp_min(0))[:, None]
+    return torch.cat([(part @ right.T).argmin(1) for part in parts])
+
+
+def prices(distance: Tensor) -> Tensor:
+    """What each key earns in a balanced assignment, ``[K]``; subtracted from its distances ``[Q, K]``."""
+    softness = SOFTNESS * distance.mean().clamp_min(1e-12)
+    near = torch.exp((distance.amin(1, keepdim=True) - distance) / softness)
+    weight = torch.ones(distance.shape[1], device=distance.device)
+    for _ in range(STEPS):
+        weight = 1 / (near.T @ (1 / (near @ weight).clamp_min(1e-30))).clamp_min(1e-30)
+        weight = weight / weight.mean()
+    return softness * weight.clamp_min(1e-30).log()
+
+
+def field_of(index: Tensor, scale: Scale, places: Size) -> Field:
+    """Indices of patches ``[B * h * w]`` as a field."""
+    index = index.view(-1, *places)
+    width = scale.places[1]
+    return index // width + REACH, index % width + REACH
+
+
+def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Field:
+    """A field after every place has looked at what its neighbours found and at the pixels beside what it has.
+
+    All places look at the field as it was, so that it does not matter in which strips they are worked on
+    (Barnes et al., "PatchMatch", SIGGRAPH 2009; k-coherence: Tong et al., SIGGRAPH 2002).
+
+    Args:
+        queries: ``[B, h, w, D]``, the sample's patches.
+        keys: ``[K, D]``, the picture's.
+        scale: of the picture.
+        field: of the places.
+    """
+    field = within(field, scale)
+    strips = []
+    for rows in strips_of(queries.shape[1], queries.shape[0] * queries.shape[2]):
+        part = queries[:, rows.start : rows.stop]
+        best = (field[0][:, rows.start : rows.stop], field[1][:, rows.start : rows.stop])
+        least = distances(part, keys, scale, best)
+        for candidate, share in candidates(field, rows, best, scale):
+            found = share * distances(part, keys, scale, candidate)
+            better = found < least
+            least = torch.where(better, found, least)
+            best = (torch.where(better, candidate[0], best[0]), torch.where(better, candidate[1], best[1]))
+        strips.append(best)
+    return torch.cat([s[0] for s in strips], dim=1), torch.cat([s[1] for s in strips], dim=1)
+
+
+def distances(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Tensor:
+    """Squared distances ``[B, h, w]`` of patches ``[B, h, w, D]`` to those that a field names."""
+    index = (field[0] - REACH) * scale.places[1] + (field[1] - REACH)
+    return (queries - keys.index_select(0, index.flatten()).view(queries.shape)).square_().sum(3)
+
+
+def candidates(field: Field, rows: range, best: Field, scale: Scale) -> Iterator[tuple[Field, float]]:
+    """What the places of some rows look at, and what its distance counts.
+
+    That is the continuation of their neighbours' patches, and shifts by a pixel.
+    """
+    for hop in NEIGHBOURS:
+        for down, right in ((hop, 0), (-hop, 0), (0, hop), (0, -hop)):
+            yield within(continued(field, rows, down, right), scale), JOINED
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            if down or right:
+                yield within((best[0] + down, best[1] + right), scale), 1.0
+
+
+def continued(field: Field, rows: range, down: int, right: int) -> Field:
+    """The field that places would have if their patch lay beside that of a neighbour, as the two places do."""
+    height, width = field[0].shape[1:]
+    device = field[0].device
+    at_rows = torch.arange(rows.start, rows.stop, device=device)
+    at_columns = torch.arange(width, device=device)
+    from_rows, from_columns = (at_rows + down).clamp(0, height - 1), (at_columns + right).clamp(0, width - 1)
+    rows_found, columns_found = (each[:, from_rows][:, :, from_columns] for each in field)
+    return rows_found - (from_rows - at_rows)[:, None], columns_found - (from_columns - at_columns)
+
+
+def within(field: Field, scale: Scale) -> Field:
+    """A field whose patches lie within the picture."""
+    height, width = scale.size
+    return field[0].clamp(REACH, height - 1 - REACH), field[1].clamp(REACH, width - 1 - REACH)
+
+
+def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale) -> Field:
+    """A field of the scale below, carried to a finer one: patches that lay together stay together.
+
+    Args:
+        field: of the sample at ``below``.
+        below, size: ``(h, w)`` of the sample at the two scales.
+        shown: ``(h, w)`` of the picture at the scale below.
+        scale: of the picture at the finer one.
+    """
+    found = []
+    for axis, each in enumerate(field):
+        places = [torch.arange(REACH, side - REACH, device=each.device) for side in size]
+        at = [
+            ((place + 0.5) / new * old).long().clamp(REACH, old - 1 - REACH)
+            for place, new, old in zip(places, size, below, strict=True)
+        ]
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        offset = each[:, at[0] - REACH][:, :, at[1] - REACH] - at[axis].view(shape)
+        grown = (offset * (scale.size[axis] / shown[axis])).round().long()
+        found.append(grown + places[axis].view(shape))
+    return within((found[0], found[1]), scale)
+
+
+def mended(picture: Tensor, scale: Scale, field: Field) -> Field:
+    """A field whose seams have moved to where they show least; everything else stays.
+
+    A place at a seam, where a neighbour's patch does not continue its own, takes the neighbour's if that is nearer.
+
+    Args:
+        picture: ``[B, C, h, w]`` in [0, 1], the sample as it is.
+        scale: the picture at the sample's scale.
+        field: of the places.
+    """
+    found = (field[0].clone(), field[1].clone())
+    batch, _, height, width = picture.shape
+    sample = picture.permute(0, 2, 3, 1).reshape(-1, picture.shape[1])
+    for rows in strips_of(field[0].shape[1], batch * field[0].shape[2]):
+        own = (field[0][:, rows.start : rows.stop], field[1][:, rows.start : rows.stop])
+        others = [continued(field, rows, *hop) for hop in ((2, 0), (-2, 0), (0, 2), (0, -2))]
+        seam = torch.zeros_like(own[0], dtype=torch.bool)
+        for other in others:
+            seam |= (other[0] != own[0]) | (other[1] != own[1])
+        which, row, column = seam.nonzero(as_tuple=True)
+        for part in torch.arange(len(which), device=which.device).split(STRIP // 16):
+            b, r, c = which[part], row[part], column[part]
+            at = (b * height + r + rows.start + REACH) * width + c + REACH
+            wanted = raw(sample, at, width)
+            best = (own[0][b, r, c], own[1][b, r, c])
+            least = apart(wanted, scale, best)
+            for other in others:
+                candidate = within((other[0][b, r, c], other[1][b, r, c]), scale)
+                distance = JOINED * apart(wanted, scale, candidate)
+                better = distance < least
+                least = torch.where(better, distance, least)
+                best = (torch.where(better, candidate[0], best[0]), torch.where(better, candidate[1], best[1]))
+            found[0][b, r + rows.start, c], found[1][b, r + rows.start, c] = best
+    return found
+
+
+def apart(wanted: Tensor, scale: Scale, places: Field) -> Tensor:
+    """Squared distances ``[N]`` of patches ``[N, 49 * C]`` to those of the picture at places ``[N]``."""
+    width = scale.size[1]
+    return (wanted - raw(scale.pixels, places[0] * width + places[1], width)).square_().sum(1)
+
+
+def raw(pixels: Tensor, at: Tensor, width: int) -> Tensor:
+    """The patches ``[N, 49 * C]`` around some pixels of a picture ``[H * W, C]`` whose rows have ``width`` pixels."""
+    reach = torch.arange(-REACH, REACH + 1, device=at.device)
+    offsets = (reach[:, None] * width + reach).flatten()
+    return pixels.index_select(0, (at[:, None] + offsets).flatten()).view(len(at), -1)
+
+
+def strips_of(height: int, width: int) -> Iterator[range]:
+    """Rows to be worked on together, of about ``STRIP`` places."""
+    rows = max(1, STRIP // max(1, width))
+    for first in range(0, height, rows):
+        yield range(first, min(height, first + rows))

@@ -1,0 +1,66 @@
+"""Overlapping patches become pixels: each pixel is the mean of what the patches around it say, the nearest most."""
+
+from __future__ import annotations
+
+from math import ceil, exp
+
+import torch
+from torch import Tensor
+
+from consingan.finish.photo import REACH, Scale
+from consingan.finish.scales import Size
+from consingan.finish.search import Field, strips_of
+
+
+def weights(spread: float) -> dict[tuple[int, int], float]:
+    """By offset of a patch's centre from a pixel, in pixels, the weight of what the patch says; they sum to 1.
+
+    Args:
+        spread: standard deviation in pixels; 0: the patch around a pixel alone decides.
+    """
+    if spread == 0:
+        return {(0, 0): 1.0}
+    reach = min(REACH, ceil(2.5 * spread))
+    sides = range(-reach, reach + 1)
+    found = {(y, x): exp(-(y * y + x * x) / (2 * spread * spread)) for y in sides for x in sides}
+    total = sum(found.values())
+    return {offset: weight / total for offset, weight in found.items()}
+
+
+def vote(field: Field, size: Size, scale: Scale, spread: float) -> Tensor:
+    """The picture ``[B, C, h, w]`` in [0, 1] that a field makes.
+
+    Args:
+        field: of its places, ``[B, h - 6, w - 6]``.
+        size: ``(h, w)``.
+        scale: the picture that the patches are taken from.
+        spread: see ``weights``. Wide ones blur.
+    """
+    batch = field[0].shape[0]
+    height, width = size
+    made = torch.empty(batch, height, width, scale.pixels.shape[1], device=scale.pixels.device)
+    for rows in strips_of(height, batch * width):
+        total = torch.zeros_like(made[:, rows.start : rows.stop]).flatten(0, 2)
+        for (down, right), weight in weights(spread).items():
+            index = source(field, size, scale, rows, down, right)
+            total.add_(scale.pixels.index_select(0, index.flatten()), alpha=weight)
+        made[:, rows.start : rows.stop] = total.view(batch, len(rows), width, -1)
+    return made.permute(0, 3, 1, 2).contiguous()
+
+
+def source(field: Field, size: Size, scale: Scale, rows: range, down: int, right: int) -> Tensor:
+    """Where the pixels of some rows lie in the patches around others that are so far down and right of them.
+
+    Near the border, where no whole patch has its centre, the nearest one is continued.
+
+    Returns:
+        ``[B, rows, w]``, indices of the picture's pixels.
+    """
+    device = field[0].device
+    at_rows, at_columns = torch.arange(rows.start, rows.stop, device=device), torch.arange(size[1], device=device)
+    centre_rows = (at_rows + down).clamp(REACH, size[0] - 1 - REACH)
+    centre_columns = (at_columns + right).clamp(REACH, size[1] - 1 - REACH)
+    found_rows, found_columns = (each[:, centre_rows - REACH][:, :, centre_columns - REACH] for each in field)
+    found_rows = (found_rows + (at_rows - centre_rows)[:, None]).clamp(0, scale.size[0] - 1)
+    found_columns = (found_columns + (at_columns - centre_columns)).clamp(0, scale.size[1] - 1)
+    return found_rows * scale.size[1] + found_columns
