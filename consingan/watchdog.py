@@ -12,9 +12,10 @@ A picture whose spread is a hundredth of the original's is of one colour once it
 flat from the start until it has learned something, which is no trouble; so is a picture that is flat itself.
 
 A generator is dead where its tanh passes no gradient: it makes nothing but the ends of the range, and lower rates do
-not revive it. In 160 to 200 iterations of 138 photos and samples of photos at the default rates 5 passed less than ``DEAD`` at the first
-look; 2 of these were alive at the next, 3 were not. All others passed at least 0.02. So such a state is not kept, and
-has time until the next look. A picture in black and white passes as little, but it is not flat.
+not revive it. In the first 160 to 200 iterations of 138 photos, and samples of photos, at the default rates 5 passed
+less than ``DEAD`` at the first look; 2 of these were alive at the next, 3 were not. All others passed at least 0.02. So
+such a state is not kept, and has time until the next look. A picture in black and white passes as little, but it is not
+flat.
 """
 
 from __future__ import annotations

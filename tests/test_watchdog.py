@@ -16,7 +16,7 @@ from consingan.engine import Step
 from consingan.interrupt import StoppedError
 from consingan.monitor import Monitor, read_log
 from consingan.run import Run
-from consingan.state import Training
+from consingan.state import Training, Tuning, named
 from consingan.training import resume, train, write_start
 from consingan.watchdog import Attempt, CollapsedError, Look, due, look, trouble
 
@@ -358,6 +358,18 @@ def test_a_new_start_of_a_later_stage_has_the_networks_that_it_began_with():
         assert all(torch.equal(now[name], began[name]) for name in began)
         assert not torch.equal(state.draw(1)[0][1], drawn)
         drawn = state.draw(1)[0][1]
+
+
+def test_a_new_start_of_fine_tuning_has_the_trained_networks_also_with_one_stage():
+    base = Training.start(settings_for(**TINY), striped())
+    base.enter_stage()(*base.draw(3))
+    began = {name: value.clone() for name, value in named(base.model, base.critic).items()}
+    state = Training(base.model, base.critic, base.reals, tuning=Tuning(base.reals[0], base.reals[0]))
+    state.enter_stage()(*state.draw(3))
+    state.go_back(Attempt(0, 0.5, 1))
+    now = state.learned()
+    assert now.keys() == began.keys()
+    assert all(torch.equal(now[name], began[name]) for name in began)
 
 
 @pytest.mark.parametrize("stage", [0, 1])
