@@ -71,6 +71,7 @@ class Training:
         step: the iteration of the stage in progress, with its optimisers.
         attempt: which one at this stage, see ``watchdog``.
         good: the state of this stage to go back to when it goes wrong.
+        begun: the stage's beginning, from which it is begun anew; without tensors where they come from the seed.
         figures: those of this stage so far, oldest first.
         tuning: of fine-tuning only; elsewhere the task draws what stage 0 gets.
         most: the largest side of a window, in pixels, since memory ran out; None while it has not.
@@ -84,6 +85,7 @@ class Training:
     step: Step | Captured | None = None
     attempt: Attempt = Attempt()
     good: Good = Good()
+    begun: Good = Good()
     figures: list[Figures] = field(default_factory=list)
     tuning: Tuning | None = None
     most: int | None = None
@@ -99,10 +101,7 @@ class Training:
         """
         sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
         reals = pyramid.build(picture.to(device), sizes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.runtime.seed)
-            model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
-            critic = stored.new_critic(settings, model.device)
+        model, critic = networks(settings, sizes, device)
         model.photo = Photo(kept_pixels(picture), model.device)
         return cls(model, critic, [channels_last(real) for real in reals])
 
@@ -149,10 +148,16 @@ class Training:
                 stored.check_shapes(parts[name], stored.optimiser_shapes(optimiser), f"{where}, {name}")
             stored.load_optimiser(optimiser, parts[name])
         wanted = {name: tuple(value.shape) for name, value in state.learned().items()}
-        if stands.good.iteration == 0:  # the optimisers had no state yet
-            wanted = {name: shape for name, shape in wanted.items() if "_optimiser." not in name}
-        stored.check_shapes(parts["good"], wanted, f"{where}, good")
+        first = {name: tuple(value.shape) for name, value in named(model, critic).items()}
+        # at iteration 0 the optimisers had no state yet
+        stored.check_shapes(parts["good"], wanted if stands.good.iteration else first, f"{where}, good")
         state.good = replace(stands.good, tensors=stored.on_device(parts["good"], model.device))
+        if state.seeded:
+            first = {}
+        elif not parts["begun"]:  # of an earlier version: the oldest networks of the stage that there are
+            parts["begun"] = {name: parts["good"][name] for name in first}
+        stored.check_shapes(parts["begun"], first, f"{where}, begun")
+        state.begun = replace(stands.begun, tensors=stored.on_device(parts["begun"], model.device))
         return state
 
     def trains_on(self, reals: Sequence[Tensor]) -> bool:
@@ -171,6 +176,7 @@ class Training:
             step = Step(self.model, self.critic, real, self.tuning.result if self.tuning else None)
             self.step = Captured(step, CudaRecorder()) if step.recorded else step
             self.keep(self.good.spread)
+            self.begun = Good() if self.seeded else self.good
         return self.step
 
     def leave_stage(self) -> None:
@@ -181,8 +187,7 @@ class Training:
     def learned(self) -> dict[str, Tensor]:
         """Everything that an iteration changes, by name; not copied."""
         assert self.step is not None
-        tensors = {f"generator.{name}": value for name, value in self.model.generator.state_dict().items()}
-        tensors |= {f"critic.{name}": value for name, value in self.critic.state_dict().items()}
+        tensors = named(self.model, self.critic)
         for name, optimiser in self.step.optimisers.items():
             tensors |= stored.optimiser_tensors(name, optimiser)
         return tensors
@@ -193,10 +198,18 @@ class Training:
         most = max(self.good.spread, spread) if spread == spread else self.good.spread  # NaN for flat pictures
         self.good = Good(self.iteration, most, copies)
 
-    def go_back(self) -> None:
-        """Return to the last good state, for the next attempt."""
+    def go_back(self, attempt: Attempt) -> None:
+        """Return to the last good state, or for a new start to the stage's beginning.
+
+        A beginning from the seed gets other networks, from the seed and the number of the start.
+        """
+        if attempt.start != self.attempt.start:
+            self.good = self.begun
+            if self.seeded:
+                drawn = networks(self.model.settings, self.model.sizes, self.model.device, attempt.start)
+                self.good = replace(self.begun, tensors=named(*drawn))
         self._return_to_good()
-        self.attempt = self.attempt.next()
+        self.attempt = attempt
 
     def take_smaller_window(self) -> int:
         """Return to the last good state, and look at windows of half the side from now on.
@@ -266,8 +279,9 @@ class Training:
             By stage the generator's, per critic step the penalty's, and the window that the iteration looks at.
         """
         address = ("train", self.stage, self.iteration)
+        begun = ("start", self.attempt.start) if self.attempt.start else ()
         again = ("attempt", self.attempt.number) if self.attempt.number else ()
-        draw = Draw(self.model.settings.runtime.seed, address + again, self.model.device)
+        draw = Draw(self.model.settings.runtime.seed, address + begun + again, self.model.device)
         inputs, window = self._inputs(draw)
         return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)], window
 
@@ -307,6 +321,7 @@ class Training:
         tensors |= {f"real.{stage}": real for stage, real in enumerate(self.reals)}
         tensors |= {f"tuning.{name}": picture for name, picture in vars(self.tuning).items()} if self.tuning else {}
         tensors |= {f"good.{name}": value for name, value in self.good.tensors.items()}
+        tensors |= {f"begun.{name}": value for name, value in self.begun.tensors.items()}
         header = {
             "kind": "checkpoint",
             **self.model.header(),
@@ -314,6 +329,7 @@ class Training:
             "iteration": self.iteration,
             "attempt": asdict(self.attempt),
             "good": {"iteration": self.good.iteration, "spread": self.good.spread},
+            "begun": {"spread": self.begun.spread},
             "figures": [astuple(figures) for figures in self.figures],
             "most": self.most,
         }
@@ -329,9 +345,31 @@ class Training:
         return self.iteration in {round(share * iterations) for share in SNAPSHOTS}
 
     @property
+    def seeded(self) -> bool:
+        """Whether the stage in progress begins with networks from the seed."""
+        return self.stage == 0 and self.tuning is None
+
+    @property
     def task(self) -> Task:
         """The task that is trained for."""
         return TASKS[self.model.settings.mode]
+
+
+def networks(
+    settings: Train, sizes: Sequence[Size], device: torch.device | str, start: int = 0
+) -> tuple[SingleImageModel, PatchCritic]:
+    """Networks from the seed, others at each further start; ``sizes`` are ``(H, W)`` of the stages."""
+    seed = settings.runtime.seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(Draw(seed, ("networks", start)).generator().initial_seed() if start else seed)
+        model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
+        return model, stored.new_critic(settings, model.device)
+
+
+def named(model: SingleImageModel, critic: PatchCritic) -> dict[str, Tensor]:
+    """The tensors of both networks by name; not copied."""
+    tensors = {f"generator.{name}": value for name, value in model.generator.state_dict().items()}
+    return tensors | {f"critic.{name}": value for name, value in critic.state_dict().items()}
 
 
 def stage_sizes(settings: Train, picture: Size) -> list[Size]:

@@ -20,17 +20,18 @@ from consingan.networks import PatchCritic, place
 from consingan.tasks import TASKS
 from consingan.watchdog import Attempt, Good
 
-PARTS = ("model", "critic", "real", "generator_optimiser", "critic_optimiser", "good", "tuning")
+PARTS = ("model", "critic", "real", "generator_optimiser", "critic_optimiser", "good", "begun", "tuning")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a checkpoint stands; ``good`` is without its tensors, ``figures`` are those of the stage."""
+    """Where a checkpoint stands; ``good`` and ``begun`` are without their tensors, ``figures`` are the stage's."""
 
     stage: int
     iteration: int
     attempt: Attempt
     good: Good
+    begun: Good
     figures: list[Figures]
     most: int | None
 
@@ -50,19 +51,21 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
             header["iteration"],
             Attempt(**header["attempt"]),
             Good(**header["good"]),
+            Good(**header.get("begun", {"spread": header["good"]["spread"]})),  # earlier versions did not keep it
             [Figures(*row) for row in header.get("figures", [])],  # checkpoints of the first version have none
             header.get("most"),
         )
         iterations = config.iterations(settings.optimisation.niter, model.stages - 1)
-        wholes = (place.stage, place.iteration, place.attempt.number, place.good.iteration)
+        wholes = (place.stage, place.iteration, place.attempt.number, place.attempt.start, place.good.iteration)
         sound = (
             all(type(n) is int for n in wholes)
             and place.stage == model.stages - 1
             and 0 <= place.good.iteration <= place.iteration <= iterations
             and 0 <= place.attempt.number <= watchdog.ATTEMPTS
             and 0 < place.attempt.rate <= 1
-            and 0 <= place.good.spread < float("inf")
-            and not place.good.tensors
+            and 0 <= place.attempt.start < watchdog.STARTS
+            and all(0 <= state.spread < float("inf") and not state.tensors for state in (place.good, place.begun))
+            and place.begun.iteration == 0
             and all(type(figures.iteration) is int for figures in place.figures)
             and all(a.iteration < b.iteration for a, b in pairwise(place.figures))
             and all(0 <= figures.iteration < place.iteration for figures in place.figures)

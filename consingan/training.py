@@ -92,7 +92,7 @@ def take_smaller_window(state: Training, monitor: Monitor) -> None:
 
 
 def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
-    """Let the watchdog look: keep a sound state to go back to, or go back to the last one.
+    """Let the watchdog look: keep a sound state to go back to, or go back to the last one, or begin the stage anew.
 
     Args:
         state: after an iteration.
@@ -100,10 +100,10 @@ def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
         monitor: is told when the training goes back.
 
     Returns:
-        Whether it was kept.
+        Whether it goes on from there, with the state kept or with time until the next look.
 
     Raises:
-        CollapsedError: the stage has gone back too often.
+        CollapsedError: every start of the stage went wrong.
     """
     model, real = state.model, state.reals[state.stage]
     fake = model.generate(done.inputs, model.sizes[: model.stages], done.window)
@@ -112,14 +112,23 @@ def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
     if found is None:
         state.keep(seen.spread)
         return True
-    if state.attempt.number == watchdog.ATTEMPTS:
+    since_good, at_end = state.iteration - state.good.iteration, state.iteration == state.length()
+    if found.may_pass and since_good <= watchdog.EVERY and not at_end:
+        return True
+    attempt = state.attempt.next()
+    if attempt is None:
         raise watchdog.collapsed(found, state.stage, state.iteration)
     trouble = f"Stage {state.stage + 1}, iteration {state.iteration}: {found.what}."
-    state.go_back()
-    monitor.message(
-        f"{trouble} Going back to iteration {state.iteration} with other draws and {state.attempt.rate:g} times "
-        f"the learning rates, attempt {state.attempt.number} of {watchdog.ATTEMPTS}."
+    state.go_back(attempt)
+    rates = f"{attempt.rate:g} times the learning rates"
+    going = (
+        f"Going back to iteration {state.iteration} with other draws and {rates}, attempt {attempt.number} of "
+        f"{watchdog.ATTEMPTS}."
+        if attempt.number
+        else f"Beginning stage {state.stage + 1} anew with other random numbers and {rates}, start "
+        f"{attempt.start + 1} of {watchdog.STARTS}."
     )
+    monitor.message(f"{trouble} {going}")
     monitor.go_back(state.iteration)
     return False
 

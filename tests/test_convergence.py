@@ -177,7 +177,7 @@ def test_going_back_forgets_the_figures_after_it(often):
     state.iteration, state.figures = 8, history(*[1.0] * 4, every=2)
     assert state.length() == 10
     state.good = watchdog.Good(4, 1.0, {name: value.clone() for name, value in state.learned().items()})
-    state.go_back()
+    state.go_back(watchdog.Attempt(1, 0.5))
     assert [figures.iteration for figures in state.figures] == [1, 3]
     assert state.length() == 40
     state.leave_stage()

@@ -7,6 +7,7 @@ from test_training import same_tensors, settings_for, striped
 from consingan.engine import Step, adam
 from consingan.graphs import WARM, Captured
 from consingan.state import Training
+from consingan.watchdog import Attempt
 
 
 class Rerun:
@@ -57,7 +58,7 @@ def test_after_going_back_it_is_recorded_anew():
     state.step = Captured(state.step, recorder)
     iterate(state, state.step, 5)
     state.keep(1.0)
-    state.go_back()
+    state.go_back(Attempt(1, 0.5))
     iterate(state, state.step, 5)
     assert (recorder.warmed, recorder.recorded) == (2 * WARM, 2)
 

@@ -335,6 +335,8 @@ OF_CHECKPOINTS = OF_BOTH | {
     "too many attempts": set_header("attempt", "number", to=4),
     "attempts at no rate": set_header("attempt", "rate", to=0),
     "rate as text": set_header("attempt", "rate", to="1"),
+    "too many starts": set_header("attempt", "start", to=4),
+    "start as text": set_header("attempt", "start", to="1"),
     "good later than now": set_header("good", "iteration", to=3),
     "good with tensors": set_header("good", "tensors", to={"a": 1}),
     "figures as text": set_header("figures", to="1234"),
@@ -355,6 +357,14 @@ OF_CHECKPOINTS = OF_BOTH | {
     "good missing": drop_tensors("good"),
     "good of a wrong shape": reshape_tensor("good.critic"),
     "good of a wrong kind": recast_tensor("good.critic.", torch.float64),
+    "beginning later": set_header("begun", "iteration", to=1),
+    "beginning without picture": set_header("begun", "spread", to=-1),
+    "beginning as text": set_header("begun", "spread", to="1"),
+    "beginning with tensors": set_header("begun", "tensors", to={"a": 1}),
+    "beginning in part": drop_tensors("begun.critic"),
+    "beginning of a wrong shape": reshape_tensor("begun.critic"),
+    "beginning of a wrong kind": recast_tensor("begun.generator", torch.float64),
+    "beginning with more": add_tensor("begun.generator_optimiser.0.step"),
 }
 
 
@@ -395,10 +405,11 @@ def test_the_untampered_ones_load(copy):
 
 
 def test_a_run_of_the_first_version_goes_on(copy):
-    """It had no figures and no --stop."""
+    """It had no figures and no --stop, and did not keep what its stage began with."""
 
     def older(tensors, header):
-        del header["figures"], header["config"]["stopping"]
+        del header["figures"], header["config"]["stopping"], header["attempt"]["start"], header["begun"]
+        drop_tensors("begun.")(tensors, header)
 
     rewrite(newest(copy), older)
     values = json.loads(copy.config.read_text())
@@ -406,6 +417,10 @@ def test_a_run_of_the_first_version_goes_on(copy):
     copy.config.write_text(json.dumps(values))
     state = resume(copy, "cpu", pytest.fail)
     assert (state.figures, state.model.settings.stopping.stop) == ([], "niter")
+    assert state.attempt.start == 0
+    assert state.begun.spread == state.good.spread
+    assert state.begun.tensors.keys() == {name for name in state.good.tensors if "_optimiser." not in name}
+    assert all(torch.equal(state.good.tensors[name], value) for name, value in state.begun.tensors.items())
 
 
 UNSAFE = {"pickle", "marshal", "shelve", "dill", "eval", "exec", "__import__", "torch.load", "torch.save", "np.load"}

@@ -16,11 +16,11 @@ from consingan.engine import Step
 from consingan.interrupt import StoppedError
 from consingan.monitor import Monitor, read_log
 from consingan.run import Run
-from consingan.state import Training
+from consingan.state import Training, Tuning, named
 from consingan.training import resume, train, write_start
 from consingan.watchdog import Attempt, CollapsedError, Look, due, look, trouble
 
-SOUND = Look({"critic_real": 45.0, "penalty": 10.1, "adversarial": -59.6}, weights=20.0, spread=0.5, saturated=False)
+SOUND = Look({"critic_real": 45.0, "penalty": 10.1, "adversarial": -59.6}, weights=20.0, spread=0.5, passing=1.0)
 TINY = {"train_stages": 1, "nfc": 4}
 
 
@@ -36,10 +36,15 @@ def watched(picture=None, run=None, stop=lambda: False, **changes):
     state = Training.start(settings_for(**{**TINY, **changes}), striped() if picture is None else picture)
     if run:
         write_start(state, run)
+    return trained(state, said, run, stop), said
+
+
+def trained(state, said, run=None, stop=lambda: False):
+    """Go on with a training to its end; what the watchdog says is added to a list."""
     monitor = Monitor(run.log if run else None, "quiet", log_every=1)
     monitor._display.message = said.append
     with monitor:
-        return train(state, monitor, run, stop=stop), said
+        return train(state, monitor, run, stop=stop)
 
 
 # ---- what is judged
@@ -52,12 +57,12 @@ def test_the_worst_of_normal_runs_is_no_trouble():
 @pytest.mark.parametrize(
     ("seen", "before", "words"),
     [
-        (Look({"penalty": math.nan}, 1.0, 0.5, False), 0.0, "penalty is nan.*precision fp32"),
-        (Look({"adversarial": -math.inf}, 1.0, 0.5, False), 0.0, "adversarial is -inf"),
-        (Look({"penalty": 0.1}, math.nan, 0.5, False), 0.0, "weights is nan.*--lr_g"),
-        (Look({"critic_fake": -2e4}, 1.0, 0.5, False), 0.0, "critic_fake is -2e.04.*--lambda_grad"),
-        (Look({"penalty": 0.1}, 1.0, 0.001, False), 0.5, "one flat colour.*--lr_g"),
-        (Look({"penalty": 0.1}, 1.0, 0.001, True), 0.0, "one flat colour"),
+        (Look({"penalty": math.nan}, 1.0, 0.5, 1.0), 0.0, "penalty is nan.*precision fp32"),
+        (Look({"adversarial": -math.inf}, 1.0, 0.5, 1.0), 0.0, "adversarial is -inf"),
+        (Look({"penalty": 0.1}, math.nan, 0.5, 1.0), 0.0, "weights is nan.*--lr_g"),
+        (Look({"critic_fake": -2e4}, 1.0, 0.5, 1.0), 0.0, "critic_fake is -2e.04.*--lambda_grad"),
+        (Look({"penalty": 0.1}, 1.0, 0.001, 1.0), 0.5, "one flat colour.*--lr_g"),
+        (Look({"penalty": 0.1}, 1.0, 0.05, 1e-4), 0.0, "dead .*0.0001 of the gradient.*--lr_g"),
     ],
 )
 def test_each_kind_of_trouble_is_named_with_what_to_change(seen, before, words):
@@ -68,7 +73,15 @@ def test_each_kind_of_trouble_is_named_with_what_to_change(seen, before, words):
 
 
 def test_an_output_that_never_had_spread_is_no_collapse():
-    assert trouble(Look({"penalty": 0.1}, 1.0, 0.001, False), 0.05) is None
+    assert trouble(Look({"penalty": 0.1}, 1.0, 0.001, 0.01), 0.05) is None
+
+
+def test_a_picture_in_black_and_white_passes_no_gradient_and_is_no_trouble():
+    black_and_white = torch.where(striped() > 0, 1.0, -1.0)
+    seen = look({}, {"w": torch.ones(2)}, black_and_white.flip(3), black_and_white)
+    assert seen.passing == 0
+    assert trouble(seen, 1.0) is None
+    assert trouble(look({}, {"w": torch.ones(2)}, torch.ones_like(black_and_white), black_and_white), 0.0) is not None
 
 
 def test_a_picture_of_one_colour_has_no_share():
@@ -82,8 +95,8 @@ def test_a_look_reads_what_is_there():
     seen = look({"a": torch.tensor(2.0)}, {"w": torch.tensor([3.0, 4.0]), "step": torch.tensor(9.0)}, real / 2, real)
     assert (seen.terms, seen.weights) == ({"a": 2.0}, 5.0)
     assert seen.spread == pytest.approx(0.5)
-    assert not seen.saturated
-    assert look({}, {"w": torch.ones(1)}, torch.ones_like(real), real).saturated
+    assert seen.passing == pytest.approx((1 - real.square() / 4).mean().item() / (1 - real.square()).mean().item())
+    assert look({}, {"w": torch.ones(1)}, torch.ones_like(real), real).passing == 0
 
 
 def test_every_so_many_iterations_and_at_the_end():
@@ -101,9 +114,9 @@ def test_a_healthy_run_is_left_alone():
 
 
 def test_far_too_high_a_rate_is_noticed_and_rescued():
-    model, said = watched(niter=(14,), lr_g=1.0)
+    model, said = watched(niter=(24,), lr_g=1.0)
     assert "Going back to iteration 0" in said[0]
-    assert "iteration 10" in said[0]
+    assert "iteration 20" in said[0]
     assert len(said) <= 3
     assert model.reconstruct().std() > 0.1
 
@@ -159,15 +172,19 @@ def test_not_a_number_goes_back_to_the_last_good_look_with_other_draws(monkeypat
     assert any("Going back" in r.get("text", "") for r in read_log(run.log))
 
 
-def test_a_loss_that_stays_broken_ends_after_three_attempts(monkeypatch):
+def test_a_loss_that_stays_broken_ends_after_four_starts_of_three_attempts(monkeypatch):
     real_step = Step.__call__
 
     def step(self, *drawn):
         return real_step(self, *drawn) | {"penalty": torch.tensor(math.nan)}
 
     monkeypatch.setattr(Step, "__call__", step)
-    with pytest.raises(CollapsedError, match="stage 1, iteration 10, penalty is nan, also after 3 attempts"):
-        watched(niter=(14,))
+    state, said = Training.start(settings_for(**TINY, niter=(14,)), striped()), []
+    words = "stage 1, iteration 10, penalty is nan, also after 4 starts with 3 attempts each at lower rates; lower"
+    with pytest.raises(CollapsedError, match=words):
+        trained(state, said)
+    ladder = [f"attempt {k} of 3." if k else f"start {start} of 4." for start in (1, 2, 3, 4) for k in range(4)]
+    assert [line.split(", ")[-1] for line in said] == ladder[1:]
 
 
 def test_going_back_restores_every_bit():
@@ -181,7 +198,7 @@ def test_going_back_restores_every_bit():
     for _ in range(3):
         step(*state.draw(3))
         state.iteration += 1
-    state.go_back()
+    state.go_back(state.attempt.next())
     now = state.learned()
     assert now.keys() == kept.keys()
     assert all(torch.equal(now[name], kept[name]) for name in kept)
@@ -193,7 +210,7 @@ def test_going_back_restores_every_bit():
 
 @pytest.mark.parametrize("stop_after", [5, 13, 20, 21, 26, 33])
 def test_stopped_around_a_rescue_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, stop_after):
-    """Rates that need a rescue in the first look of each stage; stopped before, at and after it."""
+    """Rates that need a rescue in the second look; stopped before, at and after it."""
     changes = {"niter": (24,), "lr_g": 1.0, "lr_d": 0.3, "train_stages": 1}
     uninterrupted, said = watched(**changes)
     assert said
@@ -202,6 +219,175 @@ def test_stopped_around_a_rescue_and_resumed_equals_uninterrupted_to_the_bit(tmp
     with pytest.raises(StoppedError):
         watched(run=run, stop=lambda: next(calls) == stop_after, **changes)
     state = resume(run, "cpu", pytest.fail)
+    model = train(state, Monitor(display="quiet"), run)
+    wanted, had = uninterrupted.tensors(), model.tensors()
+    assert all(torch.equal(wanted[name], had[name]) for name in wanted)
+
+
+# ---- a dead generator
+
+
+def killed_while(monkeypatch, wanted):
+    """Put tanh into saturation after each iteration of a state that is wanted."""
+    real_iterate = Training.iterate
+
+    def iterate(self):
+        done = real_iterate(self)
+        if wanted(self):
+            with torch.no_grad():
+                self.model.generator.tail.bias.fill_(50)
+        return done
+
+    monkeypatch.setattr(Training, "iterate", iterate)
+
+
+def after_its_first_look(stage):
+    """A place in the first start of a stage."""
+    return lambda state: (state.stage, state.attempt.start) == (stage, 0) and state.iteration >= 12
+
+
+def test_after_each_trouble_it_is_slower_and_then_begun_anew():
+    ladder = [Attempt()]
+    while (after := ladder[-1].next()) is not None:
+        ladder.append(after)
+    assert [(a.start, a.number) for a in ladder] == [(start, number) for start in range(4) for number in range(4)]
+    rates = [full * slower for full in (1, 0.5, 0.25, 0.125) for slower in (1, 0.5, 0.05, 0.005)]
+    assert [a.rate for a in ladder] == pytest.approx(rates)
+
+
+def test_a_dead_state_is_not_kept_and_the_next_look_goes_back(monkeypatch):
+    killed_while(monkeypatch, lambda state: state.attempt.number == 0 and state.iteration >= 12)
+    kept = []
+    real_keep = Training.keep
+    monkeypatch.setattr(Training, "keep", lambda self, spread: (kept.append(self.iteration), real_keep(self, spread)))
+    _, said = watched(niter=(50,))
+    (line,) = said
+    assert re.fullmatch(
+        r"Stage 1, iteration 30: the generator is dead \(its values lie at the ends of their range, where 0 of the "
+        r"gradient passes\)\. Going back to iteration 10 with other draws and 0\.5 times the learning rates, attempt 1 "
+        r"of 3\.",
+        line,
+    )
+    assert kept == [0, 10, 20, 30, 40, 50]
+
+
+def test_one_that_is_dead_for_one_look_is_left_alone(monkeypatch):
+    alive = {}
+
+    def wanted(state):
+        tail = state.model.generator.tail
+        if state.iteration == 12:
+            alive["bias"] = tail.bias.clone()
+        if state.iteration == 22:
+            with torch.no_grad():
+                tail.bias.copy_(alive["bias"])
+        return 12 <= state.iteration < 22
+
+    killed_while(monkeypatch, wanted)
+    _, said = watched(niter=(30,))
+    assert said == []
+
+
+def test_one_that_is_dead_at_the_end_of_its_stage_has_no_time(monkeypatch):
+    killed_while(monkeypatch, lambda state: state.attempt.number == 0 and state.iteration == 17)
+    _, said = watched(niter=(18,), train_stages=2)
+    assert ["Going back to iteration 10" in line for line in said] == [True, True]
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_generator_that_is_dead_in_its_good_state_too_is_begun_anew(stage):
+    settings = settings_for(**{**TINY, "train_stages": stage + 1}, niter=(30,))
+    state, said = Training.start(settings, striped()), []
+    state.enter_stage()
+    if stage:
+        state.leave_stage()
+        state.enter_stage()
+    state.iteration = 10
+    state.keep(0.0)
+    with torch.no_grad():
+        for bias in (state.model.generator.tail.bias, state.good.tensors["generator.tail.bias"]):
+            bias.fill_(50)
+    state.iteration = 11
+    model = trained(state, said)
+    assert [("Going back" in line, "Beginning" in line) for line in said] == [(True, False)] * 3 + [(False, True)]
+    assert said[-1].endswith(
+        f" Beginning stage {stage + 1} anew with other random numbers and 0.5 times the learning rates, start 2 of 4."
+    )
+    assert model.reconstruct().abs().max() < 0.99
+
+
+def test_a_new_start_of_the_first_stage_has_other_networks_from_the_seed():
+    first, second = [], []
+    for found in (first, second):
+        state = Training.start(settings_for(**TINY), striped())
+        state.enter_stage()(*state.draw(3))
+        state.iteration = 1
+        state.keep(0.7)
+        for start in (1, 2):
+            state.go_back(Attempt(0, 0.5, start))
+            assert (state.iteration, state.good.iteration, state.good.spread) == (0, 0, 0.0)
+            assert not any("optimiser" in name for name in state.learned())
+            found.append({name: value.clone() for name, value in state.learned().items()})
+    unborn = Training.start(settings_for(**TINY), striped())
+    unborn.enter_stage()
+    first.append(unborn.learned())
+    names = [name for name in first[0] if name.endswith("weight")]
+    for one, other in itertools.combinations(first, 2):
+        assert not any(torch.equal(one[name], other[name]) for name in names)
+    for one, other in zip(first, second, strict=False):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_new_start_of_a_later_stage_has_the_networks_that_it_began_with():
+    state = Training.start(settings_for(**{**TINY, "train_stages": 2}), striped())
+    state.enter_stage()
+    state.keep(0.2)
+    state.leave_stage()
+    step = state.enter_stage()
+    began = {name: value.clone() for name, value in state.learned().items()}
+    drawn = state.draw(1)[0][1]
+    for start in (1, 2):
+        for _ in range(2):
+            step(*state.draw(3))
+            state.iteration += 1
+        state.keep(0.7)
+        state.go_back(Attempt(0, 0.5, start))
+        assert (state.iteration, state.good.iteration, state.good.spread) == (0, 0, 0.2)
+        now = state.learned()
+        assert now.keys() == began.keys()
+        assert all(torch.equal(now[name], began[name]) for name in began)
+        assert not torch.equal(state.draw(1)[0][1], drawn)
+        drawn = state.draw(1)[0][1]
+
+
+def test_a_new_start_of_fine_tuning_has_the_trained_networks_also_with_one_stage():
+    base = Training.start(settings_for(**TINY), striped())
+    base.enter_stage()(*base.draw(3))
+    began = {name: value.clone() for name, value in named(base.model, base.critic).items()}
+    state = Training(base.model, base.critic, base.reals, tuning=Tuning(base.reals[0], base.reals[0]))
+    state.enter_stage()(*state.draw(3))
+    state.go_back(Attempt(0, 0.5, 1))
+    now = state.learned()
+    assert now.keys() == began.keys()
+    assert all(torch.equal(now[name], began[name]) for name in began)
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stop_after", [15, 33, 65, 66, 80])
+def test_stopped_around_a_second_start_and_resumed_equals_uninterrupted_to_the_bit(
+    monkeypatch, tmp_path, stage, stop_after
+):
+    """The first start of a stage is dead at iteration 24, and in three attempts from 10 on: after 66 iterations."""
+    changes = {"niter": (24,), "train_stages": stage + 1}
+    killed_while(monkeypatch, after_its_first_look(stage))
+    uninterrupted, said = watched(**changes)
+    assert "start 2 of 4" in said[-1]
+    run = Run.create(tmp_path, "stripes", "test")
+    calls = itertools.count(1)
+    with pytest.raises(StoppedError):
+        watched(run=run, stop=lambda: next(calls) == stop_after + 24 * stage, **changes)
+    state = resume(run, "cpu", pytest.fail)
+    assert (state.stage, state.attempt.start) == (stage, int(stop_after >= 66))
     model = train(state, Monitor(display="quiet"), run)
     wanted, had = uninterrupted.tensors(), model.tensors()
     assert all(torch.equal(wanted[name], had[name]) for name in wanted)

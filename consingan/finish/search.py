@@ -32,8 +32,8 @@ def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None) -> Tensor:
 
     Small tables are balanced: each key is taken about equally often, as by optimal transport with an entropy term
     (Cuturi, "Sinkhorn Distances", NeurIPS 2013), a key's price being its potential. Larger ones are normalised:
-    ``d(q, k) / (a + min over all queries of d(., k))`` (Granot et al., CVPR 2022, eq. 1), with which a key that nobody is
-    near becomes cheap.
+    ``d(q, k) / (a + min over all queries of d(., k))`` (Granot et al., CVPR 2022, eq. 1), with which a key that nobody
+    is near becomes cheap.
 
     Args:
         queries, keys: ``[Q, D]``, ``[K, D]``.

@@ -24,8 +24,9 @@ SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
 # By the trials in docs/performance.md: the generator only lays out what the finish makes of the picture's patches, so
-# nothing above 60 px is learned. Half the features cost a third and take twice the rates; one critic step of three times
-# the generator's rate does what three do; the critic is told where it looks, so that the layout stands after a minute.
+# nothing above 60 px is learned. Half the features cost a third and take twice the rates; one critic step of three
+# times the generator's rate does what three do; the critic is told where it looks, so that the layout stands within a
+# minute.
 FAST = {
     "nfc": 32,
     "Dsteps": 1,
