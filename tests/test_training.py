@@ -410,7 +410,7 @@ def test_in_bf16_every_critic_step_sees_the_weights_of_the_one_before():
                 fake = state.model.generator(inputs, [1.0], state.model.sizes[:1])
             for uniform in uniforms:
                 with step.precision:
-                    terms = step._update_critic(step.real, fake, uniform)
+                    terms = step._update_critic(step.critic_at(None), step.real, fake, uniform)
         else:
             terms = step(inputs, uniforms)
         losses.append(terms["critic_real"].item())

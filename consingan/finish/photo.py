@@ -107,7 +107,9 @@ class Photo:
         """The picture at the scales of a plan, kept for the next sample of the same."""
         if self.plan is None or self.plan.photo != plan.photo:
             sharp = [self.at(size) for size in plan.photo]
-            below = [sharp[0], *sharp]
-            self.scales = [Scale(x, resize(y, size).clamp(0, 1)) for x, y, size in zip(sharp, below, plan.photo)]
+            below = [sharp[0], *sharp[:-1]]
+            self.scales = [
+                Scale(x, resize(y, size).clamp(0, 1)) for x, y, size in zip(sharp, below, plan.photo, strict=True)
+            ]
             self.plan = plan
         return self.scales
