@@ -159,12 +159,13 @@ def with_hand(made: Applied, case: Case, training: Tensor, strength: float, keep
     if case.mask is None or made.mask is None or strength == 0:
         return made
     mask = masks.softened(case.mask, RIM, RIM_SOFTNESS) if keep_edges else made.mask
-    whole = painted(made.whole, painting_around(case.picture, mask, training), mask, strength)
+    painting, hidden = strokes_of(case.picture, mask, training)
+    whole = painted(made.whole, painting, mask, strength, hidden)
     return replace(made, whole=whole, masked=masks.blend(case.picture, whole, mask), mask=mask)
 
 
-def painting_around(picture: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-    """The painting as large as it can be had: ``[1, C, H, W]``.
+def strokes_of(picture: Tensor, mask: Tensor, training: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The painting as large as it can be had, ``[1, C, H, W]``, and where it is hidden, ``[1, 1, H, W]``.
 
     A training picture that is smaller than the naive one has lost its finest strokes. Where the naive picture shows the
     same painting, it still has them all around the object.
@@ -176,12 +177,10 @@ def painting_around(picture: Tensor, mask: Tensor, training: Tensor) -> Tensor:
     """
     size, small = ((x.shape[2], x.shape[3]) for x in (picture, training))
     if max(small) >= max(size):
-        return training
+        return training, None
     outside = resize((mask == 0).float(), small).clamp(0, 1)
     difference = ((resize(picture, small) - training).abs() * outside).mean(dim=1).sum() / (2 * outside.sum())
-    if not difference < SAME_PICTURE:
-        return training
-    return masks.blend(picture, resize(training, size).clamp(-1, 1), (mask > 0).float())
+    return (picture, mask) if difference < SAME_PICTURE else (training, None)
 
 
 def view(items: Sequence[tuple[str, Tensor | None]]) -> Tensor:

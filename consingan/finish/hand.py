@@ -40,7 +40,7 @@ KEPT = 0.3  # share of the object's own texture that stays under the painting's
 SAME_SIDE = 0.02  # of the squared range: difference of colour at which a block counts e times less
 SHARPNESS = 6  # power of the blocks' weights: their seams are narrow
 FREE = 0.25  # share of the painting, nearest in colour, among which colour does not decide
-COLOUR, OVERLAP, DULLNESS, EDGES, VARIETY = 3.0, 8.0, 1.0, 4.0, 0.03  # weights in the choice of a block
+COLOUR, OVERLAP, DULLNESS, EDGES, VARIETY = 3.0, 8.0, 3.0, 4.0, 0.03  # weights in the choice of a block
 TINT = 0.3  # of the squared range: difference of colour at which a block's own tints count e times less
 MOST_GAIN = 2.0  # by which the texture of places that the painter left quiet is raised at most
 LEAST = 1e-6  # of the squared range: power of a texture that is none
@@ -71,7 +71,9 @@ class Blocks:
 
 
 @torch.no_grad()
-def painted(harmonized: Tensor, painting: Tensor, mask: Tensor, strength: float = 1.0) -> Tensor:
+def painted(
+    harmonized: Tensor, painting: Tensor, mask: Tensor, strength: float = 1.0, hidden: Tensor | None = None
+) -> Tensor:
     """The picture with the painting's hand inside the mask.
 
     Args:
@@ -79,6 +81,8 @@ def painted(harmonized: Tensor, painting: Tensor, mask: Tensor, strength: float 
         painting: ``[1, C, h, w]`` in [-1, 1], any size; it is brought to the longer side of ``harmonized``.
         mask: ``[1, 1, H, W]`` in [0, 1], where the object is.
         strength: 0 to 1, share of the change that is made.
+        hidden: ``[1, 1, h, w]``, above 0 where the painting cannot be seen; nothing is taken from there, unless it
+            is nearly everywhere.
 
     Returns:
         ``[1, C, H, W]`` in [-1, 1]; ``harmonized`` to the bit where the mask is 0. The same arguments give the same.
@@ -89,7 +93,7 @@ def painted(harmonized: Tensor, painting: Tensor, mask: Tensor, strength: float 
     factor = ceil(longer / WORKING_SIDE)
     rows, columns = (span(mask, dim, 2 * REACH * factor) for dim in (2, 3))
     part, inside = harmonized[:, :, rows, columns], mask[:, :, rows, columns]
-    hand = textured(part, inside, blocks_of(at_side(painting, longer), factor), factor)
+    hand = textured(part, inside, blocks_of(at_side(painting, longer), factor, hidden), factor)
     result = harmonized.clone()
     result[:, :, rows, columns] = torch.where(inside > 0, part + strength * inside * (hand - part), part)
     return result
@@ -207,12 +211,13 @@ def turns(mask: Tensor, factor: int) -> Iterator[Tensor]:
         yield blocks[turn == number] * step
 
 
-def blocks_of(painting: Tensor, factor: int) -> Blocks:
+def blocks_of(painting: Tensor, factor: int, hidden: Tensor | None = None) -> Blocks:
     """The painting's texture in blocks.
 
     Args:
         painting: ``[1, C, h, w]``.
         factor: its pixels a pixel of the working size.
+        hidden: as ``painted``.
     """
     height, width = painting.shape[2:]
     least = (2 * REACH + 1) * factor
@@ -224,9 +229,14 @@ def blocks_of(painting: Tensor, factor: int) -> Blocks:
     fine = small - base
     rows, columns = (torch.arange(REACH, side - REACH, EVERY, device=base.device) for side in small.shape[2:])
     places = torch.cartesian_prod(rows, columns)
+    if hidden is not None:
+        spoilt = F.adaptive_max_pool2d(hidden, small.shape[2:])
+        spoilt = F.max_pool2d(spoilt, 2 * REACH + 1, stride=1, padding=REACH)
+        seen = at(spoilt, places)[:, 0] == 0
+        places = places[seen] if bool(seen.any()) else places
     power = window_mean(mean_of(fine.square(), 1), STROKE // 2)
     strength = at(power, places)[:, 0].clamp_min(LEAST).log()
-    usual = power.sqrt().mean().square().clamp_min(LEAST).log()
+    usual = (strength / 2).exp().mean().square().log()
     y, x = pixels(places, offsets_compared(base.device))
     return Blocks(
         texture=F.pad(texture, (REACH * factor,) * 4, mode="replicate")[0],
