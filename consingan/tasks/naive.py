@@ -85,6 +85,7 @@ def results(
     training = applying.training_picture(model, run)
     base = tuned_from(model)
     hand = model.settings.naive.hand if options.hand is None else options.hand
+    options = replace(options, hand=hand)
 
     def applied(by: SingleImageModel, case: Case, seed: int) -> Applied:
         made = applying.apply(by, case, dilation, keep_edges, options.injection_stage, options.noise_scale, seed)
@@ -118,6 +119,7 @@ def one(
         stage, scale = options.injection_stage, options.noise_scale
         made = applied(model, case, seed)
         facts = {"naive": case.file.name, "injection_stage": f"{stage}", "noise_scale": f"{scale}", "seed": f"{seed}"}
+        facts["hand"] = f"{options.hand}"
         stem = name if options.num_samples == 1 else f"{name}_seed_{seed}"
         if made.masked is not None:
             yield Result(f"{stem}_masked", [made.masked], facts, options.format, notes=notes)
