@@ -2,11 +2,13 @@
 
     python benchmarks/harmonization.py RUN NAIVE [RUN NAIVE ...]
 
-RUN is a trained run, plain or fine-tuned; of a fine-tuned one both it and the run it began as are shown. NAIVE is a
-picture with its mask beside it. The figure is the sliced Wasserstein distance between the 7x7 patches of the mask's
-bounding box and those of the painting (``consingan.metrics.swd``, without bringing the two to one size);
-less is nearer. The last columns are about resolution: how many times larger the naive picture is than the model's own,
-and the sharpness inside the mask, as a share of the naive picture's own there, of the result and of the model's output
+RUN is a trained run, plain or fine-tuned; of a fine-tuned one both it and the run it began as are shown, as the model
+made them; "with hand" is the last of them with the painting's strokes (``--hand 1``). NAIVE is a picture with its mask
+beside it. The figure is the sliced Wasserstein distance between the 7x7 patches of the mask's bounding box and those
+of the painting (``consingan.metrics.swd``, without bringing the two to one size); less is nearer. The grain is the
+contrast of what is smaller than 9 px in the object's flat parts, beside that of the painting where it has no strong
+edges. The last columns are about resolution: how many times larger the naive picture is than the model's own, and the
+sharpness inside the mask, as a share of the naive picture's own there, of the result and of the model's output
 enlarged: the root of the mean squared difference between neighbours.
 """
 
@@ -20,14 +22,26 @@ import click
 from torch import Tensor
 
 from consingan import applying, images
+from consingan.finish.hand import spread, window_mean
+from consingan.masks import dilated
 from consingan.metrics.features import random_directions
 from consingan.metrics.figures import DIRECTIONS, QUANTILES, SCALES, mean_of
 from consingan.metrics.pictures import as_rgb, shrink
 from consingan.metrics.statistics import projected_quantiles
 from consingan.model import SingleImageModel
 from consingan.resize import resize
+from consingan.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.naive import tuned_from
+
+COLUMNS = (
+    "naive picture",
+    *("pasted", "harmonized", "fine-tuned", "with hand"),
+    *("grain", "with hand", "painting's"),
+    *("times the model's size", "sharpness", "enlarged"),
+)
+GRAIN = 4  # px, radius of the window whose mean is taken off
+FLAT, EDGELESS = 0.01, 0.05  # variance in that window, of the squared range [-1, 1], below which places count
 
 
 @click.command(help=__doc__)
@@ -38,17 +52,16 @@ from consingan.tasks.naive import tuned_from
 def main(pairs: tuple[str, ...], painting: str | None, noise_scale: float, stage: int) -> None:
     if len(pairs) % 2:
         raise click.UsageError("give a naive picture for every run")
-    click.echo("| naive picture | pasted | harmonized | fine-tuned | times the model's size | sharpness | enlarged |")
-    click.echo("|---|---|---|---|---|---|---|")
+    click.echo(f"| {' | '.join(COLUMNS)} |")
+    click.echo("|---" * len(COLUMNS) + "|")
     for run, naive in zip(pairs[::2], pairs[1::2], strict=True):
-        row = figures(SingleImageModel.load(run), Path(naive), painting, noise_scale, stage)
+        row = figures(Run.open(run, "RUN"), Path(naive), painting, noise_scale, stage)
         click.echo(f"| {Path(naive).name} | {' | '.join(row)} |")
 
 
-def figures(
-    model: SingleImageModel, naive: Path, painting: str | None, noise_scale: float, stage: int
-) -> Iterator[str]:
-    """A row: the distance as pasted, harmonized and fine-tuned, empty where there is no model for it; resolution."""
+def figures(run: Run, naive: Path, painting: str | None, noise_scale: float, stage: int) -> Iterator[str]:
+    """A row: the distance as pasted, harmonized, fine-tuned and with the hand, empty without a model; resolution."""
+    model = SingleImageModel.load(run.folder)
     channels = model.settings.network.nc_im
     real = images.load(painting or model.settings.image, channels=channels).pixels
     case = applying.read(naive, channels)
@@ -64,10 +77,28 @@ def figures(
     for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):
         yield "" if made is None else f"{swd(real, cropped(made.masked, case.mask)):.4f}"
     last = applied(model)
+    handed = applying.with_hand(last, case, applying.training_picture(model, run), 1.0, task.keep_edges)
+    yield f"{swd(real, cropped(handed.masked, case.mask)):.4f}"
+    yield from (f"{figure:.3f}" for figure in grains(real, last.masked, handed.masked, case.mask))
     size = (case.picture.shape[2], case.picture.shape[3])
     yield f"{max(size) / max(last.native.shape[2:]):.1f}"
     for picture in (last.masked, resize(last.native, size)):
         yield f"{sharpness(picture, case.mask) / sharpness(case.picture, case.mask):.2f}"
+
+
+def grains(real: Tensor, before: Tensor, after: Tensor, mask: Tensor) -> tuple[float, float, float]:
+    """The contrast of what is smaller than 9 px: before and after where the object is flat before, the painting's.
+
+    The object's flat parts keep away from its outline; the painting's places are those without strong edges.
+    """
+    flat = (spread(before, GRAIN).mean(dim=1, keepdim=True) < FLAT) & (dilated((mask <= 0.5).float(), GRAIN) == 0)
+    edgeless = spread(real, GRAIN).mean(dim=1, keepdim=True) < EDGELESS
+
+    def grain(picture: Tensor, places: Tensor) -> float:
+        fine = (picture - window_mean(picture, GRAIN)).square().mean(dim=1, keepdim=True)
+        return fine[places].mean().sqrt().item()
+
+    return grain(before, flat), grain(after, flat), grain(real, edgeless)
 
 
 def sharpness(picture: Tensor, mask: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch.nn.functional as F
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from consingan import carry, images, masks
 from consingan.errors import UserError
+from consingan.finish.hand import painted
 from consingan.model import SingleImageModel
 from consingan.resize import resize
 from consingan.run import Run
 
+RIM, RIM_SOFTNESS = 1.0, 1.0  # px at 250 px: how far the painting's hand reaches beyond the object
+SAME_PICTURE = 0.06  # of full scale: mean difference below which two pictures show the same
 VIEW_SIDE = 480  # px, the longer side of a picture in a side by side view
 
 
@@ -106,7 +109,9 @@ def read(
 
 
 def training_picture(model: SingleImageModel, run: Run | None) -> Tensor:
-    """The picture that the model was trained on, ``[1, C, h, w]``: the run's own copy, or the reconstruction."""
+    """The picture that the model was trained on, ``[1, C, h, w]``: its own, the run's copy, or the reconstruction."""
+    if model.photo is not None:
+        return model.photo.picture
     kept = run.pyramid / f"{model.stages - 1}.png" if run else None
     if kept is not None and kept.is_file():
         return images.load(kept, channels=model.settings.network.nc_im).pixels
@@ -138,6 +143,46 @@ def apply(
         return Applied(native, whole, None, None)
     mask = masks.softened(case.mask, dilation)
     return Applied(native, whole, masks.blend(case.picture, whole, mask), mask)
+
+
+def with_hand(made: Applied, case: Case, training: Tensor, strength: float, keep_edges: bool = True) -> Applied:
+    """The same with the painting's hand on the object; nothing changes without a mask.
+
+    Where the object's edges stay, the mask is then the object's own and not a wide one: beyond the object lies the
+    painting as it is, so what the model made of it there is dropped, and no glow stands around the object.
+
+    Args:
+        made: from ``apply``, of ``case``.
+        case: the naive picture and its mask.
+        training: ``[1, C, h, w]`` in [-1, 1], the painting, at any size.
+        strength: 0 to 1.
+        keep_edges: as ``carry.carried``.
+    """
+    if case.mask is None or made.mask is None or strength == 0:
+        return made
+    mask = masks.softened(case.mask, RIM, RIM_SOFTNESS) if keep_edges else made.mask
+    painting, hidden = strokes_of(case.picture, mask, training)
+    whole = painted(made.whole, painting, mask, strength, hidden)
+    return replace(made, whole=whole, masked=masks.blend(case.picture, whole, mask), mask=mask)
+
+
+def strokes_of(picture: Tensor, mask: Tensor, training: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The painting as large as it can be had, ``[1, C, H, W]``, and where it is hidden, ``[1, 1, H, W]``.
+
+    A training picture that is smaller than the naive one has lost its finest strokes. Where the naive picture shows the
+    same painting, it still has them all around the object.
+
+    Args:
+        picture: ``[1, C, H, W]``, the naive picture.
+        mask: ``[1, 1, H, W]``, above 0 where the object is.
+        training: ``[1, C, h, w]``.
+    """
+    size, small = ((x.shape[2], x.shape[3]) for x in (picture, training))
+    if max(small) >= max(size):
+        return training, None
+    outside = resize((mask == 0).float(), small).clamp(0, 1)
+    difference = ((resize(picture, small) - training).abs() * outside).mean(dim=1).sum() / (2 * outside.sum())
+    return (picture, mask) if difference < SAME_PICTURE else (training, None)
 
 
 def view(items: Sequence[tuple[str, Tensor | None]]) -> Tensor:

@@ -184,6 +184,9 @@ class Naive:
     snapshot_every: int = setting(
         0, "iterations between pictures of the result so far, 0 for six a stage; fine-tuning has 100", low=0
     )
+    hand: float = setting(
+        0.0, "how much of the painting's strokes and grain the object takes over in results", low=0, high=1
+    )
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,7 @@ LATER: dict[str, dict[str, Any]] = {
     "objective": {"mixed_noise": False},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
-    "naive": {"keep_structure": 0.0},
+    "naive": {"keep_structure": 0.0, "hand": 0.0},
 }
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
 WHOLE = 256 * 256  # pixels up to which "auto" takes all

@@ -17,7 +17,7 @@ from consingan.finish import patches
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.finish.scales import BOUND, Plan, check_size, own_size
-from consingan.layouts import varied
+from consingan.layouts import mixed
 from consingan.networks import Border, GrowingGenerator, place
 from consingan.noise import Draw, Field, Source, draws_alike, fingerprint, walk, whole
 from consingan.pyramid import rescaled
@@ -269,12 +269,8 @@ class SingleImageModel:
         if start == 0 and variation < 1:
             (anchor,) = self.anchors_for(sizes, 1)
             everything = Window.whole(sizes[0])
-            noise = sources[0](everything).split(1)
-            first = [
-                varied(anchor(everything), each, variation, draw.at("move"))
-                for each, draw in zip(noise, draws, strict=True)
-            ]
-            sources[0] = whole(channels_last(torch.cat(first)))
+            noise = sources[0](everything)
+            sources[0] = whole(channels_last(mixed(anchor(everything), noise, variation)))
         return self.render(sources, sizes)
 
     def finishing(self, finish: str | None = None) -> Photo | None:

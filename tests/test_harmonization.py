@@ -127,6 +127,23 @@ def test_evaluation_keeps_size_and_everything_outside_the_mask(pasted_run, naive
     assert tuple(pixels(files[f"{name}_native"]).shape[:2]) == model.size
 
 
+def test_the_hand_is_the_presets_unless_given(pasted_run, naive_file, tmp_path):
+    mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
+    hands = {
+        preset: recipes.resolve(mode, preset, "a.png", 3, {})[0].naive.hand for preset in ("paper", "fast", "quick")
+    }
+    ours = 1 if mode == "harmonization" else 0
+    assert hands == {"paper": 0, "fast": ours, "quick": ours}
+    name = f"{naive_file.stem}_masked"
+    made = {
+        flags: evaluated(pasted_run, tmp_path / f"{len(flags)}{flags[-1:]}", "--naive_img", naive_file, *flags)[0][name]
+        for flags in ((), ("--hand", "0"), ("--hand", "1"))
+    }
+    kept = config.from_json(load_json(pasted_run / "config.json"), "").naive.hand
+    assert torch.equal(pixels(made[()]), pixels(made[("--hand", f"{kept:g}")]))
+    assert not torch.equal(pixels(made[("--hand", "0")]), pixels(made[("--hand", "1")]))
+
+
 def load_json(path):
     import json
 

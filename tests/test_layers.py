@@ -21,7 +21,7 @@ LAYERS = (
     "errors",
     "config",
     "images resize windows noise networks objectives checkpoint monitor devices interrupt flags watchdog",
-    "pyramid schedule run metrics masks paste carry layouts",
+    "pyramid schedule run metrics masks paste carry",
     "finish",
     "model convergence structure score tensorboard",
     "applying",

@@ -13,7 +13,6 @@ from torch import Tensor
 from consingan.finish.patches import Told, finish
 from consingan.finish.photo import Photo
 from consingan.finish.scales import Plan, Size
-from consingan.layouts import MOVE, moved
 from consingan.noise import Draw
 from consingan.resize import resize
 
@@ -43,6 +42,5 @@ def instant(
     picture = resize(photo.at(coarse) * 2 - 1, coarse)
     for number in range(n):
         draw = Draw(seed, ("instant", number), photo.device)
-        layout = moved(picture, MOVE * variation, draw.at("move"))
-        layout = layout + NOISE * variation * draw.normal(picture.shape)
+        layout = picture + NOISE * variation * draw.normal(picture.shape)
         yield finish(photo, layout, size, [draw], told=told).picture

@@ -36,6 +36,7 @@ QUICK: dict[str, Any] = {
     "max_size": 160,
     "min_size": 60,
     "niter": (900, 500, 300),
+    "hand": 1.0,
 }
 
 

@@ -31,6 +31,12 @@ class NaiveOptions:
     invert_mask: bool = setting(False, "the mask is black where the object is")
     injection_stage: int = setting(0, "stage that the picture enters at; more keeps more of the object", low=0, high=19)
     noise_scale: float = setting(1.0, "times the noise of the later stages; 0 is without", low=0, high=100)
+    hand: float | None = setting(
+        None,
+        "how much of the painting's strokes and grain the object takes over; as in training unless given",
+        low=0,
+        high=1,
+    )
     native: bool = setting(False, "also write the model's output at its own resolution")
     num_samples: int = setting(1, "results per picture, each with noise of its own", low=1, high=100_000)
     seed: int = setting(0, "seed of the noise", **SEED)
@@ -78,6 +84,12 @@ def results(
         )
     training = applying.training_picture(model, run)
     base = tuned_from(model)
+    hand = model.settings.naive.hand if options.hand is None else options.hand
+    options = replace(options, hand=hand)
+
+    def applied(by: SingleImageModel, case: Case, seed: int) -> Applied:
+        made = applying.apply(by, case, dilation, keep_edges, options.injection_stage, options.noise_scale, seed)
+        return applying.with_hand(made, case, training, hand, keep_edges)
 
     def case_of(file: Path) -> Case:
         mask = Path(options.mask) if options.mask is not None else None
@@ -89,7 +101,7 @@ def results(
     stems = Counter(file.stem for file in files)
     for file in files:
         name = file.stem if stems[file.stem] == 1 else file.name.replace(".", "_")
-        yield from one(model, base, case_of(file), options, dilation, keep_edges, name)
+        yield from one(model, base, case_of(file), options, applied, name)
 
 
 def one(
@@ -97,19 +109,17 @@ def one(
     base: SingleImageModel | None,
     case: Case,
     options: NaiveOptions,
-    dilation: float,
-    keep_edges: bool,
+    applied: Callable[[SingleImageModel, Case, int], Applied],
     name: str,
 ) -> Iterator[Result]:
     """The results for one naive picture: masked, whole, native if wanted, the masks, the view to judge by."""
-    from consingan import applying
-
     notes = tuple(f"{case.file}: {note}" for note in case.notes)
     for sample in range(options.num_samples):
         seed = options.seed + sample
         stage, scale = options.injection_stage, options.noise_scale
-        made = applying.apply(model, case, dilation, keep_edges, stage, scale, seed)
+        made = applied(model, case, seed)
         facts = {"naive": case.file.name, "injection_stage": f"{stage}", "noise_scale": f"{scale}", "seed": f"{seed}"}
+        facts["hand"] = f"{options.hand}"
         stem = name if options.num_samples == 1 else f"{name}_seed_{seed}"
         if made.masked is not None:
             yield Result(f"{stem}_masked", [made.masked], facts, options.format, notes=notes)
@@ -118,7 +128,7 @@ def one(
         notes = ()
         if options.native:
             yield Result(f"{stem}_native", [made.native], facts, options.format)
-        before = applying.apply(base, case, dilation, keep_edges, stage, scale, seed) if base else None
+        before = applied(base, case, seed) if base else None
         yield Result(f"{stem}_view", [side_by_side(case, made, before, model.settings.naive.fine_tune)], facts)
     if made.mask is not None:
         yield Result(f"{name}_soft_mask", [made.mask * 2 - 1], {})
