@@ -109,9 +109,7 @@ def read(
 
 
 def training_picture(model: SingleImageModel, run: Run | None) -> Tensor:
-    """The picture that the model was trained on, ``[1, C, h, w]``: its own, the run's copy, or the reconstruction."""
-    if model.photo is not None:
-        return model.photo.picture
+    """The picture that the model was trained on, ``[1, C, h, w]``: the run's own copy, or the reconstruction."""
     kept = run.pyramid / f"{model.stages - 1}.png" if run else None
     if kept is not None and kept.is_file():
         return images.load(kept, channels=model.settings.network.nc_im).pixels

@@ -83,13 +83,14 @@ def results(
             "put NAME_mask.png beside each picture instead."
         )
     training = applying.training_picture(model, run)
+    painting = model.photo.picture if model.photo else training
     base = tuned_from(model)
     hand = model.settings.naive.hand if options.hand is None else options.hand
     options = replace(options, hand=hand)
 
     def applied(by: SingleImageModel, case: Case, seed: int) -> Applied:
         made = applying.apply(by, case, dilation, keep_edges, options.injection_stage, options.noise_scale, seed)
-        return applying.with_hand(made, case, training, hand, keep_edges)
+        return applying.with_hand(made, case, painting, hand, keep_edges)
 
     def case_of(file: Path) -> Case:
         mask = Path(options.mask) if options.mask is not None else None
