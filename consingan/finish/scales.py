@@ -79,9 +79,12 @@ def way_to(side: float, trust: float) -> list[float]:
 
 
 def own_size(photo: Size, longest: int = BOUND) -> Size:
-    """The size ``(H, W)`` of samples where none is asked for: the picture's, up to a longer side in px."""
+    """The size ``(H, W)`` of samples where none is asked for: the picture's, up to a longer side in px.
+
+    A side that would be too small for a sample is as long as it must be.
+    """
     shrink = min(1.0, longest / max(photo))
-    return max(1, round(photo[0] * shrink)), max(1, round(photo[1] * shrink))
+    return max(SMALLEST_SIDE, round(photo[0] * shrink)), max(SMALLEST_SIDE, round(photo[1] * shrink))
 
 
 def check_size(size: Size) -> None:
