@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_training import settings_for, striped
 
@@ -94,6 +94,8 @@ SIDES = st.integers(16, 3000)
 
 
 @given(st.tuples(SIDES, SIDES), st.tuples(st.integers(8, 3000), st.integers(8, 3000)))
+@example((23, 46), (16, 48))  # whose last scale a rounding made another
+@settings(max_examples=400)
 def test_every_plan_leads_to_its_size(size, photo):
     plan = Plan.of(size, photo)
     never_enlarged = min(size[0] / photo[0], size[1] / photo[1], 1)
@@ -222,14 +224,12 @@ def test_weights_of_the_vote():
     assert max(max(offset) for offset in weights(5)) == REACH
 
 
-def test_every_pixel_of_a_sample_is_near_one_of_the_picture():
-    """Without averaging it would be one of it: the votes are narrow."""
+def test_a_sample_is_as_sharp_as_the_picture():
+    """Whatever the layout: the votes are narrow, so that little is averaged."""
     photo = texture(60, 80)
     made = finish(photo, noise(12, 16), photo.size, draws(0)).picture
-    there = photo.picture.flatten(2)[0].T
-    apart = torch.cdist(made.flatten(2)[0].T[::7], there).amin(1)
-    assert apart.median() < 0.02
-    assert apart.quantile(0.95) < 0.1
+    had, wanted = (x.diff(dim=3).abs().mean().item() for x in (made, photo.picture))
+    assert had == pytest.approx(wanted, rel=0.2)
 
 
 # ---- the exact search
@@ -351,6 +351,31 @@ def test_a_field_is_only_ever_improved(monkeypatch):
     after = distances(queries, scale.blurred, scale, improved(queries, scale.blurred, scale, field))
     assert (after <= before).all()
     assert after.mean() < 0.9 * before.mean()
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 1), (1, 0), (-1, -1), (1, -1)])
+def test_a_pixel_off_is_put_right(down, right):
+    photo = texture(24, 30)
+    scale = Scale(photo.at(photo.size), photo.at(photo.size))
+    queries, here = scale.patches(photo.at(photo.size)), rigid(24, 30, 0, 0)
+    found = improved(queries, scale.sharp, scale, rigid(24, 30, down, right))
+    assert all(map(torch.equal, found, here))
+
+
+def test_what_one_place_has_found_its_neighbours_go_on_with():
+    photo = texture(40, 40)
+    scale = Scale(photo.at(photo.size), photo.at(photo.size))
+    queries, here = scale.patches(photo.at(photo.size)), rigid(40, 40, 0, 0)
+    field = tuple(torch.full_like(each, 37) for each in here)  # the last corner
+    assert (field[0][0, 15, 15], field[1][0, 15, 15]) != (here[0][0, 15, 15], here[1][0, 15, 15])
+    for each, right in zip(field, here, strict=True):
+        each[0, 15, 15] = right[0, 15, 15]
+    found = improved(queries, scale.sharp, scale, field)
+    hops = [0, *search.NEIGHBOURS, *(-hop for hop in search.NEIGHBOURS)]
+    for row, column in [(15 + hop, 15) for hop in hops] + [(15, 15 + hop) for hop in hops]:
+        assert [each[0, row, column].item() for each in found] == [row + REACH, column + REACH]
+    # no further in one look
+    assert [each[0, 15, 18].item() for each in found] != [15 + REACH, 18 + REACH]
 
 
 def test_patches_that_lay_together_are_carried_together():
@@ -566,7 +591,7 @@ DAMAGED = {
     "floats": PIXELS.float(),
     "one channel": PIXELS[:, :1],
     "two pictures": PIXELS.repeat(2, 1, 1, 1),
-    "three dimensions": PIXELS[0],
+    "three dimensions": PIXELS[..., 0],
     "too small": PIXELS[:, :, :7],
     "nothing": PIXELS[:, :, :0],
 }

@@ -38,8 +38,8 @@ def test_no_variation_is_the_picture_itself():
     picture, noise = Draw(0).normal((1, 3, 20, 30)), Draw(1).normal((1, 3, 20, 30))
     assert torch.equal(varied(picture, noise, 0, Draw(2)), picture)
     assert torch.equal(varied(picture, noise, 0.0, Constant(5, 5)), picture)
-    assert torch.equal(varied(picture, noise, 1, Draw(2)), noise)
     assert torch.equal(moved(picture, 0, Draw(2)), picture)
+    assert torch.equal(varied(picture.fill_(torch.nan), noise, 1, Draw(2)), noise)
 
 
 @pytest.mark.parametrize("variation", [0.25, 0.5])

@@ -75,7 +75,7 @@ def way_to(side: float, trust: float) -> list[float]:
     if side <= trust:
         return [trust, *fine]
     steps = max(1, ceil(log(side / trust) / log(RATIO) - 1e-9))
-    return [trust * (side / trust) ** (step / steps) for step in range(steps + 1)] + fine
+    return [trust * (side / trust) ** (step / steps) for step in range(steps)] + [side, *fine]
 
 
 def own_size(photo: Size, longest: int = BOUND) -> Size:
