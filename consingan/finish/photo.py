@@ -21,20 +21,21 @@ class Scale:
     Args:
         sharp: ``[1, C, H, W]`` in [0, 1].
         blurred: the same as sharp as the scale below can show it; what a sample is like before it is finished here.
+        searched: whether its patches are searched; too fine a scale is not, the coarsest always.
 
     Attributes:
         pixels: ``[H * W, C]``, row by row.
-        blurred, sharp: ``[(H - 6) * (W - 6), 24]``, the patches in their first principal components; None where the
-            scale is too fine to be searched.
+        blurred, sharp: ``[(H - 6) * (W - 6), 24]``, the patches in their first principal components, where they are
+            searched.
     """
 
-    def __init__(self, sharp: Tensor, blurred: Tensor):
+    def __init__(self, sharp: Tensor, blurred: Tensor, searched: bool = True):
         channels, height, width = sharp.shape[1:]
         self.size = (height, width)
         self.places = (height - 2 * REACH, width - 2 * REACH)
         self.pixels = sharp[0].permute(1, 2, 0).reshape(-1, channels).contiguous()
-        self.searched = max(self.size) <= SEARCHED + 1  # a side may have been rounded up
-        if not self.searched:
+        self.searched = searched
+        if not searched:
             return
         self.filters, self.offset = components(sharp)
         self.blurred, self.sharp = (self.patches(x).flatten(0, 2) for x in (blurred, sharp))
@@ -109,7 +110,8 @@ class Photo:
             sharp = [self.at(size) for size in plan.photo]
             below = [sharp[0], *sharp[:-1]]
             self.scales = [
-                Scale(x, resize(y, size).clamp(0, 1)) for x, y, size in zip(sharp, below, plan.photo, strict=True)
+                Scale(x, resize(y, size).clamp(0, 1), searched=y is x or max(size) <= SEARCHED + 1)  # may be rounded up
+                for x, y, size in zip(sharp, below, plan.photo, strict=True)
             ]
             self.plan = plan
         return self.scales

@@ -75,13 +75,16 @@ def way_to(side: float, trust: float) -> list[float]:
     if side <= trust:
         return [trust, *fine]
     steps = max(1, ceil(log(side / trust) / log(RATIO) - 1e-9))
-    return [trust * (side / trust) ** (step / steps) for step in range(steps + 1)] + fine
+    return [trust * (side / trust) ** (step / steps) for step in range(steps)] + [side, *fine]
 
 
 def own_size(photo: Size, longest: int = BOUND) -> Size:
-    """The size ``(H, W)`` of samples where none is asked for: the picture's, up to a longer side in px."""
+    """The size ``(H, W)`` of samples where none is asked for: the picture's, up to a longer side in px.
+
+    A side that would be too small for a sample is as long as it must be.
+    """
     shrink = min(1.0, longest / max(photo))
-    return max(1, round(photo[0] * shrink)), max(1, round(photo[1] * shrink))
+    return max(SMALLEST_SIDE, round(photo[0] * shrink)), max(SMALLEST_SIDE, round(photo[1] * shrink))
 
 
 def check_size(size: Size) -> None:

@@ -209,7 +209,7 @@ def raw(pixels: Tensor, at: Tensor, width: int) -> Tensor:
     """The patches ``[N, 49 * C]`` around some pixels of a picture ``[H * W, C]`` whose rows have ``width`` pixels."""
     reach = torch.arange(-REACH, REACH + 1, device=at.device)
     offsets = (reach[:, None] * width + reach).flatten()
-    return pixels.index_select(0, (at[:, None] + offsets).flatten()).view(len(at), -1)
+    return pixels.index_select(0, (at[:, None] + offsets).flatten()).view(len(at), offsets.numel() * pixels.shape[1])
 
 
 def strips_of(height: int, width: int) -> Iterator[range]:
