@@ -3,10 +3,10 @@
     python benchmarks/finish.py
     python benchmarks/finish.py photo.jpg --size 250 --size 1024 --threads 2 --samples 3 --device cuda
 
-Each size is made in a process of its own, so that its peak is its own. The layout is a noisy coarse copy of the picture,
-as long a way to a sample as one from a generator. A picture that is smaller than the size is enlarged, with fine noise
-of a fixed seed, so that there is detail to search. The first sample prepares the picture's scales, which later ones of
-the same size share.
+Each size is made in a process of its own, so that its peak is its own. The layout is a noisy coarse copy of the
+picture, as long a way to a sample as one from a generator. A picture that is smaller than the size is enlarged, with
+fine noise of a fixed seed, so that there is detail to search. The first sample prepares the picture's scales, which
+later ones of the same size share.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def timed(picture: Tensor, longest: int, device: torch.device, samples: int = 1)
         samples: how many after the first.
     """
     if device.type == "cuda":
+        torch.cuda.init()
         torch.cuda.reset_peak_memory_stats(device)
     photo = Photo(stored(detailed(picture, longest)), device)
     size = own_size(photo.size, longest)
