@@ -84,8 +84,8 @@ class Setup:
 def machine(setup: Setup) -> Iterator[Row]:
     """What this is."""
     cuda = setup.device.type == "cuda"
-    name = torch.cuda.get_device_name(setup.device) if cuda else "CPU"
-    yield Row("device", f"{name}, {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads")
+    name = torch.cuda.get_device_name(setup.device) if cuda else "no GPU"
+    yield Row("device", f"{name}; {os.cpu_count()} CPU cores, of which torch uses {torch.get_num_threads()}")
     python = ".".join(map(str, sys.version_info[:3]))
     yield Row("versions", f"torch {torch.__version__}, CUDA {torch.version.cuda or 'none'}, Python {python}")
 

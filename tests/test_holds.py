@@ -1,17 +1,20 @@
 """benchmarks/holds.py: whether the training holds on every picture, in small form."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import stripes
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+import holds
+
 from consingan import images
 
-HOLDS = Path(__file__).parent.parent / "benchmarks" / "holds.py"
 SMALL = ("--niter", "3", "--max_size", "40", "--train_stages", "2", "--nfc", "4", "--device", "cpu")
 
 
@@ -27,15 +30,22 @@ def folder(tmp_path_factory):
     return path
 
 
-def holds(folder, *words, flags=SMALL):
-    options = ("--json", "out.json", "--longest", "48", "--samples", "2", "--measured", "2")
-    command = [sys.executable, str(HOLDS), *words, *options, "--beside", "others=others_{stem}_*.png", "--", *flags]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def hold(folder, monkeypatch):
+    """The command in that folder, as a function of its words and the training's flags."""
+    monkeypatch.chdir(folder)
+
+    def hold(*words, flags=SMALL):
+        options = ("--json", "out.json", "--longest", "48", "--samples", "2", "--measured", "2")
+        command = [*words, *options, "--beside", "others=others_{stem}_*.png", "--", *flags]
+        return CliRunner().invoke(holds.main, command)
+
+    return hold
 
 
-def test_every_picture_is_told_and_none_is_done_twice(folder):
-    first = holds(folder, "one.png", "broken.png")
-    assert first.returncode == 1, first.stderr
+def test_every_picture_is_told_and_none_is_done_twice(folder, hold):
+    first = hold("one.png", "broken.png")
+    assert first.exit_code == 1, first.output
     assert "1 of 2 held" in first.stdout
     assert "broken.png: did not hold: Error: " in first.stdout
     one, broken = sorted(json.loads((folder / "out.json").read_text()), key=lambda each: not each["held"])
@@ -48,8 +58,8 @@ def test_every_picture_is_told_and_none_is_done_twice(folder):
     assert set(one["figures"]) == {"swd", "coherence", "completeness", "copy", "diversity"}
     assert one["beside"]["others"]["swd"] < one["figures"]["swd"]  # the picture mirrored
 
-    second = holds(folder, "one.png", "two.png", "--sheet", "sheet.png")
-    assert second.returncode == 0, second.stderr
+    second = hold("one.png", "two.png", "--sheet", "sheet.png")
+    assert second.exit_code == 0, second.output
     assert "one.png: held" not in second.stdout  # done before
     assert "two.png: held" in second.stdout
     assert "2 of 2 held" in second.stdout
@@ -62,9 +72,9 @@ def test_every_picture_is_told_and_none_is_done_twice(folder):
     assert sheet.shape[2] > 2 * 36
 
 
-def test_a_training_that_does_not_hold_is_told_with_its_messages(folder, monkeypatch):
-    found = holds(folder, "two.png", flags=(*SMALL, "--lr_g", "1e6", "--lr_d", "1e6", "--positions", "0"))
-    assert found.returncode == 1
+def test_a_training_that_does_not_hold_is_told_with_its_messages(folder, hold):
+    found = hold("two.png", flags=(*SMALL, "--lr_g", "1e6", "--lr_d", "1e6", "--positions", "0"))
+    assert found.exit_code == 1
     assert "0 of 1 held" in found.stdout
     assert "Training does not hold" in found.stdout
     (bad,) = [each for each in json.loads((folder / "out.json").read_text()) if "1e6" in each["recipe"]]
@@ -72,7 +82,7 @@ def test_a_training_that_does_not_hold_is_told_with_its_messages(folder, monkeyp
     assert any("Beginning stage 1 anew" in text for text in bad["messages"])
 
 
-def test_a_missing_file_is_refused_before_anything_is_done(folder):
-    found = holds(folder, "nowhere.png")
-    assert found.returncode == 2
-    assert "nowhere.png: no such file" in found.stderr
+def test_a_missing_file_is_refused_before_anything_is_done(hold):
+    found = hold("nowhere.png")
+    assert found.exit_code == 2
+    assert "nowhere.png: no such file" in found.output
