@@ -15,17 +15,17 @@ import holds
 
 from consingan import images
 
-SMALL = ("--niter", "3", "--max_size", "40", "--train_stages", "2", "--nfc", "4", "--device", "cpu")
+SMALL = ("--niter", "3", "--max_size", "40", "--train_stages", "1", "--nfc", "4", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Two pictures, samples of others of the first, and a file that is no picture."""
     path = tmp_path_factory.mktemp("holds")
-    Image.fromarray(stripes()).save(path / "one.png")
-    Image.fromarray(stripes()[:, ::-1].copy()).save(path / "two.png")
+    Image.fromarray(stripes(36, 48)).save(path / "one.png")
+    Image.fromarray(stripes(36, 48)[:, ::-1].copy()).save(path / "two.png")
     for number in range(2):
-        Image.fromarray(stripes()[::-1, :: 1 - 2 * number].copy()).save(path / f"others_one_{number}.png")
+        Image.fromarray(stripes(36, 48)[::-1, :: 1 - 2 * number].copy()).save(path / f"others_one_{number}.png")
     (path / "broken.png").write_bytes(b"no picture")
     return path
 
@@ -72,6 +72,7 @@ def test_every_picture_is_told_and_none_is_done_twice(folder, hold):
     assert sheet.shape[2] > 2 * 36
 
 
+@pytest.mark.slow
 def test_a_training_that_does_not_hold_is_told_with_its_messages(folder, hold):
     found = hold("two.png", flags=(*SMALL, "--lr_g", "1e6", "--lr_d", "1e6", "--positions", "0"))
     assert found.exit_code == 1
