@@ -1,13 +1,14 @@
 # Two commands do everything on a machine that has only Python 3.11 and make:
 #   make demo    trains on a shipped picture and makes new ones
 #   make test    lints, checks types and runs the tests
+#   make gpu     on a machine with CUDA: checks agreement with the CPU, measures, writes docs/gpu.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PICTURE ?= images/generation/meadow.png
 MODE ?= generation
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint gpu clean
 
 demo: $(VENV)/.installed
 	@run=$$($(BIN)/python main_train.py --train_mode $(MODE) --input_name $(PICTURE) --preset quick) \
@@ -21,6 +22,9 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gpu: $(VENV)/.dev-installed
+	$(BIN)/python benchmarks/gpu.py --out docs/gpu.md
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)

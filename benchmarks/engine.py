@@ -12,15 +12,23 @@ from __future__ import annotations
 
 import copy
 import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import click
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
+
 from consingan import config, networks, resize
 from consingan.engine import Step
+from consingan.graphs import WARM, Captured
 from consingan.networks import GrowingGenerator, PatchCritic
 from consingan.state import Training
 from consingan.windows import Window
@@ -78,7 +86,7 @@ def bicubic_part(x: Tensor, given: object, source: object, size: tuple[int, int]
     return bicubic(x, size)
 
 
-def seconds(step: Step | Plain, drawn: tuple[list[Tensor], list[Tensor], Window | None]) -> float:
+def seconds(step: Step | Captured | Plain, drawn: tuple[list[Tensor], list[Tensor], Window | None]) -> float:
     """Wall time of one iteration."""
     begin = perf_counter()
     step(*drawn)
@@ -87,38 +95,64 @@ def seconds(step: Step | Plain, drawn: tuple[list[Tensor], list[Tensor], Window 
     return perf_counter() - begin
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Medians of one stage: ``(H, W)``, seconds per iteration of the plain path and of ours, and of their ratios."""
+
+    size: tuple[int, int]
+    plain: float
+    ours: float
+    ratio: float
+
+
+def measured(rounds: int, device: str, **values: Any) -> Iterator[Stage]:
+    """Time both paths stage by stage.
+
+    Args:
+        rounds: paired timings per stage.
+        device: where.
+        values: settings, such as ``max_size``, ``train_stages``, ``precision``.
+    """
+    settings, _ = config.resolve("generation", "noise", ("benchmark", values))
+    picture = torch.rand(1, 3, *PICTURE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    state = Training.start(settings, picture, device)
+    ours = resize.upsample, resize.upsample_part
+    for _ in range(len(state.reals)):
+        step = state.enter_stage()
+        captured = isinstance(step, Captured)
+        plain, times = Plain(step.step if captured else step), []
+        warm = WARM + 2 if captured else 1  # a recording comes after a few iterations
+        for _ in range(rounds + warm):
+            drawn = state.draw(settings.optimisation.Dsteps)
+            mine = seconds(step, drawn)
+            networks.upsample, networks.upsample_part = bicubic, bicubic_part
+            try:
+                times.append((seconds(plain, drawn), mine))
+            finally:
+                networks.upsample, networks.upsample_part = ours
+            state.iteration += 1
+        pairs = times[warm:]
+        medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
+        yield Stage(state.model.size, *medians, statistics.median(a / b for a, b in pairs))
+        state.leave_stage()
+
+
 @click.command(help=__doc__)
 @click.option("--max_size", default=250, show_default=True)
 @click.option("--stages", default=6, show_default=True)
 @click.option("--rounds", default=5, show_default=True, help="paired timings per stage")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", default="auto", show_default=True)
-def main(max_size: int, stages: int, rounds: int, device: str, precision: str) -> None:
-    values = {"max_size": max_size, "train_stages": stages, "precision": precision}
-    settings, _ = config.resolve("generation", "noise", ("benchmark", values))
-    picture = torch.rand(1, 3, *PICTURE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    state = Training.start(settings, picture, device)
+@click.option("--graphs", type=click.Choice(["off", "on"]), default="off", show_default=True)
+def main(max_size: int, stages: int, rounds: int, device: str, precision: str, graphs: str) -> None:
     click.echo(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {device}, {precision}\n")
     click.echo("| stage | size | plain, s | ours, s | plain / ours |\n|---|---|---|---|---|")
     sums = [0.0, 0.0]
-    ours = resize.upsample, resize.upsample_part
-    for stage in range(stages):
-        step = state.enter_stage()
-        plain, times = Plain(step), []
-        for _ in range(rounds + 1):
-            drawn = state.draw(settings.optimisation.Dsteps)
-            mine = seconds(step, drawn)
-            networks.upsample, networks.upsample_part = bicubic, bicubic_part
-            times.append((seconds(plain, drawn), mine))
-            networks.upsample, networks.upsample_part = ours
-            state.iteration += 1
-        pairs = times[1:]  # the first round warms up
-        medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
-        ratio = statistics.median(a / b for a, b in pairs)
-        height, width = state.model.size
-        click.echo(f"| {stage} | {width}x{height} | {medians[0]:.4f} | {medians[1]:.4f} | {ratio:.2f} |")
-        sums = [total + median for total, median in zip(sums, medians, strict=True)]
-        state.leave_stage()
+    values = {"max_size": max_size, "train_stages": stages, "precision": precision, "graphs": graphs}
+    for number, stage in enumerate(measured(rounds, device, **values)):
+        height, width = stage.size
+        click.echo(f"| {number} | {width}x{height} | {stage.plain:.4f} | {stage.ours:.4f} | {stage.ratio:.2f} |")
+        sums = [sums[0] + stage.plain, sums[1] + stage.ours]
     click.echo(f"| sum | | {sums[0]:.3f} | {sums[1]:.3f} | {sums[0] / sums[1]:.2f} |")
 
 

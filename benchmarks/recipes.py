@@ -111,10 +111,12 @@ def published(picture: str, named: str, beside: Outcome, samples: int) -> Outcom
     return Outcome(name, picture, figures=figures_of(picture, None, pattern.format(stem=Path(picture).stem), samples))
 
 
-def figures_of(picture: str, run: Path | None, where: str | Path, most: int | None = None) -> dict[str, float]:
-    """The samples' figures, at the size that the run was trained at, or the samples' own."""
+def figures_of(
+    picture: str, run: Path | None, where: str | Path, most: int | None = None, side: int = 8192
+) -> dict[str, float]:
+    """The samples' figures, at the size that the run was trained at, or the samples' own up to ``side`` px."""
     found = files(str(where))[:most]
-    pictures = [unit(file, 8192) for file in found]
+    pictures = [unit(file, side) for file in found]
     real = match(unit(picture, 8192), tuple(pictures[0].shape[2:]))
     return evaluate(real, torch.cat([match(x, tuple(real.shape[2:])) for x in pictures]))
 

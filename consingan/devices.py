@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -53,6 +54,23 @@ def release(device: torch.device) -> None:
     """Give memory back that torch keeps for later, after it ran out."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+class Products(AbstractContextManager):
+    """Whether CUDA's float32 convolutions and matrix products may round their factors to TF32."""
+
+    def __init__(self, tf32: bool):
+        self.tf32 = tf32
+
+    def __enter__(self) -> None:
+        self.before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        self._set(self.tf32, self.tf32)
+
+    def __exit__(self, *error: object) -> None:
+        self._set(*self.before)
+
+    def _set(self, convolutions: bool, products: bool) -> None:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def describe(device: torch.device) -> str:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan import schedule, structure
+from consingan.devices import Products
 from consingan.model import KEPT, SingleImageModel, channels_last
 from consingan.networks import Critic, PatchCritic, located, widened
 from consingan.noise import Source, whole
@@ -203,23 +204,6 @@ def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextM
         # no cache: the weights change between two uses within one iteration
         return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
     return Products(tf32=wanted != "fp32") if device.type == "cuda" else nullcontext()
-
-
-class Products(AbstractContextManager):
-    """Whether CUDA's float32 convolutions and matrix products may round their factors to TF32."""
-
-    def __init__(self, tf32: bool):
-        self.tf32 = tf32
-
-    def __enter__(self) -> None:
-        self.before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-        self._set(self.tf32, self.tf32)
-
-    def __exit__(self, *error: object) -> None:
-        self._set(*self.before)
-
-    def _set(self, convolutions: bool, products: bool) -> None:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def gains_by_bf16(device: torch.device, size: Size) -> bool:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from consingan import images
@@ -106,6 +105,8 @@ def blurred(mask: Tensor, sigma: float) -> Tensor:
     if sigma <= 0:
         return mask
     side = 2 * ceil(4 * sigma) + 1
+    from kornia.filters import gaussian_blur2d  # here: most commands do without kornia, which loads slowly
+
     return gaussian_blur2d(mask, (side, side), (sigma, sigma), border_type="replicate")
 
 

@@ -29,6 +29,7 @@ TILE = 64 * 512**2  # numbers of a feature map that are computed together; about
 SMALLEST_TILE = 64**2  # pixels
 PHOTO = "picture"  # the name of the training picture in a file
 UNUSED = torch.empty(0)  # in place of a stage's input that is not looked at
+TOGETHER = 8 * 1024**2  # pixels that are finished together
 KEPT = 256**2  # pixels up to which an anchor stays in memory
 
 
@@ -245,6 +246,8 @@ class SingleImageModel:
         size = size or self.own_size(finish)
         finishing = self.finishing(finish)
         together = batch_size(self.device)
+        if finishing is not None:  # a large one fills memory by itself
+            together = max(1, min(together, TOGETHER // (size[0] * size[1])))
         for first in range(0, n, together):
             draws = [Draw(seed, ("sample", k), self.device) for k in range(first, min(first + together, n))]
             if finishing is None:

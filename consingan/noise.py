@@ -52,6 +52,10 @@ class Draw:
         """Uniform numbers in [0, 1) of this place, float32, on ``device``."""
         return torch.rand(tuple(shape), generator=self.generator()).to(self.device)
 
+    def numbers(self, count: int) -> list[float]:
+        """Uniform numbers in [0, 1) of this place, for the host; no device is waited for."""
+        return torch.rand((count,), generator=self.generator()).tolist()
+
     def generator(self) -> torch.Generator:
         """A fresh CPU generator that starts at this place."""
         name = repr((self.seed, self.address)).encode()

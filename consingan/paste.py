@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from consingan import images
@@ -205,6 +204,8 @@ def feathered(cutting: Cutting, feather: float) -> Cutting:
     sigma = feather / 2
     reach = math.ceil(3 * sigma)
     wide = F.pad(cutting.alpha, [reach] * 4)
+    from kornia.filters import gaussian_blur2d  # here: most commands do without kornia, which loads slowly
+
     soft = gaussian_blur2d(wide, (2 * reach + 1, 2 * reach + 1), (sigma, sigma), border_type="constant")
     soft = soft[:, :, reach:-reach, reach:-reach]
     fade = (2 * soft - 1).clamp(0, 1)  # the blur of a straight rim is one half at the rim

@@ -18,6 +18,10 @@ from torch import Tensor
 Size = tuple[int, int]
 Span = tuple[int, int]  # from the first to before the last
 
+# Times that CUDA's antialiased kernel may shrink: its weights have to fit into 48 KB of shared memory, which ends at
+# about 46. MPS lacks the kernel.
+STEEPEST = 32
+
 
 def resize(x: Tensor, size: Size) -> Tensor:
     """Antialiased bicubic resize of pictures, kernel a = -0.5, as MATLAB and Pillow do it.
@@ -31,7 +35,8 @@ def resize(x: Tensor, size: Size) -> Tensor:
     """
     if x.shape[2:] == size:
         return x
-    source = x.cpu() if x.device.type == "mps" else x  # which lacks the kernel
+    steep = max(old / new for old, new in zip(x.shape[2:], size, strict=True)) > STEEPEST
+    source = x.cpu() if x.device.type == "mps" or (x.device.type == "cuda" and steep) else x
     return F.interpolate(source, size, mode="bicubic", antialias=True).to(x.device)
 
 

@@ -288,7 +288,7 @@ class Training:
     def _inputs(self, draw: Draw) -> tuple[list[Tensor], Window | None]:
         """The generator's random inputs at a place, by stage, and the window that they are for."""
         generator = self.model.generator
-        window = self.window_of(self.model.size, draw.at("window").uniform((2,)).tolist())
+        window = self.window_of(self.model.size, draw.at("window").numbers(2))
         first = self.tuning.entering if self.tuning else self._first_input(draw.at(0))
         inputs = [channels_last(first)]
         for stage, part in enumerate(generator.parts(self.model.sizes[: self.stage + 1], window)[1:], 1):
@@ -300,7 +300,7 @@ class Training:
         drawn = self.task.first_input(self.reals[0], draw)
         if not self.model.settings.objective.mixed_noise:
             return drawn
-        return mixed(self.model.fixed[0], drawn, draw.at("variation").uniform().item())
+        return mixed(self.model.fixed[0], drawn, *draw.at("variation").numbers(1))
 
     def window_of(self, size: Size, where: Sequence[float]) -> Window | None:
         """The window that an iteration looks at in a picture of ``(H, W)``; None for all of it.

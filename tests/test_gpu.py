@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from consingan import config
+import consingan
+from consingan import config, resize
+from consingan.finish import patches
+from consingan.finish.photo import Photo, stored
+from consingan.graphs import Captured
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
+from consingan.noise import Draw
 from consingan.state import Training
 from consingan.training import train
 
@@ -22,21 +27,34 @@ def picture():
     return torch.sin((rows + 2 * columns) / 4 + torch.arange(3)[:, None, None])[None]
 
 
-def first_losses(device, precision):
-    settings = config.resolve("generation", "x", ("test", {**TINY, "precision": precision}))[0]
+LOCATED = {"positions": 1.0, "mixed_noise": True}
+
+
+def first_losses(device, precision, iterations=3, **changes):
+    settings = config.resolve("generation", "x", ("test", {**TINY, "precision": precision, **changes}))[0]
     state = Training.start(settings, picture(), device)
     step = state.enter_stage()
+    assert isinstance(step, Captured) == (changes.get("graphs") == "on" and device == "cuda")
     traces = []
-    for _ in range(3):
+    for _ in range(iterations):
         traces.append({name: value.item() for name, value in step(*state.draw(3)).items()})
         state.iteration += 1
     return traces
 
 
-def test_cuda_float32_follows_the_cpu():
-    torch.backends.cudnn.allow_tf32 = False
-    for on_gpu, on_cpu in zip(first_losses("cuda", "fp32"), first_losses("cpu", "fp32"), strict=True):
+@pytest.mark.parametrize("changes", [{}, LOCATED], ids=["plain", "located"])
+def test_cuda_float32_follows_the_cpu(changes):
+    traces = (first_losses(device, "fp32", **changes) for device in ("cuda", "cpu"))
+    for on_gpu, on_cpu in zip(*traces, strict=True):
         assert on_gpu == pytest.approx(on_cpu, rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{}, LOCATED], ids=["plain", "located"])
+def test_replayed_graphs_take_the_same_steps(changes):
+    """Three iterations warm up, the fourth is recorded, the others are replays with other draws."""
+    traces = (first_losses("cuda", "fp32", iterations=7, graphs=graphs, **changes) for graphs in ("on", "off"))
+    for replayed, plain in zip(*traces, strict=True):
+        assert replayed == pytest.approx(plain, rel=2e-2, abs=2e-3)
 
 
 def test_cuda_bf16_stays_near_float32():
@@ -52,3 +70,55 @@ def test_a_model_moves_between_devices(tmp_path, mode):
     on_cpu = SingleImageModel.load(tmp_path, "cpu")
     on_gpu = SingleImageModel.load(tmp_path, "cuda")
     torch.testing.assert_close(on_gpu.sample(3, seed=1).cpu(), on_cpu.sample(3, seed=1), rtol=0, atol=1e-2)
+
+
+def photo_like(height=150, width=250):
+    """A picture with edges and grain, ``[1, 3, H, W]`` in [-1, 1]."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    waves = torch.sin((rows + 2 * columns) / 9 + torch.arange(3)[:, None, None]) + (rows > 60) * 0.5
+    return (0.5 * waves[None] + 0.1 * Draw(0, ("grain",)).normal((1, 3, height, width))).clamp(-1, 1)
+
+
+@pytest.mark.parametrize("drawn_on", ["cuda", "cpu"])
+def test_the_finish_agrees_with_the_cpu(drawn_on):
+    """A tie may take another patch, so nearly all pixels rather than all; TF32 would leave some 86 of 100."""
+    pixels, layout = stored(photo_like()), photo_like(24, 40) + 0.5 * Draw(0, ("layout",)).normal((1, 3, 24, 40))
+    on_gpu, on_cpu = (
+        patches.finish(Photo(pixels, device), layout, (150, 250), [Draw(0, ("finish",), drawn)]).picture.cpu()
+        for device, drawn in (("cuda", drawn_on), ("cpu", "cpu"))
+    )
+    equal = ((on_gpu - on_cpu).abs() < 1 / 127.5).double().mean()
+    assert equal > 0.99
+
+
+def test_batches_finish_as_single_pictures_do():
+    photo, draws = Photo(stored(photo_like()), "cuda"), [Draw(0, ("finish", k), "cuda") for k in range(3)]
+    layouts = torch.cat([photo_like(24, 40)] * 3)
+    together = patches.finish(photo, layouts, (90, 150), draws).picture
+    for number, draw in enumerate(draws):
+        alone = patches.finish(photo, layouts[:1], (90, 150), [draw]).picture
+        assert ((together[number] - alone[0]).abs() < 1 / 127.5).double().mean() > 0.99
+
+
+def test_a_large_picture_is_shrunk_to_a_small_one():
+    """CUDA's own kernel has too little shared memory for that."""
+    large = photo_like(1200, 4096)
+    small = resize.resize(large.cuda(), (12, 40))
+    assert small.device.type == "cuda"
+    torch.testing.assert_close(small.cpu(), resize.resize(large, (12, 40)), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("graphs", ["off", "on"])
+def test_the_default_training_ends_in_finished_samples(tmp_path, graphs):
+    image = photo_like()[0]
+    model = consingan.train(image, device="cuda", outdir=tmp_path, niter=(60, 5), graphs=graphs)
+    assert model.settings.network.positions > 0
+    assert model.settings.objective.mixed_noise
+    made = model.sample(3, seed=1)
+    assert made.shape == (3, 3, 150, 250)
+    assert made.device.type == "cuda"
+    assert made.std() > 0.1
+    assert (made[0] - made[1]).abs().mean() > 0.01
+    (file,) = tmp_path.glob("*/*/model.safetensors")
+    on_cpu = SingleImageModel.load(file, "cpu").sample(3, seed=1)
+    torch.testing.assert_close(on_cpu.mean((2, 3)), made.cpu().mean((2, 3)), rtol=0, atol=0.05)

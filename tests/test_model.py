@@ -5,6 +5,7 @@ import torch
 
 from consingan import checkpoint, config
 from consingan.errors import UserError
+from consingan.finish import patches
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.state import Training
@@ -90,3 +91,24 @@ def test_a_file_that_does_not_fit_is_refused_in_one_sentence(model, tmp_path, da
     with pytest.raises(UserError, match=r"model\.safetensors") as caught:
         SingleImageModel.load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_large_samples_are_finished_in_smaller_batches(monkeypatch):
+    """What is finished together fills memory; the samples are the same."""
+    values = {"train_stages": 1, "max_size": 40, "nfc": 4, "finish": "patches"}
+    settings = config.resolve("generation", "x", ("test", values))[0]
+    model = Training.start(settings, torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    model.enter_stage()
+    sizes, own = [], patches.finish
+
+    def counted(photo, layout, *rest, **more):
+        sizes.append(len(layout))
+        return own(photo, layout, *rest, **more)
+
+    monkeypatch.setattr(patches, "finish", counted)
+    monkeypatch.setattr("consingan.model.batch_size", lambda device: 8)
+    together = model.model.sample(3, (30, 40))
+    monkeypatch.setattr("consingan.model.TOGETHER", 2 * 30 * 40 + 5)
+    apart = model.model.sample(3, (30, 40))
+    assert sizes == [3, 2, 1]
+    torch.testing.assert_close(apart, together, rtol=0, atol=1e-3)

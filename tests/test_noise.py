@@ -73,3 +73,9 @@ def test_walk_stays_near_its_anchor():
     anchor = torch.randn(1, 1, 20, 20)
     last = list(walk(anchor, 200, 0.1, 0.9, lambda time: Draw(0).at(time).normal(anchor.shape)))[-1]
     assert (last - anchor).square().mean().sqrt() < 1.5
+
+
+def test_numbers_for_the_host_are_those_of_the_place():
+    draw = Draw(3, ("window", 1))
+    assert draw.numbers(2) == draw.uniform((2,)).tolist()
+    assert draw.numbers(1) == [draw.uniform().item()]

@@ -120,7 +120,7 @@ def compared(queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Seq
     keys = torch.cat([keys, there], dim=1)
     found = []
     for query, draw in zip(queries, draws, strict=True):
-        dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),))
+        dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),)).to(keys.device)
         found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear))
     return field_of(torch.stack(found), scale, places)
 

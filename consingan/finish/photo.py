@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from consingan.devices import Products
 from consingan.finish.scales import SEARCHED, Plan, Size
 from consingan.resize import resize
 
@@ -46,7 +47,8 @@ class Scale:
         Distances between them are those of the pixels but for what the components leave out: sums of squares over a
         patch's numbers in [0, 1].
         """
-        return F.conv2d(x, self.filters, self.offset).permute(0, 2, 3, 1).contiguous()
+        with Products(tf32=False):  # ten bits are too few to tell patches apart
+            return F.conv2d(x, self.filters, self.offset).permute(0, 2, 3, 1).contiguous()
 
 
 def components(picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,8 +61,8 @@ def components(picture: Tensor) -> tuple[Tensor, Tensor]:
         Filters ``[24, C, 7, 7]`` (fewer where a patch has fewer numbers) and offsets ``[24]`` of the mean patch.
     """
     side = 2 * REACH + 1
-    found = F.unfold(picture, side)[0].T.double().cpu()  # [patches, C * 49]
-    found = found[:: max(1, len(found) // LEARNED_FROM)]
+    found = F.unfold(picture, side)[0].T  # [patches, C * 49]
+    found = found[:: max(1, len(found) // LEARNED_FROM)].cpu().double()
     mean = found.mean(0)
     centred = found - mean
     _, vectors = torch.linalg.eigh(centred.T @ centred)

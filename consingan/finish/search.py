@@ -153,7 +153,9 @@ def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale) -
     for axis, each in enumerate(field):
         places = [torch.arange(REACH, side - REACH, device=each.device) for side in size]
         at = [
-            ((place + 0.5) / new * old).long().clamp(REACH, old - 1 - REACH)
+            ((2 * place + 1) * old // (2 * new)).clamp(
+                REACH, old - 1 - REACH
+            )  # in integers: devices divide differently
             for place, new, old in zip(places, size, below, strict=True)
         ]
         shape = (-1, 1) if axis == 0 else (1, -1)
