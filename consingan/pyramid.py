@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 STEP = (25 / 250) ** (1 / 5)  # mean ratio of a stage to the one above, of the published six from 25 to 250 px
 MOST_STAGES = 20
+SHORTEST = 12  # px, the shorter side of the last stage: a little more than a patch of the published critic
 
 Law = Callable[[int, float], list[float]]  # (stages, ratio of the coarsest to the finest) -> scales, last one 1
 
@@ -45,12 +46,13 @@ def sizes(picture: Size, stages: int, min_size: int, max_size: int, law: Law = r
         picture: ``(H, W)`` of the picture as it was loaded.
         stages: number of stages, 1 or more.
         min_size: shorter side of stage 0 in pixels.
-        max_size: longer side of the last stage in pixels; a smaller picture is not enlarged.
+        max_size: longer side of the last stage in pixels, more where the shorter side would be below ``SHORTEST``; a
+            smaller picture is not enlarged.
 
     Returns:
         ``(H, W)`` per stage, rounded up. A picture smaller than ``min_size`` keeps its size at each stage.
     """
-    shrink = min(1.0, max_size / max(picture))
+    shrink = min(1.0, max(max_size / max(picture), SHORTEST / min(picture)))
     full = ceil_size(picture, shrink)
     scales = law(stages, min(1.0, min_size / min(full)))
     return [ceil_size(full, scale) for scale in scales]

@@ -17,7 +17,7 @@ from consingan.resize import resize
 
 EXACT = 80  # px of the picture's longer side up to which every patch is compared with every other
 SPREADS = (0.8, 0.6)  # of the votes of the two passes of a scale
-ROW, COLUMN = 4.0, 1.0  # what it costs a patch to go from one border of the picture to the other, as a distance
+ROW, COLUMN = 3.0, 0.5  # what it costs a patch to go from one border of the picture to the other, as a distance
 UNLIKE = 0.1  # share by which two finishes of one layout see distances differently
 STAY = 0.7  # share of the distance so far below which a new patch has to be to take an older frame's place
 

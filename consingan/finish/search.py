@@ -18,9 +18,9 @@ from consingan.finish.scales import Size
 Field = tuple[Tensor, Tensor]
 
 CHUNK = 2**24  # numbers of a table of distances that are in memory at once
-BALANCED = 2**22  # entries of a table up to which shares are balanced
-STEPS = 12  # of Sinkhorn's iteration
-SOFTNESS = 0.02  # of the balance, as a share of the mean distance
+BALANCED = 2**23  # entries of a table up to which shares are balanced
+STEPS = 30  # of Sinkhorn's iteration
+SOFTNESS = 0.01  # of the balance, as a share of the mean distance
 WANTED = 0.1  # a: what is added to a patch's nearest distance before others are divided by it
 NEIGHBOURS = (1, 2, 4)  # px to the neighbours whose correspondences a place looks at
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts: large pieces rather than many small ones

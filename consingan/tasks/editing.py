@@ -56,6 +56,7 @@ class Editing:
             "paper": {"niter": (1000,), "batch_norm": True, "precision": "fp32"},
             "fast": {**QUICK, "max_size": 250},
             "quick": QUICK,
+            "best": {**QUICK, "nfc": 64, "max_size": 250, "lr_d": 5e-4, "Dsteps": 3},
         }
 
     @property

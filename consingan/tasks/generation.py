@@ -24,7 +24,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
 # By the trials in docs/performance.md: the generator only lays out what the finish makes of the picture's patches, so
-# nothing above 60 px is learned. Half the features cost a third and take twice the rates; one critic step of three
+# nothing above 40 px is learned. Half the features cost a third and take twice the rates; one critic step of three
 # times the generator's rate does what three do; the critic is told where it looks, so that the layout stands within a
 # minute.
 FAST = {
@@ -33,17 +33,18 @@ FAST = {
     "positions": 1.0,
     "mixed_noise": True,
     "finish": "patches",
-    "variation": 0.6,
+    "variation": 0.65,
     "train_stages": 3,
-    "max_size": 60,
-    "niter": (1500, 1000, 500),
+    "min_size": 16,
+    "max_size": 40,
+    "niter": (2500, 2000, 1500),
     "lr_g": "auto",
     "lr_d": "auto",
     "decay": "linear",
     "gamma": 0.02,
 }
-QUICK = {**FAST, "train_stages": 2, "max_size": 40, "niter": (300, 150)}
-BEST = {**FAST, "train_stages": 5, "max_size": 120, "niter": (8000, 6000, 4000, 2000, 1000)}
+QUICK = {**FAST, "niter": (400, 300, 200)}
+BEST = {**FAST, "nfc": 64, "niter": (8000, 6000, 5000)}
 
 
 @dataclass(frozen=True)

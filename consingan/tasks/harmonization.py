@@ -64,6 +64,7 @@ class Harmonization:
             "paper": {**PUBLISHED, "precision": "fp32"},
             "fast": {**QUICK, "max_size": 250, "min_size": 80, "niter": (1200, 600, 350)},
             "quick": QUICK,
+            "best": {**PUBLISHED, "lr_scale": 0.5, "niter": (1500, 1000, 700), "hand": 1.0},
         }
 
     @property
