@@ -37,7 +37,7 @@ FAST = {
     "train_stages": 3,
     "min_size": 16,
     "max_size": 40,
-    "niter": (2500, 2000, 1500),
+    "niter": (2000, 1500, 1000),
     "lr_g": "auto",
     "lr_d": "auto",
     "decay": "linear",
