@@ -31,6 +31,7 @@ from consingan.recipes import DEFAULT_PRESET
 from consingan.report.commands import resuming, sampling
 from consingan.run import Run
 from consingan.tasks import TASKS
+from consingan.tasks.generation import StillOptions
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 
     from consingan.config import Train
     from consingan.estimate import Estimate
+    from consingan.model import SingleImageModel
     from consingan.monitor import Monitor, Watcher
+    from consingan.pyramid import Size
     from consingan.state import Training
 
 SECTION_TITLES = {
@@ -51,6 +54,7 @@ SECTION_TITLES = {
     "sampling": "Samples and previews",
     "naive": "Naive picture and fine-tuning",
 }
+INSTANT = 9  # pictures that are made of a picture without training, unless --num_samples says otherwise
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
 
 
@@ -99,7 +103,7 @@ TASK = options(
             "--preset",
             type=click.Choice(PRESETS),
             default=DEFAULT_PRESET,
-            help="fast; paper: the method to the letter; quick: a first look in minutes",
+            help="quick: seconds; fast: a minute; best: ten minutes; paper: the method to the letter",
             shown_default=DEFAULT_PRESET,
         ),
         option(
@@ -200,21 +204,37 @@ def train(ctx: click.Context, **flags: Any) -> None:
 
 
 @main.command(cls=GroupedCommand, context_settings=CONTEXT)
-@option("Task", "--model_dir", required=True, metavar="RUN", help="the run folder, or its model.safetensors")
-@option("Task", "--out", metavar="FOLDER", help="where the pictures go; RUN/Evaluation unless given")
+@click.argument("source", required=False, metavar="RUN|PICTURE")
+@option("Task", "--model_dir", metavar="RUN", help="the run folder, or its model.safetensors; also without the flag")
+@option(
+    "Task",
+    "--out",
+    metavar="FOLDER",
+    help="where the pictures go; RUN/Evaluation, or for a picture trained_models/NAME/instant, unless given",
+)
 @options(sampling_options())
 @DEVICE
 @TALK
 @click.pass_context
 def sample(ctx: click.Context, **flags: Any) -> None:
-    """Sample a trained model: python evaluate_model.py --model_dir trained_models/photo/..."""
+    """Sample a trained model: python evaluate_model.py --model_dir trained_models/photo/...
+
+    Or, in seconds and without training, make new pictures of a PICTURE: consingan sample photo.jpg
+    """
     with one_sentence():
         given = {name: flags[name] for name in sampling_settings() if typed(ctx, name)}
-        run = Run.open(flags["model_dir"])  # refuses before torch is imported
+        sources = list(dict.fromkeys(name for name in (flags["source"], flags["model_dir"]) if name))
+        if len(sources) != 1:
+            found = " and ".join(sources) or "nothing"
+            raise UserError(f"{found} is given to sample; name one run folder or one picture, as in: sample photo.jpg")
+        if flags["model_dir"] is None and is_picture(Path(sources[0])):
+            return sample_picture(ctx, Path(sources[0]), given, flags)
+        run = Run.open(sources[0])  # refuses before torch is imported
 
         from consingan.devices import describe
         from consingan.model import SingleImageModel
         from consingan.results import write
+        from consingan.sampling_progress import Progress
 
         device, notes = chosen_device(ctx, flags)
         model = SingleImageModel.load(run.model, device)
@@ -227,10 +247,69 @@ def sample(ctx: click.Context, **flags: Any) -> None:
                 talk.message(note)
             talk.message(f"Sampling by {task.name}: a model of {model.stages} stages on {describe(device)}.")
             model.say = talk.message
+            progress = Progress(talk.message, *announced(model, chosen))
+            model.told = progress.told
             made = task.sample(model, chosen, run)
-            count = sum(1 for _ in write(made, out, {"model": run.folder.name}, talk.message))
+            count = sum(1 for _ in write(progress.seen(made), out, {"model": run.folder.name}, talk.message))
             talk.message(f"Wrote {count} files.")
         click.echo(out)
+
+
+def is_picture(source: Path) -> bool:
+    """Whether something to sample is a picture's file rather than a run or a model."""
+    return source.is_file() and source.suffix.lower() not in (".safetensors", ".json")
+
+
+def sample_picture(ctx: click.Context, file: Path, given: dict[str, Any], flags: dict[str, Any]) -> None:
+    """New pictures of a picture without a model."""
+    chosen = StillOptions(**{"num_samples": INSTANT} | still_choices(given))
+
+    from consingan import images
+    from consingan.devices import describe
+    from consingan.finish.photo import Photo, stored
+    from consingan.finish.scales import own_size
+    from consingan.results import write
+    from consingan.sampling_progress import Progress
+    from consingan.tasks import instant
+    from consingan.tasks.generation import output_sizes
+
+    device, notes = chosen_device(ctx, flags)
+    loaded = images.load(file)
+    photo = Photo(stored(loaded.pixels), device)
+    out = Path(flags["out"]) if flags["out"] else Path("trained_models") / file.stem / "instant"
+    with monitor(flags) as talk:
+        for note in (*notes, *loaded.notes):
+            talk.message(note)
+        talk.message(f"New pictures of {file} by its patches, without training, on {describe(device)}.")
+        sizes = output_sizes(chosen, own_size(photo.size, chosen.longest), finished=True)
+        progress = Progress(talk.message, chosen.num_samples, sizes)
+        made = instant.results(photo, chosen, progress.told)
+        count = sum(1 for _ in write(progress.seen(made), out, {"picture": file.name}, talk.message))
+        talk.message(f"Wrote {count} files.")
+    click.echo(out)
+
+
+def still_choices(given: dict[str, Any]) -> dict[str, Any]:
+    """The sampling options of stills with the given values.
+
+    Raises:
+        UserError: a flag is for models only, or its value is out of range.
+    """
+    own = {s.name: s for s in config.declared(StillOptions)}
+    for name in given:
+        if name not in own:
+            raise UserError(f"--{name} is for trained models; leave it out, or name a run folder.")
+    return {name: config.check(own[name], value) for name, value in given.items()}
+
+
+def announced(model: SingleImageModel, options: Any) -> tuple[int, list[Size]]:
+    """How many finished samples of which sizes are to come; none where that is not known before."""
+    if not isinstance(options, StillOptions) or model.finishing(options.finish) is None:
+        return 0, []
+    from consingan.tasks.generation import output_sizes
+
+    own = model.own_size(options.finish, options.longest)
+    return options.num_samples, output_sizes(options, own, finished=True)
 
 
 @main.command(cls=GroupedCommand, context_settings=CONTEXT)
@@ -435,7 +514,7 @@ def launch(state: Training, cost: Estimate, origins: dict[str, str], notes: list
         notes: what to say first.
         flags: as the person chose.
     """
-    from consingan.training import write_start
+    from consingan.training import look_first, write_start
 
     settings = state.model.settings
     if flags["dry_run"]:
@@ -448,6 +527,7 @@ def launch(state: Training, cost: Estimate, origins: dict[str, str], notes: list
             for note in notes:
                 talk.message(note)
             talk.message(summary(state, cost))
+            look_first(state, run, talk)
             talk.begin(cost.weights(settings))
             finish(state, run, talk, flags)
 

@@ -110,7 +110,7 @@ def common_side(runs: Sequence[Facts]) -> int:
 def column(name: str, facts: Facts, side: int) -> Column:
     """A run with its pictures and figures."""
     stage = facts.newest
-    items: list[tuple[Path | None, str]] = [(facts.stages[-1].picture, "the picture")]
+    items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
     if stage:
         items.append((stage.reconstruction, "reconstruction"))
         items += [(path, caption(path)) for path in stage.samples[:SAMPLES]]
@@ -125,7 +125,7 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     files = judged_files(stage) if stage else []
     if stage is None or not files:
         return {}, 0
-    real = unit(images.load(stage.picture).pixels)
+    real = unit(images.load(facts.picture).pixels)
     samples = at_most(read_samples(files), side)
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
@@ -152,7 +152,7 @@ def different_pictures(runs: Sequence[Facts]) -> bool:
 
 def look(facts: Facts) -> tuple[Tensor, float]:
     """A run's picture at a common size, and its width over its height."""
-    picture = unit(images.load(facts.stages[-1].picture).pixels).expand(-1, 3, -1, -1)
+    picture = unit(images.load(facts.picture).pixels).expand(-1, 3, -1, -1)
     return match(picture, (SAME_SIDE, SAME_SIDE)), picture.shape[3] / picture.shape[2]
 
 

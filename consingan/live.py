@@ -172,7 +172,12 @@ def inside(folder: Path, path: str) -> Path | None:
 def version(run: Run) -> str:
     """A word that changes when there is something new to show."""
     digest = hashlib.sha256()
-    folders = [run.folder, *sorted(run.samples.glob("stage_*")), *sorted(run.samples.glob("stage_*/snapshots"))]
+    folders = [
+        run.folder,
+        run.first_look,
+        *sorted(run.samples.glob("stage_*")),
+        *sorted(run.samples.glob("stage_*/snapshots")),
+    ]
     for path in (run.log, *folders):
         with suppress(OSError):
             found = path.stat()

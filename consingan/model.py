@@ -50,6 +50,7 @@ class SingleImageModel:
         photo: the training picture at its own size, whose patches finish samples; None where that is not known.
         tile: pixels of a picture that are computed together, see ``render``.
         say: is told when memory runs out and smaller tiles are taken.
+        told: hears how far each finished sample has come, from 0 to 1.
     """
 
     def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
@@ -67,6 +68,7 @@ class SingleImageModel:
         )
         self.tile = TILE // network.nfc
         self.say: Callable[[str], None] = lambda note: None
+        self.told: Told = lambda share: None
         place(self.generator, self.device)
 
     @property
@@ -237,12 +239,8 @@ class SingleImageModel:
         start: int = 0,
         variation: float | None = None,
         finish: str | None = None,
-        told: Told = lambda share: None,
     ) -> Iterator[Tensor]:
-        """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it.
-
-        ``told`` hears how far each of them has come, from 0 to 1.
-        """
+        """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it."""
         size = size or self.own_size(finish)
         finishing = self.finishing(finish)
         together = batch_size(self.device)
@@ -254,7 +252,7 @@ class SingleImageModel:
                 yield from self.layouts(draws, size, start, variation).split(1)
             else:
                 layout = self.layouts(draws, self.layout_size(size, finishing), start, variation)
-                yield from patches.finish(finishing, layout, size, draws, told=told).picture.split(1)
+                yield from patches.finish(finishing, layout, size, draws, told=self.told).picture.split(1)
 
     def layouts(self, draws: Sequence[Draw], size: Size, start: int = 0, variation: float | None = None) -> Tensor:
         """What the generator makes of noise: ``[B, C, H, W]`` in [-1, 1].

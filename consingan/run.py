@@ -63,6 +63,10 @@ class Run:
         return self.folder / "pyramid"
 
     @property
+    def first_look(self) -> Path:
+        return self.samples / "without_training"
+
+    @property
     def samples(self) -> Path:
         return self.folder / "samples"
 

@@ -17,6 +17,7 @@ from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.run import Run, environment
 from consingan.state import Done, Training
+from consingan.tasks import instant
 
 
 def train(
@@ -164,6 +165,17 @@ def write_start(state: Training, run: Run) -> None:
         images.save(run.pyramid / f"{stage}.png", real)
     state.enter_stage()
     state.save(run)
+
+
+def look_first(state: Training, run: Run, monitor: Monitor) -> None:
+    """New pictures of the picture before anything is trained, where samples will be finished by its patches."""
+    model = state.model
+    if model.photo is None or model.settings.sampling.finish != "patches":
+        return
+    made = instant.results(model.photo, instant.FIRST_LOOK)
+    files = list(results.write(made, run.first_look, {"model": "none"}))
+    monitor.pictures(0, 0, [below(run, file) for file in files])
+    write_report(run, monitor)
 
 
 def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) -> Training:

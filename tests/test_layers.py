@@ -26,6 +26,7 @@ LAYERS = (
     "model convergence structure score tensorboard",
     "applying",
     "tasks engine graphs results",
+    "sampling_progress",
     "stored report",
     "state",
     "training estimate recipes",

@@ -116,6 +116,16 @@ class Facts:
         return Path(self.settings.image).name
 
     @property
+    def picture(self) -> Path:
+        """The training picture: as the run keeps it, or in runs of the first version the finest of the pyramid."""
+        return self.run.picture if self.run.picture.is_file() else self.stages[-1].picture
+
+    @property
+    def first_look(self) -> list[Path]:
+        """What was made of the picture before anything was trained."""
+        return sample_files(self.run.first_look) if self.run.first_look.is_dir() else []
+
+    @property
     def newest(self) -> Stage | None:
         """The finest stage with samples."""
         return next((stage for stage in reversed(self.stages) if stage.samples or stage.reconstruction), None)

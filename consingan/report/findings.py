@@ -73,7 +73,7 @@ def find(facts: Facts) -> Findings:
         return NOTHING
     files = judged_files(stage)
     try:
-        stamps = tuple((file, file.stat().st_mtime_ns) for file in (stage.picture, *files))
+        stamps = tuple((file, file.stat().st_mtime_ns) for file in (facts.picture, *files))
         with _one_at_a_time:  # the training and a server's thread may ask at the same time
             return _find(stamps)
     except (UserError, OSError):  # a picture too small for a patch; a file that is just being replaced

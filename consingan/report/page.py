@@ -166,7 +166,7 @@ def shown(path: Path | None, side: int, caption: str) -> Shot | None:
 def hero(facts: Facts) -> list[Shot]:
     """The picture, its reconstruction and the newest samples: what most people come for."""
     stage = facts.newest
-    picture = facts.stages[-1].picture if facts.stages else None
+    picture = facts.picture if facts.stages else None
     items: list[tuple[Path | None, str]] = [(picture, "the picture")]
     if stage:
         items.append((stage.reconstruction, "its reconstruction"))
@@ -175,6 +175,8 @@ def hero(facts: Facts) -> list[Shot]:
             (path, "sample" if path.parent.name.startswith("samples_") else caption(path))
             for path in own[:HERO_SAMPLES]
         ]
+    else:
+        items += [(path, "first look, without training") for path in facts.first_look]
     found = [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
     return found
 
