@@ -182,7 +182,7 @@ class Naive:
         0.0, "weight of a loss that keeps the structure of what --model_dir made of it; fine-tuning has 1", low=0
     )
     snapshot_every: int = setting(
-        0, "iterations between pictures of the result so far, 0 for six a stage; fine-tuning has 100", low=0
+        0, "iterations between pictures of the result so far, 0 for three a stage; fine-tuning has 100", low=0
     )
     hand: float = setting(
         0.0, "how much of the painting's strokes and grain the object takes over in results", low=0, high=1

@@ -42,7 +42,7 @@ class Estimate:
         return [config.iterations(niter, stage) * each for stage, each in enumerate(self.per_iteration)]
 
 
-def estimate(settings: Train, picture: Tensor, device: torch.device, budget: float = 6.0) -> Estimate:
+def estimate(settings: Train, picture: Tensor, device: torch.device, budget: float = 2.0) -> Estimate:
     """Run two iterations per stage, coarsest first, until the budget is used up; the rest follows from the work.
 
     Args:

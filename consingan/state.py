@@ -28,7 +28,7 @@ from consingan.tasks.base import Task
 from consingan.watchdog import Attempt, Good
 from consingan.windows import Window
 
-SNAPSHOTS = (0.02, 0.1, 0.25, 0.5, 0.75)  # of a stage's iterations; its end has one too
+SNAPSHOTS = (0.1, 0.5)  # of a stage's iterations; its end has one too
 
 
 @dataclass(frozen=True, eq=False)

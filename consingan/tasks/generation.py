@@ -33,11 +33,11 @@ FAST = {
     "positions": 1.0,
     "mixed_noise": True,
     "finish": "patches",
-    "variation": 0.65,
+    "variation": 0.6,
     "train_stages": 3,
     "min_size": 16,
     "max_size": 40,
-    "niter": (2000, 1500, 1000),
+    "niter": (1500, 1200, 700),
     "lr_g": "auto",
     "lr_d": "auto",
     "decay": "linear",
@@ -80,7 +80,7 @@ class Generation:
     border: Literal["extend", "zero"] = "extend"
     options: type = StillOptions
     takes_naive: bool = False
-    preview: StillOptions = StillOptions(num_samples=9, scale_h=1.0, scale_w=1.0, longest=250)
+    preview: StillOptions = StillOptions(num_samples=6, scale_h=1.0, scale_w=1.0, longest=250)
 
     @property
     def recipes(self) -> Recipes:

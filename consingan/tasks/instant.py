@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from consingan.finish.patches import Told
     from consingan.finish.photo import Photo
 
-VARIATION = 0.65
+VARIATION = 0.6
 FIRST_LOOK = StillOptions(num_samples=3, longest=250)  # of a run, before it has trained anything
 
 
