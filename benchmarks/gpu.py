@@ -93,7 +93,7 @@ def machine(setup: Setup) -> Iterator[Row]:
 def iterations_agree(setup: Setup) -> Iterator[Row]:
     """One iteration of every stage on both, each from the same networks."""
     small = {"max_size": 40, "train_stages": 2, "nfc": 8} if setup.small else {"max_size": 120, "train_stages": 4}
-    values = {**small, "precision": "fp32", "positions": 1.0, "mixed_noise": True, "Dsteps": 1}
+    values = {**small, "precision": "fp32", "positions": 1.0, "noise": "mixed", "Dsteps": 1}
     settings, _ = config.resolve("generation", "meadow", ("check", values))
     here, there = (Training.start(settings, self_sized(setup), device) for device in (setup.device, "cpu"))
     for stage in range(len(there.reals)):

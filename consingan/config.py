@@ -95,8 +95,11 @@ class Objective:
     lambda_grad: float = setting(0.1, "weight of the gradient penalty", low=0)
     alpha: float = setting(10.0, "weight of the reconstruction loss", low=0)
     noise_amp: float = setting(0.1, "amplitude of a stage's noise, times the error below it", low=0)
-    mixed_noise: bool = setting(
-        False, "the coarsest stage learns from mixtures of the picture with noise, so that --variation is a dial"
+    noise: str = setting(
+        "pure",
+        "what the coarsest stage learns from: pure noise, or mixtures of the picture with noise, so that --variation "
+        "is a dial when sampling",
+        choices=("pure", "mixed"),
     )
 
 
@@ -167,7 +170,10 @@ class Sampling:
         choices=("patches", "none"),
     )
     variation: float = setting(
-        1.0, "from 0, nearly the photo, to 1, anything goes; below 1 for models with --mixed_noise", low=0, high=1
+        1.0,
+        "from 0, nearly the photo, to 1, anything goes; below 1 for models that learned with --noise mixed",
+        low=0,
+        high=1,
     )
 
 
@@ -218,7 +224,7 @@ SECTIONS = {
 # Settings that files of older versions lack, with what these did.
 LATER: dict[str, dict[str, Any]] = {
     "network": {"positions": 0.0},
-    "objective": {"mixed_noise": False},
+    "objective": {"noise": "pure"},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
     "naive": {"keep_structure": 0.0, "hand": 0.0},

@@ -298,7 +298,7 @@ class Training:
     def _first_input(self, draw: Draw) -> Tensor:
         """What the task gives to stage 0, mixed with its anchor in a random share where the configuration says so."""
         drawn = self.task.first_input(self.reals[0], draw)
-        if not self.model.settings.objective.mixed_noise:
+        if self.model.settings.objective.noise == "pure":
             return drawn
         return mixed(self.model.fixed[0], drawn, *draw.at("variation").numbers(1))
 

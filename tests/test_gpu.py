@@ -27,7 +27,7 @@ def picture():
     return torch.sin((rows + 2 * columns) / 4 + torch.arange(3)[:, None, None])[None]
 
 
-LOCATED = {"positions": 1.0, "mixed_noise": True}
+LOCATED = {"positions": 1.0, "noise": "mixed"}
 
 
 def first_losses(device, precision, iterations=3, **changes):
@@ -113,7 +113,7 @@ def test_the_default_training_ends_in_finished_samples(tmp_path, graphs):
     image = photo_like()[0]
     model = consingan.train(image, device="cuda", outdir=tmp_path, niter=(60, 5), graphs=graphs)
     assert model.settings.network.positions > 0
-    assert model.settings.objective.mixed_noise
+    assert model.settings.objective.noise == "mixed"
     made = model.sample(3, seed=1)
     assert made.shape == (3, 3, 150, 250)
     assert made.device.type == "cuda"

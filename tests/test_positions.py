@@ -183,7 +183,7 @@ def test_figures_are_taken_by_the_told_critic():
 
 def test_mixed_noise_is_between_the_anchor_and_noise():
     plain, mixed = (
-        Training.start(settings_for(mixed_noise=wanted, train_stages=1), striped()) for wanted in (False, True)
+        Training.start(settings_for(noise=wanted, train_stages=1), striped()) for wanted in ("pure", "mixed")
     )
     for state in (plain, mixed):
         state.enter_stage()
@@ -201,7 +201,7 @@ def test_mixed_noise_is_between_the_anchor_and_noise():
 
 
 def test_variation_below_one_mixes_what_enters_the_coarsest_stage():
-    model = train(Training.start(settings_for(mixed_noise=True, train_stages=1), striped()), Monitor(display="quiet"))
+    model = train(Training.start(settings_for(noise="mixed", train_stages=1), striped()), Monitor(display="quiet"))
     calm, wild = model.sample(1, variation=0.0), model.sample(1, variation=1.0)
     assert torch.equal(calm, model.reconstruct())
     assert torch.equal(wild, model.sample(1))
@@ -215,13 +215,13 @@ def test_variation_below_one_mixes_what_enters_the_coarsest_stage():
 def older(settings: config.Train) -> dict:
     """The configuration as a version before positions, mixtures and the finish wrote it."""
     values = json.loads(json.dumps(config.to_json(settings)))
-    del values["network"]["positions"], values["objective"]["mixed_noise"], values["sampling"]
+    del values["network"]["positions"], values["objective"]["noise"], values["sampling"]
     return values
 
 
 def test_an_older_configuration_does_what_it_did():
     found = config.from_json(older(settings_for()), "config.json")
-    assert found == settings_for(positions=0.0, mixed_noise=False, finish="none", variation=1.0)
+    assert found == settings_for(positions=0.0, noise="pure", finish="none", variation=1.0)
     del (values := older(settings_for()))["network"]["nfc"]
     with pytest.raises(
         UserError, match=r"config\.json is not a whole configuration: nfc is unknown or missing in network"

@@ -31,7 +31,7 @@ FAST = {
     "nfc": 32,
     "Dsteps": 1,
     "positions": 1.0,
-    "mixed_noise": True,
+    "noise": "mixed",
     "finish": "patches",
     "variation": 0.6,
     "train_stages": 3,
