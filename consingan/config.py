@@ -171,7 +171,7 @@ class Sampling:
     )
     variation: float = setting(
         1.0,
-        "from 0, nearly the photo, to 1, anything goes; below 1 for models that learned with --noise mixed",
+        "from 0, nearly the photo, to 1, anything goes; below 1 for models of --noise mixed",
         low=0,
         high=1,
     )
