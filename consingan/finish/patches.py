@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +77,21 @@ def finish(
         done += now[0] * now[1]
         told(done / plan.pixels)
     return Finished(resize(made, size).clamp(0, 1) * 2 - 1, tuple(fields))
+
+
+def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> Iterator[Tensor]:
+    """The frames of an animation, each with the draw of the one before and its patches where nothing is much better.
+
+    Args:
+        photo, size: as for ``finish``.
+        layouts: of the frames.
+        draw: of all frames.
+    """
+    before: tuple[Field, ...] = ()
+    for layout in layouts:
+        made = finish(photo, layout, size, [draw], before)
+        before = made.fields
+        yield made.picture
 
 
 def searched(
