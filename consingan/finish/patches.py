@@ -87,10 +87,10 @@ def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> I
         layouts: of the frames.
         draw: of all frames.
     """
-    before: tuple[Field, ...] = ()
+    made, last = Finished(torch.empty(0), ()), torch.empty(0)
     for layout in layouts:
-        made = finish(photo, layout, size, [draw], before)
-        before = made.fields
+        if not torch.equal(layout, last):  # the fields settle over a few frames; what stands still should not show it
+            made, last = finish(photo, layout, size, [draw], made.fields), layout
         yield made.picture
 
 
