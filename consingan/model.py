@@ -13,7 +13,7 @@ from torch import Tensor
 from consingan import checkpoint, config, devices, images
 from consingan.config import Network, Train
 from consingan.errors import UserError, out_of_memory
-from consingan.finish import patches
+from consingan.finish import motion, patches
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.finish.scales import BOUND, Plan, check_size, own_size
@@ -278,16 +278,17 @@ class SingleImageModel:
         """The picture whose patches finish samples; None where they are as the generator made them.
 
         Args:
-            finish: as for ``sample``.
+            finish: as for ``sample`` or ``animate``.
 
         Raises:
-            UserError: patches are wanted of a model that holds no picture.
+            UserError: a finish is wanted of a model that holds no picture.
         """
-        if (finish or self.settings.sampling.finish) == "none":
+        wanted = finish or self.settings.sampling.finish
+        if wanted == "none":
             return None
         if self.photo is None:
             raise UserError(
-                "--finish patches needs the training picture, which this model does not hold; give --finish none, "
+                f"--finish {wanted} needs the training picture, which this model does not hold; give --finish none, "
                 "or train it anew."
             )
         return self.photo
@@ -307,6 +308,37 @@ class SingleImageModel:
         check_size(size)
         canvas = Plan.of(size, photo.size).canvas
         return rescaled(self.size, *canvas)
+
+    def animate(
+        self,
+        frames: int,
+        alpha: float,
+        beta: float,
+        start: int,
+        seed: int,
+        finish: str | None = None,
+        longest: int = motion.BOUND,
+    ) -> Iterator[Tensor]:
+        """The frames of a ``walk``, finished, one at a time.
+
+        Args:
+            frames, alpha, beta, start, seed: as for ``walk``.
+            finish: ``moved``, the picture moves as the walk does; ``patches``, each frame is made anew of the picture's
+                patches; ``none``. If None: ``moved`` where the configuration finishes samples at all.
+            longest: px of finished frames' longer side at most.
+
+        Raises:
+            UserError: the model holds no picture to finish with.
+        """
+        layouts = self.walk(frames, alpha, beta, start, seed)
+        photo = self.finishing(finish)
+        if photo is None:
+            return layouts
+        size = own_size(photo.size, longest)
+        if finish == "patches":
+            check_size(size)
+            return patches.steady(photo, layouts, size, Draw(seed, ("walk",), self.device))
+        return motion.moving(photo.at(size) * 2 - 1, self.reconstruct(), layouts)
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
         """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).

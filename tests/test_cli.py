@@ -760,7 +760,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_twelve_published_animations(animation_run, tmp_path):
-    result = typed(cli.sample, "--model_dir", animation_run, "--frames", 3, "--out", tmp_path)
+    result = typed(cli.sample, "--model_dir", animation_run, "--finish", "none", "--frames", 3, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     names = {
         f"animation_start_{start}_alpha_0.1_beta_{beta}_seed_0.gif"
@@ -792,10 +792,11 @@ def frame_times(animation: Image.Image) -> list[float]:
         ("--start_scale 1 --seed 9 --frames 2", "start_1_alpha_0.1_beta_0.9_seed_9.gif", "GIF", [100] * 2),
         ("--beta 0.9 --frames 2 --format webp", "start_0_alpha_0.1_beta_0.9_seed_0.webp", "WEBP", [100] * 2),
         ("--beta 0.9 --frames 2 --format png", "start_0_alpha_0.1_beta_0.9_seed_0.png", "PNG", [100] * 2),
+        ("--finish moved --beta 0.9 --frames 2", "start_0_alpha_0.1_beta_0.9_seed_0_moved.gif", "GIF", [100] * 2),
     ],
 )
 def test_one_animation_of_ones_own(line, name, kind, times, animation_run, tmp_path):
-    typed(cli.sample, "--model_dir", animation_run, *line.split(), "--out", tmp_path)
+    typed(cli.sample, "--model_dir", animation_run, "--finish", "none", *line.split(), "--out", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"reconstruction.png", f"animation_{name}"}
     with Image.open(tmp_path / f"animation_{name}") as animation:
         assert animation.format == kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +77,21 @@ def finish(
         done += now[0] * now[1]
         told(done / plan.pixels)
     return Finished(resize(made, size).clamp(0, 1) * 2 - 1, tuple(fields))
+
+
+def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> Iterator[Tensor]:
+    """The frames of an animation, each with the draw of the one before and its patches where nothing is much better.
+
+    Args:
+        photo, size: as for ``finish``.
+        layouts: of the frames.
+        draw: of all frames.
+    """
+    made, last = Finished(torch.empty(0), ()), torch.empty(0)
+    for layout in layouts:
+        if not torch.equal(layout, last):  # the fields settle over a few frames; what stands still should not show it
+            made, last = finish(photo, layout, size, [draw], made.fields), layout
+        yield made.picture
 
 
 def searched(

@@ -31,6 +31,13 @@ class WalkOptions:
     beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
     start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=20)
     frames: int = setting(100, "frames", low=1, high=10_000)
+    finish: str | None = setting(
+        None,
+        "moved: the picture moves as the generator's frames do; patches: each frame is made anew of the picture's "
+        "patches; none: as the generator",
+        choices=("moved", "patches", "none"),
+    )
+    longest: int = setting(512, "longer side of finished frames, px", low=16, high=2048)
     fps: float = setting(10.0, "frames per second", low=0.1, high=50)
     seed: int = setting(0, "seed of the walk", **SEED)
     format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
@@ -45,7 +52,7 @@ class Animation:
     border: Literal["extend", "zero"] = "extend"
     options: type = WalkOptions
     takes_naive: bool = False
-    preview: WalkOptions = WalkOptions(start_scale=0, frames=20)
+    preview: WalkOptions = WalkOptions(start_scale=0, frames=20, longest=250)
 
     @property
     def recipes(self) -> Recipes:
@@ -63,13 +70,26 @@ class Animation:
 
     def sample(self, model: SingleImageModel, options: WalkOptions, run: Run | None = None) -> Iterator[Result]:
         wanted = walks(options, model.stages)  # refuses before anything is made
+        finish = finish_of(model, options)
         yield Result("reconstruction", [model.reconstruct()], {}, format="png")
         for start, alpha, beta in wanted:
             for seed in range(options.seed, options.seed + options.num_samples):
-                frames = list(model.walk(options.frames, alpha, beta, start, seed))
+                frames = list(model.animate(options.frames, alpha, beta, start, seed, finish, options.longest))
                 name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
+                name += "" if finish == "none" else f"_{finish}"
                 facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
+                facts["finish"] = finish
                 yield Result(name, frames, facts, options.format, options.fps)
+
+
+def finish_of(model: SingleImageModel, options: WalkOptions) -> str:
+    """How frames are finished: as the flag says; without it moved, where the configuration finishes samples.
+
+    Raises:
+        UserError: the model holds no picture to finish with.
+    """
+    finished = model.finishing(options.finish) is not None
+    return options.finish or ("moved" if finished else "none")
 
 
 def walks(options: WalkOptions, stages: int) -> list[tuple[int, float, float]]:
