@@ -17,9 +17,8 @@ from consingan.finish import motion, patches
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.finish.scales import BOUND, Plan, check_size, own_size
-from consingan.layouts import mixed
 from consingan.networks import Border, GrowingGenerator, place
-from consingan.noise import Draw, Field, Source, draws_alike, fingerprint, walk, whole
+from consingan.noise import Draw, Field, Source, draws_alike, fingerprint, mixed, walk, whole
 from consingan.pyramid import rescaled
 from consingan.resize import Size, resize
 from consingan.windows import Window, tiles

@@ -96,6 +96,17 @@ def blocks(span: Span) -> Iterator[tuple[int, slice, slice]]:
         yield number, slice(first - start, end - start), slice(first - span[0], end - span[0])
 
 
+def mixed(picture: Tensor, noise: Tensor, variation: float) -> Tensor:
+    """``(1 - variation) * picture + variation * noise``: what a generator makes a layout of.
+
+    Args:
+        picture: ``[1, C, h, w]``, the anchor of the coarsest stage.
+        noise: ``[B, C, h, w]``.
+        variation: 0 for the picture itself, 1 for noise alone, as published.
+    """
+    return (1 - variation) * picture + variation * noise
+
+
 def whole(x: Tensor) -> Source:
     """A source of the parts of a tensor."""
     return lambda window: window.cut(x)

@@ -17,10 +17,9 @@ from consingan.errors import UserError, out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.photo import stored as kept_pixels
 from consingan.graphs import Captured, CudaRecorder
-from consingan.layouts import mixed
 from consingan.model import SingleImageModel, channels_last
 from consingan.networks import PatchCritic, located
-from consingan.noise import Draw
+from consingan.noise import Draw, mixed
 from consingan.pyramid import Size
 from consingan.run import Run
 from consingan.tasks import TASKS

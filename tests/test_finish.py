@@ -23,7 +23,6 @@ from consingan.finish.scales import Plan, check_size, own_size
 from consingan.finish.search import distances, enlarged, exact, improved, prices
 from consingan.finish.vote import vote, weights
 from consingan.interrupt import StoppedError
-from consingan.layouts import moved
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.noise import Draw
@@ -286,7 +285,9 @@ def test_a_forgotten_key_has_the_highest_price():
     torch.testing.assert_close(everything_alike, torch.zeros(4), rtol=0, atol=1e-6)
 
 
-def test_no_cost_along_an_axis_that_shows_more_than_the_picture():
+def test_no_cost_along_an_axis_that_shows_more_than_the_picture(monkeypatch):
+    monkeypatch.setattr(patches, "ROW", 4.0)
+    monkeypatch.setattr(patches, "COLUMN", 1.0)
     both = patches.located((3, 5), (1.0, 1.0)).view(3, 5, 2)
     assert both[:, 0, 0].tolist() == [0, 1, 2]  # squared, ROW from border to border
     assert both[0, :, 1].tolist() == [0, 0.25, 0.5, 0.75, 1]
@@ -313,7 +314,7 @@ def test_where_all_patches_are_alike_each_keeps_its_place(monkeypatch):
 def at_the_last_scale(photo: Photo) -> tuple[torch.Tensor, search.Field, Scale]:
     """A sample's patches as they come from the scale below, the field that comes with them, and the picture."""
     plan = Plan.of(photo.size, photo.size)
-    fields = finish(photo, moved(photo.picture, 0.1, Draw(3)), photo.size, draws(0)).fields
+    fields = finish(photo, torch.roll(photo.picture, (7, 11), (2, 3)), photo.size, draws(0)).fields
     scale, below = photo.scales[-1], photo.scales[-2]
     made = resize(vote(fields[-2], plan.sample[-2], below, patches.SPREADS[-1]), plan.sample[-1]).clamp(0, 1)
     return scale.patches(made), enlarged(fields[-2], plan.sample[-2], plan.sample[-1], plan.photo[-2], scale), scale

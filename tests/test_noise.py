@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from consingan.noise import Draw, walk
+from consingan.noise import Draw, mixed, walk
 
 
 def test_the_same_place_gives_the_same_numbers_and_another_place_others():
@@ -79,3 +79,10 @@ def test_numbers_for_the_host_are_those_of_the_place():
     draw = Draw(3, ("window", 1))
     assert draw.numbers(2) == draw.uniform((2,)).tolist()
     assert draw.numbers(1) == [draw.uniform().item()]
+
+
+def test_a_mixture_goes_from_the_picture_to_noise():
+    picture, noise = torch.full((1, 3, 2, 2), 0.5), torch.full((2, 3, 2, 2), -1.5)
+    assert torch.equal(mixed(picture, noise, 0.0), picture.expand(2, -1, -1, -1))
+    assert torch.equal(mixed(picture, noise, 1.0), noise)
+    assert torch.equal(mixed(picture, noise, 0.25), torch.zeros(2, 3, 2, 2))
