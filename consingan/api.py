@@ -10,8 +10,8 @@ from consingan import devices, finetune, images, recipes
 from consingan.model import SingleImageModel
 from consingan.monitor import Monitor
 from consingan.state import Training
+from consingan.training import look_first, write_start
 from consingan.training import train as run_training
-from consingan.training import write_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,4 +60,6 @@ def train(
     if run:
         write_start(state, run)
     with Monitor(run.log if run else None, display) as monitor, run.lock() if run else nullcontext():
+        if run:
+            look_first(state, run, monitor)
         return run_training(state, monitor, run)
