@@ -11,7 +11,7 @@ MODE ?= generation
 .PHONY: demo test lint gpu clean
 
 demo: $(VENV)/.installed
-	@run=$$($(BIN)/python main_train.py --train_mode $(MODE) --input_name $(PICTURE) --preset quick) \
+	@run=$$($(BIN)/python main_train.py --train_mode $(MODE) --input_name $(PICTURE)) \
 	 && $(BIN)/python evaluate_model.py --model_dir "$$run" --num_samples 9 \
 	 && find "$$run/Evaluation" -name 'grid.*' -exec echo "Look at" {} \;
 

@@ -103,8 +103,8 @@ def letter(number: int) -> str:
 
 def common_side(runs: Sequence[Facts]) -> int:
     """The longer side at which all are judged: that of the smallest newest samples, in pixels."""
-    sides = [max(facts.newest.size) for facts in runs if facts.newest]
-    return min(sides, default=0)
+    firsts = [judged_files(facts.newest)[:1] for facts in runs if facts.newest]
+    return min((max(read_samples(files).shape[2:]) for files in firsts if files), default=0)
 
 
 def column(name: str, facts: Facts, side: int) -> Column:

@@ -97,8 +97,8 @@ class Objective:
     noise_amp: float = setting(0.1, "amplitude of a stage's noise, times the error below it", low=0)
     noise: str = setting(
         "pure",
-        "what the coarsest stage learns from: pure noise, or mixtures of the picture with noise, so that --variation "
-        "is a dial when sampling",
+        "what the coarsest stage learns from: pure noise, or mixtures of the picture with noise, so that the "
+        "variation is a dial when sampling",
         choices=("pure", "mixed"),
     )
 
@@ -171,7 +171,7 @@ class Sampling:
     )
     variation: float = setting(
         1.0,
-        "from 0, nearly the photo, to 1, anything goes; below 1 for models of --noise mixed",
+        "from 0, nearly the photo, to 1, anything goes; below 1 for models of mixed noise",
         low=0,
         high=1,
     )

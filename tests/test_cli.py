@@ -256,7 +256,7 @@ MISTAKES = [
     ("a.png --nfc=", "'--nfc': '' is not a valid integer."),
     ("a.png --batch_norm=1", "'--batch_norm' does not take a value."),
     ("a.png --train_mode paint", "'--train_mode': 'paint' is not one of 'generation', 'retarget', 'animation'"),
-    ("a.png --preset slow", "'--preset': 'slow' is not one of 'fast', 'paper', 'quick'"),
+    ("a.png --preset slow", "'--preset': 'slow' is not one of 'best', 'fast', 'paper', 'quick'"),
     ("a.png --gpu -1", "--gpu is -1; give the number of a GPU, 0 for the first, or --not_cuda."),
     ("a.png --gpu first", "'--gpu': 'first' is not a valid integer."),
     ("a.png --device tpu", "--device is 'tpu'; give auto, cpu, mps, cuda or cuda:N."),
@@ -346,7 +346,7 @@ def test_faults_of_ours_are_not_hidden(desk, monkeypatch):
         ([TRAIN, "a.png", "--lr_g", "fast"], "'--lr_g': 'fast' is not a valid float."),
         (["-m", "consingan", "train", "a.png", "--niter", "0"], "--niter is '0'"),
         ([SAMPLE, "--model_dir", "a.png"], "--model_dir a.png is a file"),
-        (["-m", "consingan", "sample"], "Missing option '--model_dir'."),
+        (["-m", "consingan", "sample"], "nothing is given to sample; name one run folder or one picture"),
         (["-m", "consingan", "paint"], "No such command 'paint'."),
     ],
 )
@@ -601,21 +601,23 @@ def test_a_dry_run_writes_nothing_and_shows_everything(desk):
         ("precision", "auto", "default"),
         ("nc_im", "3", "picture"),
         ("nfc", "32", "preset fast"),
+        ("positions", "1.0", "preset fast"),
+        ("finish", "patches", "preset fast"),
         ("lr_g", "0.00075", "auto, by the width"),
         ("lr_scale", "0.1", "default"),
     ]:
         assert re.fullmatch(rf"{value} +{origin}", rows[name]), name
     stages = re.findall(r"^  stage (\d): (\d+)x(\d+) px, (\d+) iterations of [\d.e-]+ s$", result.stdout, re.MULTILINE)
-    assert [int(stage[3]) for stage in stages] == [30, 20, 20, 20, 20, 20]
-    assert stages[0][:3] == ("0", "34", "25")
-    assert stages[5][:3] == ("5", "40", "30")
-    assert "parameters: generator 168,227, critic 28,929" in result.stdout
+    assert [int(stage[3]) for stage in stages] == [30, 20, 20]
+    assert stages[0][:3] == ("0", "22", "16")
+    assert stages[2][:3] == ("2", "40", "30")
+    assert "parameters: generator 84,995, critic 29,505" in result.stdout  # two channels more: row and column
     (folder,) = re.findall(r"^run folder: (.*)$", result.stdout, re.MULTILINE)
     assert re.fullmatch(r"trained_models/a/[\d_]{19}_generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05", folder)
 
 
 def test_a_dry_run_shows_the_stages_that_auto_proposes(desk):
-    flags = ("--nfc", 2, "--num_layer", 1, "--max_size", 4096, "--dry-run")
+    flags = ("--nfc", 2, "--num_layer", 1, "--min_size", 25, "--max_size", 4096, "--dry-run")
     result = typed(cli.train, "a.png", "--train_stages", "auto", *flags)
     assert re.search(r"^  train_stages +3 +auto, by the picture's size$", result.stdout, re.MULTILINE)
     assert len(re.findall(r"^  stage \d", result.stdout, re.MULTILINE)) == 3  # 64 px long
@@ -638,7 +640,7 @@ def test_a_preset_is_named_as_origin(desk):
 
 
 def test_what_auto_became_is_named(desk):
-    result = typed(cli.train, "a.png", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--work", 2, "--dry-run")
+    result = typed(cli.train, "a.png", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--niter", "auto", "--work", 2, "--dry-run")
     assert re.search(r"^  niter +[\d,]+ +auto, by the stages' sizes$", result.stdout, re.MULTILINE)
     assert re.search(r"^  lr_g +0.006 +auto, by the width$", result.stdout, re.MULTILINE)
     assert re.search(r"^  work +2.0 +flag$", result.stdout, re.MULTILINE)
@@ -725,7 +727,14 @@ def test_seeds_and_numbers(sampled):
 def test_a_picture_holds_what_is_needed_to_make_it_again(sampled, trained_run):
     folder = sampled("--num_samples", 2, "--seed", 5, "--size", "40x30", "--gen_start_scale", 1)
     with Image.open(folder / "samples_40x30_start_1/seed_5_sample_001.png") as picture:
-        assert picture.text == {"model": trained_run.name, "seed": "5", "sample": "1", "gen_start_scale": "1"}
+        assert picture.text == {
+            "model": trained_run.name,
+            "seed": "5",
+            "sample": "1",
+            "gen_start_scale": "1",
+            "variation": "1",
+            "finish": "none",
+        }
 
 
 def test_a_later_start_is_closer_to_the_picture(sampled):

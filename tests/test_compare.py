@@ -49,7 +49,7 @@ def test_all_are_judged_at_the_smallest_size(trained_run, others):
     stage = read[1].stages[-1]
     samples = torch.cat([images.load(path).pixels for path in stage.samples[:5]])
     small = metrics.match((samples + 1) / 2, (30, 40))
-    assert figures == pytest.approx(metrics.evaluate((images.load(stage.picture).pixels + 1) / 2, small), rel=1e-3)
+    assert figures == pytest.approx(metrics.evaluate((images.load(read[1].picture).pixels + 1) / 2, small), rel=1e-3)
     assert judged == 5
 
 

@@ -79,7 +79,7 @@ def test_a_flag_that_repeats_the_default_still_beats_the_preset():
     settings, origins = recipes.resolve("generation", "quick", "a.png", 3, {"train_stages": 6, "nc_im": 1})
     assert (settings.pyramid.train_stages, origins["train_stages"]) == (6, "flag")
     assert (settings.network.nc_im, origins["nc_im"]) == (1, "flag")
-    assert (settings.pyramid.max_size, origins["max_size"]) == (160, "preset quick")
+    assert (settings.pyramid.max_size, origins["max_size"]) == (40, "preset quick")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_words_that_are_no_task_or_preset_are_refused_with_the_choice():
         f"--train_mode is 'paint'; choose one of {', '.join(TASKS)}."
     )
     assert refusal(recipes.resolve, "generation", "slow", "a.png", 3, {}) == (
-        "--preset is 'slow'; generation has fast, paper, quick."
+        "--preset is 'slow'; generation has fast, paper, quick, best."
     )
 
 
