@@ -640,7 +640,9 @@ def test_a_preset_is_named_as_origin(desk):
 
 
 def test_what_auto_became_is_named(desk):
-    result = typed(cli.train, "a.png", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--niter", "auto", "--work", 2, "--dry-run")
+    result = typed(
+        cli.train, "a.png", "--max_size", 40, "--nfc", 4, "--num_layer", 1, "--niter", "auto", "--work", 2, "--dry-run"
+    )
     assert re.search(r"^  niter +[\d,]+ +auto, by the stages' sizes$", result.stdout, re.MULTILINE)
     assert re.search(r"^  lr_g +0.006 +auto, by the width$", result.stdout, re.MULTILINE)
     assert re.search(r"^  work +2.0 +flag$", result.stdout, re.MULTILINE)
