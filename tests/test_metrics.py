@@ -325,7 +325,8 @@ def test_frechet_distance_of_commuting_gaussians():
     a, b = torch.tensor([[1, 2, 3, 0, 5], [4, 2, 1, 3, 0]], dtype=torch.float64)
     mean = torch.zeros(5, dtype=torch.float64)
     first, second = (Gaussian(mean, (axes * deviations**2) @ axes.T) for deviations in (a, b))
-    assert frechet_distance(first, second) == pytest.approx((a - b).square().sum().item(), rel=1e-12)
+    # a deviation of 0 is the root of a rounding error, so half of the digits are left
+    assert frechet_distance(first, second) == pytest.approx((a - b).square().sum().item(), rel=1e-7)
 
 
 def test_frechet_distance_of_any_gaussians():

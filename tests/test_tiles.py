@@ -345,12 +345,12 @@ class Tight:
     def __init__(self, monkeypatch, pixels, error, after=0):
         self.calls, own = 0, Step._update_generator
 
-        def update(step, real, *rest):
+        def update(step, critic, real, *rest):
             self.calls += 1
             if self.calls > after and real.shape[2] * real.shape[3] > pixels:
                 step.critic.requires_grad_(False)
                 raise error
-            return own(step, real, *rest)
+            return own(step, critic, real, *rest)
 
         monkeypatch.setattr(Step, "_update_generator", update)
 
