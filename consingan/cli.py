@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from consingan.pyramid import Size
     from consingan.state import Training
 
-# Threads that wait for each other sleep rather than spin: on a machine that is busy with other work two spinning
-# threads took ten times as long as one. Read by OpenMP when torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 SECTION_TITLES = {
     "pyramid": "Pyramid",
     "network": "Networks",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
 from consingan.errors import UserError
+
+ALONE = 64 * 64  # pixels of a stage up to which a second CPU thread gains nothing
 
 
 def pick(wanted: str = "auto", gpu: int | None = None, not_cuda: bool = False) -> torch.device:
@@ -95,3 +98,18 @@ def _existing_cuda(device: torch.device) -> torch.device:
         have = f"has {count} CUDA device{'s' if count > 1 else ''}" if count else "has no CUDA device"
         raise UserError(f"{device} is asked for, but this machine {have}; give --device auto or another --gpu.")
     return device
+
+
+@contextmanager
+def threads_for(size: tuple[int, int], device: torch.device) -> Iterator[None]:
+    """One thread where a picture of ``(H, W)`` is too small for several to gain, on a CPU; all that there are elsewhere.
+
+    At 40 px two threads take as long as one, and many times as long where another program wants a core.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu" and size[0] * size[1] <= ALONE:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -10,7 +10,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from consingan import config, results, schedule
+from consingan import config, devices, results, schedule
 from consingan.config import Train
 from consingan.monitor import peak_memory
 from consingan.pyramid import Size
@@ -58,7 +58,8 @@ def estimate(settings: Train, picture: Tensor, device: torch.device, budget: flo
         likely = 2 * times[-1] * work(state, stage) / work(state, stage - 1) if times else 0.0
         if stage >= 2 and perf_counter() - begin + likely > budget:
             break
-        times.append(_seconds_of_one(state))
+        with devices.threads_for(sizes[stage], device):
+            times.append(_seconds_of_one(state))
         memory.append(peak_memory()[0] or float("nan"))
         state.leave_stage()
     measured = len(times)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from consingan import checkpoint, config, images, report, results, schedule, watchdog
+from consingan import checkpoint, config, devices, images, report, results, schedule, watchdog
 from consingan.errors import UserError
 from consingan.finish.photo import Photo, stored
 from consingan.interrupt import StoppedError
@@ -42,37 +42,11 @@ def train(
     Raises:
         StoppedError: ``stop`` said so; a checkpoint has been written.
     """
-    optimisation = state.model.settings.optimisation
-    decay = schedule.DECAYS[optimisation.decay]
     state.model.say = monitor.message
     while state.stage < len(state.reals):
-        step = state.enter_stage()
-        iterations = state.length()
-        monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
-        written = monotonic()
-        while state.iteration < iterations:
-            if run and state.snapshot_due(iterations):
-                with monitor.paused():
-                    take_snapshot(state, run, monitor)
-            step.decay(state.attempt.rate * decay(state.iteration, iterations, optimisation.gamma))
-            done = state.iterate()
-            if done is None:
-                take_smaller_window(state, monitor)
-                iterations = look_ahead(state, iterations, monitor)
-                continue
-            monitor.observe(state.iteration, done.terms)
-            state.iteration += 1
-            if watchdog.due(state.iteration, iterations):
-                if keep_or_go_back(state, done, monitor):
-                    take_figures(state, monitor)
-                iterations = look_ahead(state, iterations, monitor)
-            stopping = stop()
-            if run and (stopping or monotonic() - written > checkpoint_every):
-                with monitor.paused():
-                    state.save(run)
-                written = monotonic()
-            if stopping:
-                raise StoppedError
+        state.enter_stage()
+        with devices.threads_for(state.model.size, state.model.device):
+            train_stage(state, monitor, run, checkpoint_every, stop)
         monitor.end_stage()
         if run:
             with monitor.paused():
@@ -82,6 +56,41 @@ def train(
         checkpoint.write_json(run.finished, {"stages": state.model.stages})
         write_report(run, monitor)
     return state.model
+
+
+def train_stage(
+    state: Training, monitor: Monitor, run: Run | None, checkpoint_every: float, stop: Callable[[], bool]
+) -> None:
+    """The iterations of the stage in progress; arguments as ``train``."""
+    optimisation = state.model.settings.optimisation
+    decay = schedule.DECAYS[optimisation.decay]
+    step = state.enter_stage()
+    iterations = state.length()
+    monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
+    written = monotonic()
+    while state.iteration < iterations:
+        if run and state.snapshot_due(iterations):
+            with monitor.paused():
+                take_snapshot(state, run, monitor)
+        step.decay(state.attempt.rate * decay(state.iteration, iterations, optimisation.gamma))
+        done = state.iterate()
+        if done is None:
+            take_smaller_window(state, monitor)
+            iterations = look_ahead(state, iterations, monitor)
+            continue
+        monitor.observe(state.iteration, done.terms)
+        state.iteration += 1
+        if watchdog.due(state.iteration, iterations):
+            if keep_or_go_back(state, done, monitor):
+                take_figures(state, monitor)
+            iterations = look_ahead(state, iterations, monitor)
+        stopping = stop()
+        if run and (stopping or monotonic() - written > checkpoint_every):
+            with monitor.paused():
+                state.save(run)
+            written = monotonic()
+        if stopping:
+            raise StoppedError
 
 
 def take_smaller_window(state: Training, monitor: Monitor) -> None:

@@ -110,3 +110,19 @@ def test_devices_in_words(machine, monkeypatch):
     assert devices.describe(torch.device("cpu")) == "the CPU (1 thread)"
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert devices.describe(torch.device("cpu")) == "the CPU (4 threads)"
+
+
+def test_a_small_stage_has_one_thread_and_what_comes_after_all():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with devices.threads_for((64, 64), torch.device("cpu")):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with devices.threads_for((64, 65), torch.device("cpu")):
+            assert torch.get_num_threads() == 2
+        with pytest.raises(KeyError), devices.threads_for((8, 8), torch.device("cpu")):
+            raise KeyError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
