@@ -102,7 +102,7 @@ def _existing_cuda(device: torch.device) -> torch.device:
 
 @contextmanager
 def threads_for(size: tuple[int, int], device: torch.device) -> Iterator[None]:
-    """One thread where a picture of ``(H, W)`` is too small for several to gain, on a CPU; all that there are elsewhere.
+    """On a CPU one thread where a picture of ``(H, W)`` is too small for several to gain; elsewhere all there are.
 
     At 40 px two threads take as long as one, and many times as long where another program wants a core.
     """
