@@ -17,7 +17,8 @@ from consingan.pyramid import Size
 from consingan.state import Training
 from consingan.windows import Window
 
-PREVIEWS = 10  # pictures after a stage: the reconstruction and nine samples
+PREVIEWS = 4  # pictures after a stage: the reconstruction and three samples
+BETWEEN = 5.0  # seconds after a stage whose samples are finished: its previews, those on the way, figures and report
 BYTES_PER_PIXEL = 200  # of a large picture: itself, its reconstruction, previews and the checkpoint, some of them twice
 BYTES_PER_NUMBER = 24  # of a feature map while a tile is computed: six maps of four bytes
 
@@ -71,6 +72,8 @@ def estimate(settings: Train, picture: Tensor, device: torch.device, budget: flo
     seconds = sum(config.iterations(niter, stage) * each for stage, each in enumerate(times))
     pace = times[-1] / work(state, len(sizes) - 1)
     seconds += pace * sum(passes(sizes[: stage + 1]) for stage in range(len(sizes)))
+    if settings.sampling.finish == "patches":
+        seconds += BETWEEN * len(sizes)
     pictures = BYTES_PER_PIXEL * (prod(sizes[-1]) - prod(sizes[measured - 1])) / 2**20
     tile = BYTES_PER_NUMBER * settings.network.nfc * min(prod(sizes[-1]), state.model.tile) / 2**20
     return Estimate(times, seconds, max(max(memory), memory[0] + tile) + pictures)

@@ -182,7 +182,7 @@ def test_with_windows_the_work_does_not_grow_with_the_picture():
 
 
 def test_previews_of_a_large_picture_are_fewer():
-    assert passes([(25, 38), (100, 150)]) == 11 * (25 * 38 + 100 * 150)
+    assert passes([(25, 38), (100, 150)]) == 5 * (25 * 38 + 100 * 150)
     assert passes([(1365, 2048)]) == 3 * 1365 * 2048
 
 
@@ -202,3 +202,8 @@ def test_memory_that_runs_out_while_it_is_estimated_makes_the_window_smaller(pic
 def test_memory_that_cannot_be_told_is_not_a_number(picture, clock, monkeypatch):
     monkeypatch.setattr(estimate_module, "peak_memory", lambda: (None, "process"))
     assert math.isnan(estimate(settings_of(train_stages=2), picture, CPU).peak_mb)
+
+
+def test_finished_previews_are_part_of_the_time(picture, clock):
+    plain, finished = (estimate(settings_of(finish=each), picture, CPU).seconds for each in ("none", "patches"))
+    assert finished == pytest.approx(plain + 5.0 * 6)  # of each stage

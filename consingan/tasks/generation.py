@@ -80,7 +80,7 @@ class Generation:
     border: Literal["extend", "zero"] = "extend"
     options: type = StillOptions
     takes_naive: bool = False
-    preview: StillOptions = StillOptions(num_samples=6, scale_h=1.0, scale_w=1.0, longest=250)
+    preview: StillOptions = StillOptions(num_samples=3, scale_h=1.0, scale_w=1.0, longest=250)
 
     @property
     def recipes(self) -> Recipes:
