@@ -37,7 +37,7 @@ def test_settings_figures_times_and_samples_stand_side_by_side(trained_run, othe
     different = re.findall(r'<tr class="differs"><td>(\w+)</td>', text)
     assert set(different) == {"max_size", "nfc", "niter", "lr_g", "lr_d", "decay", "lr_scale", "noise_amp"}
     assert re.search(r"<td>lr_scale</td><td>0.1</td><td[^>]*>0.3</td>", text)
-    assert sum(each.startswith("data:image/webp") for each in read.addresses) == 2 * 8
+    assert sum(each.startswith("data:image/webp") for each in read.addresses) == 2 * 5
     assert {"figures", "cost", "settings", "samples", "curves"} <= set(read.ids)
 
 
