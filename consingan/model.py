@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,7 @@ class SingleImageModel:
         start: int = 0,
         variation: float | None = None,
         finish: str | None = None,
+        finish_seed: int | None = None,
     ) -> Tensor:
         """New pictures.
 
@@ -221,6 +223,7 @@ class SingleImageModel:
             start: first stage that draws noise; stages below it keep their anchors.
             variation: from 0, nearly the picture, to 1, anything goes; the configuration's if None.
             finish: ``patches``, made anew of the picture's patches, or ``none``; the configuration's if None.
+            finish_seed: of the finish alone: other finishes of the same layouts; that of the noise if None.
 
         Returns:
             ``[n, C, H, W]`` in [-1, 1] on the model's device.
@@ -228,7 +231,7 @@ class SingleImageModel:
         Raises:
             UserError: the model holds no picture to finish with, or the size is out of the finish's bounds.
         """
-        return torch.cat(list(self.samples(n, size, seed, start, variation, finish)))
+        return torch.cat(list(self.samples(n, size, seed, start, variation, finish, finish_seed)))
 
     def samples(
         self,
@@ -238,6 +241,7 @@ class SingleImageModel:
         start: int = 0,
         variation: float | None = None,
         finish: str | None = None,
+        finish_seed: int | None = None,
     ) -> Iterator[Tensor]:
         """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it."""
         size = size or self.own_size(finish)
@@ -251,6 +255,8 @@ class SingleImageModel:
                 yield from self.layouts(draws, size, start, variation).split(1)
             else:
                 layout = self.layouts(draws, self.layout_size(size, finishing), start, variation)
+                if finish_seed is not None:
+                    draws = [replace(draw, seed=finish_seed) for draw in draws]
                 yield from patches.finish(finishing, layout, size, draws, told=self.told).picture.split(1)
 
     def layouts(self, draws: Sequence[Draw], size: Size, start: int = 0, variation: float | None = None) -> Tensor:

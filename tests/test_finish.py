@@ -630,3 +630,12 @@ def test_a_grey_model_is_finished_in_grey(tmp_path):
     assert wanted.shape == (1, 1, 30, 32)
     assert torch.equal(SingleImageModel.load(run.folder).sample(1), wanted)
     assert torch.equal(resume(run, "cpu", pytest.fail).model.photo.pixels, state.model.photo.pixels)
+
+
+def test_another_seed_of_the_finish_alone_finishes_the_same_layouts_otherwise():
+    state = Training.start(settings_for(finish="patches", train_stages=1), striped())
+    model = train(state, Monitor(display="quiet"))
+    own, again, other = (model.sample(2, finish_seed=seed) for seed in (None, 0, 5))
+    assert torch.equal(own, again)  # the seed of the noise is 0
+    assert not torch.equal(own, other)
+    assert torch.equal(other[:1], model.sample(1, finish_seed=5))

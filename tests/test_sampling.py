@@ -58,6 +58,7 @@ def test_a_picture_gives_new_pictures_without_a_model(desk):
         (("photo.png", "--model_dir", "run"), "photo.png and run is given to sample; name one"),
         (("photo.png", "--finish", "none"), "--finish none needs a trained model"),
         (("photo.png", "--gen_start_scale", 1), "--gen_start_scale 1 needs a trained model"),
+        (("photo.png", "--finish_seed", 3), "--finish_seed 3 needs a trained model"),
         (("photo.png", "--alpha", 0.1), "--alpha is for trained models; leave it out"),
         (("photo.png", "--variation", 2), "--variation is 2.0; give a number from 0 to 1"),
         (("photo.png", "--size", "20000x20000"), "--size 20000x20000 has 400 million pixels; at most 64 million"),

@@ -63,6 +63,7 @@ class StillOptions:
         choices=("patches", "none"),
     )
     variation: float | None = setting(None, "from 0, nearly the picture, to 1, anything goes", low=0, high=1)
+    finish_seed: int | None = setting(None, "seed of the finish alone: other finishes of the same layouts", low=0)
     longest: int = setting(1024, "longer side of finished samples where no size is given, px", low=16, high=8000)
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
@@ -108,7 +109,10 @@ class Generation:
             folder += f"_variation_{variation:g}" if variation < 1 else ""
             folder += "_patches" if photo else ""
             start = options.gen_start_scale
-            pictures = model.samples(options.num_samples, size, options.seed, start, variation, options.finish)
+            folder += "" if options.finish_seed is None else f"_finish_seed_{options.finish_seed}"
+            pictures = model.samples(
+                options.num_samples, size, options.seed, start, variation, options.finish, options.finish_seed
+            )
             for number, picture in enumerate(pictures):
                 facts = {
                     "seed": f"{options.seed}",

@@ -26,8 +26,12 @@ def results(photo: Photo, options: StillOptions, told: Told = lambda share: None
     """
     from consingan.finish.instant import instant
 
-    if options.finish == "none" or options.gen_start_scale:
-        flag = "--finish none" if options.finish == "none" else f"--gen_start_scale {options.gen_start_scale}"
+    needing = {
+        "--finish none": options.finish == "none",
+        f"--gen_start_scale {options.gen_start_scale}": options.gen_start_scale > 0,
+        f"--finish_seed {options.finish_seed}": options.finish_seed is not None,
+    }
+    for flag in (name for name, given in needing.items() if given):
         raise UserError(f"{flag} needs a trained model; name a run folder, or leave the flag out.")
     variation = VARIATION if options.variation is None else options.variation
     for size in output_sizes(options, own_size(photo.size, options.longest), finished=True):
