@@ -103,7 +103,7 @@ TASK = options(
             "--preset",
             type=click.Choice(PRESETS),
             default=DEFAULT_PRESET,
-            help="quick: seconds; fast: a minute; best: ten minutes; paper: the method to the letter",
+            help="quick: half a minute; fast: a minute; best: ten minutes; paper: the method to the letter",
             shown_default=DEFAULT_PRESET,
         ),
         option(
