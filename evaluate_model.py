@@ -1,6 +1,6 @@
 """Sample a trained model: the same command as ``consingan sample``."""
 
-from consingan.cli import sample
+from consingan.command.cli import sample
 
 if __name__ == "__main__":
     sample(prog_name="python evaluate_model.py")

@@ -26,12 +26,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
-from consingan import config, networks, resize
-from consingan.engine import Step
-from consingan.graphs import WARM, Captured
-from consingan.networks import GrowingGenerator, PatchCritic
-from consingan.state import Training
-from consingan.windows import Window
+from consingan import config
+from consingan.gan import networks
+from consingan.gan.networks import GrowingGenerator, PatchCritic
+from consingan.grid import resize
+from consingan.grid.windows import Window
+from consingan.training.graphs import WARM, Captured
+from consingan.training.state import Training
+from consingan.training.step import Step
 
 PICTURE = (167, 250)
 

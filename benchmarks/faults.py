@@ -42,11 +42,14 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also where it is not installed
 
-from consingan import checkpoint, cli, images, state
+from consingan.command import cli
 from consingan.errors import UserError
-from consingan.model import SingleImageModel
-from consingan.run import Run
+from consingan.gan.model import SingleImageModel
+from consingan.pictures import images
+from consingan.storage import files
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.training import state
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--min_size", "25", "--max_size", "32", "--train_stages", "2", "--nfc", "4", "--niter", "12"]
@@ -298,7 +301,7 @@ def valid_pictures(picture: Path) -> list[bytes]:
 
 
 def read_checkpoint(file: Path) -> None:
-    state.Training.restore(*checkpoint.load_tensors(file), str(file))
+    state.Training.restore(*files.load_tensors(file), str(file))
 
 
 def broken_files(

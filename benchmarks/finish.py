@@ -25,13 +25,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
-from consingan import images
 from consingan.finish.instant import instant
 from consingan.finish.photo import Photo, stored
 from consingan.finish.scales import own_size
-from consingan.monitor import peak_memory
-from consingan.noise import Draw
-from consingan.resize import resize
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
+from consingan.pictures import images
+from consingan.watch.monitor import peak_memory
 
 PICTURE = Path(__file__).parent.parent / "images" / "generation" / "meadow.png"
 GRAIN = 0.02  # deviation of the fine noise, in units of [-1, 1]

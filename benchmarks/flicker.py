@@ -23,9 +23,9 @@ from torch import Tensor
 
 from consingan.finish import patches
 from consingan.finish.scales import own_size
-from consingan.model import SingleImageModel
-from consingan.noise import Draw
-from consingan.resize import resize
+from consingan.gan.model import SingleImageModel
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
 
 
 @click.command(help=__doc__)

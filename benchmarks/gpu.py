@@ -30,16 +30,18 @@ import engine
 import finish as sized
 
 import consingan
-from consingan import config, images
-from consingan.engine import Products
+from consingan import config
 from consingan.finish import patches
 from consingan.finish.photo import Photo, stored
 from consingan.finish.scales import own_size
-from consingan.metrics import evaluate, match
-from consingan.monitor import duration
-from consingan.noise import Draw
-from consingan.resize import resize
-from consingan.state import Training, named
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
+from consingan.metrics.pictures import match
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.training.state import Training, named
+from consingan.training.step import Products
+from consingan.watch.monitor import duration
 
 ROOT = Path(__file__).parent.parent
 LOSSES = 1e-3  # tolerance of a loss term, as a share of the larger of it and 1

@@ -21,18 +21,19 @@ from typing import Any
 import click
 from torch import Tensor
 
-from consingan import applying, images
+from consingan.applications import cases
+from consingan.applications.naive import tuned_from
 from consingan.finish.hand import spread, window_mean
-from consingan.masks import dilated
+from consingan.gan.model import SingleImageModel
+from consingan.grid.resize import resize
 from consingan.metrics.features import random_directions
 from consingan.metrics.figures import DIRECTIONS, QUANTILES, SCALES, mean_of
 from consingan.metrics.pictures import as_rgb, shrink
 from consingan.metrics.statistics import projected_quantiles
-from consingan.model import SingleImageModel
-from consingan.resize import resize
-from consingan.run import Run
+from consingan.pictures import images
+from consingan.pictures.masks import dilated
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.tasks.naive import tuned_from
 
 COLUMNS = (
     "naive picture",
@@ -64,20 +65,20 @@ def figures(run: Run, naive: Path, painting: str | None, noise_scale: float, sta
     model = SingleImageModel.load(run.folder)
     channels = model.settings.network.nc_im
     real = images.load(painting or model.settings.image, channels=channels).pixels
-    case = applying.read(naive, channels)
+    case = cases.read(naive, channels)
     if case.mask is None:
         raise click.UsageError(f"{naive} has no mask beside it")
     tuned = model.settings.naive.fine_tune
     task: Any = TASKS[model.settings.mode]
 
-    def applied(by: SingleImageModel | None) -> applying.Applied | None:
-        return None if by is None else applying.apply(by, case, task.dilation, task.keep_edges, stage, noise_scale)
+    def applied(by: SingleImageModel | None) -> cases.Applied | None:
+        return None if by is None else cases.apply(by, case, task.dilation, task.keep_edges, stage, noise_scale)
 
     yield f"{swd(real, cropped(case.picture, case.mask)):.4f}"
     for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):
         yield "" if made is None else f"{swd(real, cropped(made.masked, case.mask)):.4f}"
     last = applied(model)
-    handed = applying.with_hand(last, case, applying.training_picture(model, run), 1.0, task.keep_edges)
+    handed = cases.with_hand(last, case, cases.training_picture(model, run), 1.0, task.keep_edges)
     yield f"{swd(real, cropped(handed.masked, case.mask)):.4f}"
     yield from (f"{figure:.3f}" for figure in grains(real, last.masked, handed.masked, case.mask))
     size = (case.picture.shape[2], case.picture.shape[3])

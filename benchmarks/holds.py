@@ -40,11 +40,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installati
 from quality import files
 from recipes import ROOT, figures_of
 
-from consingan import images
-from consingan.applying import at_most
+from consingan.applications.cases import at_most
 from consingan.errors import UserError
-from consingan.metrics import METRICS
-from consingan.monitor import duration, read_log
+from consingan.metrics.table import METRICS
+from consingan.pictures import images
+from consingan.watch.monitor import duration, read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
 CELL = 160  # px, the longer side of a picture on the sheet

@@ -15,9 +15,10 @@ import click
 import torch
 from torch import Tensor
 
-from consingan import images
-from consingan.metrics import evaluate, match
-from consingan.pyramid import ceil_size
+from consingan.metrics.pictures import match
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.pictures.pyramid import ceil_size
 
 
 @click.command(help=__doc__)

@@ -29,8 +29,9 @@ import torch
 from quality import files, unit
 
 from consingan import config
-from consingan.metrics import evaluate, match
-from consingan.monitor import duration, read_log
+from consingan.metrics.pictures import match
+from consingan.metrics.table import evaluate
+from consingan.watch.monitor import duration, read_log
 
 ROOT = Path(__file__).parent.parent
 

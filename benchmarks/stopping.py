@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 
-from consingan import images
-from consingan.metrics import evaluate
-from consingan.model import SingleImageModel
-from consingan.monitor import read_log
-from consingan.run import Run
+from consingan.gan.model import SingleImageModel
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.storage.run import Run
+from consingan.watch.monitor import read_log
 
 
 @click.command(help=__doc__)

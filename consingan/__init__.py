@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return train
     if name == "SingleImageModel":
-        from consingan.model import SingleImageModel
+        from consingan.gan.model import SingleImageModel
 
         return SingleImageModel
     if name == "UserError":

@@ -1,6 +1,6 @@
 """``python -m consingan``."""
 
-from consingan.cli import main
+from consingan.command.cli import main
 
 if __name__ == "__main__":
     main(prog_name="python -m consingan")

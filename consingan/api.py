@@ -6,12 +6,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from consingan import devices, finetune, images, recipes
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.state import Training
-from consingan.training import look_first, write_start
-from consingan.training import train as run_training
+from consingan import devices
+from consingan.gan.model import SingleImageModel
+from consingan.pictures import images
+from consingan.training import finetune, plan
+from consingan.training.loop import look_first, write_start
+from consingan.training.loop import train as run_training
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +24,7 @@ def train(
     image: str | Path | np.ndarray | Tensor,
     *,
     mode: str = "generation",
-    preset: str = recipes.DEFAULT_PRESET,
+    preset: str = plan.DEFAULT_PRESET,
     device: str = "auto",
     outdir: str | Path | None = None,
     display: Literal["rich", "plain", "json", "quiet"] = "quiet",
@@ -50,13 +52,13 @@ def train(
     else:
         name, picture = "array", images.from_array(image)
     size = (picture.shape[2], picture.shape[3])
-    resolved, _ = recipes.resolve(mode, preset, name, picture.shape[1], settings, size)
+    resolved, _ = plan.resolve(mode, preset, name, picture.shape[1], settings, size)
     place = devices.pick(device)
     if resolved.naive.fine_tune:
         state = finetune.from_run(mode, name, picture, settings, place)
     else:
         state = Training.start(resolved, picture, place)
-    run = recipes.new_run(outdir, state.model.settings) if outdir is not None else None
+    run = plan.new_run(outdir, state.model.settings) if outdir is not None else None
     if run:
         write_start(state, run)
     with Monitor(run.log if run else None, display) as monitor, run.lock() if run else nullcontext():

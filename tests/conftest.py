@@ -36,7 +36,7 @@ def picture_file(tmp_path_factory) -> Path:
 
 def trained(picture: Path, outdir: Path, *flags: str) -> Path:
     """The folder of a tiny run, trained by the command in this process."""
-    from consingan.cli import train
+    from consingan.command.cli import train
 
     command = [str(picture), *TINY, *flags, "--outdir", str(outdir), "--not_cuda", "--quiet"]
     result = CliRunner().invoke(train, command, catch_exceptions=False)

@@ -6,13 +6,13 @@ from consingan.errors import UserError
 from consingan.finish import patches
 from consingan.finish.motion import displaced, motion, moving
 from consingan.finish.photo import Photo, stored
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.noise import Draw
-from consingan.resize import resize
-from consingan.state import Training
+from consingan.gan.model import SingleImageModel
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
 from consingan.tasks.animation import Animation, WalkOptions
-from consingan.training import train
+from consingan.training.loop import train
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 WALK = (4, 0.1, 0.9, 0, 5)  # frames, alpha, beta, start, seed
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from consingan.noise import Draw
+from consingan.grid.noise import Draw
 from consingan.tasks import augment
 from consingan.tasks.augment import COLOURS, TILE_SHARES, augmented, cutout, holes, shifted_hsv, shifted_tiles
 

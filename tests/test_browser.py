@@ -7,8 +7,8 @@ from browser import MISSING, Browser
 from conftest import TINY, trained
 from test_report import NASTY, WHOLE, folder
 
-from consingan import compare, live, report
-from consingan.run import Run
+from consingan.storage.run import Run
+from consingan.watch import compare, live, report
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 SCREENS = {"phone": 390, "desktop": 1280}

@@ -16,11 +16,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consingan import checkpoint
-from consingan.checkpoint import Checkpoints, StorageError, load_tensors, read_json, save_tensors, write_bytes
 from consingan.errors import UserError
+from consingan.storage import checkpoints, files
+from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.files import StorageError, load_tensors, read_json, save_tensors, write_bytes
 
-ROOT = Path(checkpoint.__file__).parents[1]
+ROOT = Path(files.__file__).parents[2]
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "step": torch.tensor(7)}
 HEADER = {"task": "generation", "sizes": [[25, 33], [30, 40]]}
 
@@ -84,10 +85,10 @@ def test_written_files_have_ordinary_rights(tmp_path):
 def test_json_round_trip_and_refusals(tmp_path):
     path = tmp_path / "value.json"
     value = {"name": "k\u00e4se \udcff", "list": [1, 2.5, None, True]}  # \udcff: a byte that is no UTF-8
-    checkpoint.write_json(path, value)
+    files.write_json(path, value)
     assert read_json(path) == value
     with pytest.raises(ValueError, match="Out of range float"):
-        checkpoint.write_json(path, {"loss": float("nan")})
+        files.write_json(path, {"loss": float("nan")})
     assert read_json(path) == value
     for damaged in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
         path.write_bytes(damaged)
@@ -315,7 +316,7 @@ def test_the_pointer_is_written_last(three, monkeypatch, step):
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, step, fail)
+    monkeypatch.setattr(checkpoints, step, fail)
     with pytest.raises(OSError, match="No space"):
         three.save(40, {"n": torch.tensor(40)}, {"number": 40})
     assert three.newest(pytest.fail)[1] == {"number": 30}
@@ -345,7 +346,7 @@ def test_negative_numbers_and_files_in_the_way_are_refused(tmp_path):
 KILLER = """
 import os, signal, sys, time, torch
 from pathlib import Path
-from consingan.checkpoint import Checkpoints
+from consingan.storage.checkpoints import Checkpoints
 
 torch.set_num_threads(1)
 checkpoints = Checkpoints(Path(sys.argv[1]))

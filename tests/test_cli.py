@@ -24,9 +24,13 @@ from click.testing import CliRunner, Result
 from conftest import TINY, stripes
 from PIL import Image
 
-from consingan import checkpoint, cli, config, recipes
-from consingan.run import Run
+from consingan import config
+from consingan.command import cli
+from consingan.storage import files
+from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.training import plan
 
 ROOT = Path(__file__).parent.parent
 TRAIN, SAMPLE = str(ROOT / "main_train.py"), str(ROOT / "evaluate_model.py")
@@ -319,22 +323,22 @@ def test_odd_names_stay_on_one_line(name, desk):
     ["CUDA out of memory. Tried to allocate 20 GiB", "DefaultCPUAllocator: can't allocate memory: you tried", None],
 )
 def test_memory_that_runs_out_is_one_sentence(message, desk, monkeypatch):
-    import consingan.estimate
+    import consingan.training.estimate
 
     def full(*arguments):
         raise RuntimeError(message) if message else MemoryError
 
-    monkeypatch.setattr(consingan.estimate, "estimate", full)
+    monkeypatch.setattr(consingan.training.estimate, "estimate", full)
     refused(desk, cli.train, ["a.png", *TINY], "There is not enough memory for this; choose a smaller size")
 
 
 def test_faults_of_ours_are_not_hidden(desk, monkeypatch):
-    import consingan.estimate
+    import consingan.training.estimate
 
     def broken(*arguments):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(consingan.estimate, "estimate", broken)
+    monkeypatch.setattr(consingan.training.estimate, "estimate", broken)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         typed(cli.train, "a.png", *TINY)
 
@@ -443,9 +447,9 @@ def test_model_files_that_are_none(desk, trained_run):
 def test_a_model_of_a_task_that_is_not_known_here(desk, trained_run):
     shutil.copytree(trained_run, "run")
     file = Path("run/model.safetensors")
-    tensors, header = checkpoint.load_tensors(file)
+    tensors, header = files.load_tensors(file)
     header["config"]["mode"] = "paint"
-    checkpoint.save_tensors(file, tensors, header)
+    files.save_tensors(file, tensors, header)
     refused(desk, cli.sample, ["--model_dir", "run"], "run/model.safetensors is of the task 'paint', unlike generation")
     values = json.loads(Path("run/config.json").read_text())
     Path("run/config.json").write_text(json.dumps({**values, "mode": "paint"}))
@@ -465,7 +469,7 @@ def test_training_fills_the_run_folder(mode, desk):
     assert result.exit_code == 0, result.output
     folder = Path(result.stdout.strip())
     assert result.stdout == f"{folder}\n"
-    recipe = TASKS[mode].recipes[recipes.DEFAULT_PRESET]
+    recipe = TASKS[mode].recipes[plan.DEFAULT_PRESET]
     scale, slope = recipe.get("lr_scale", 0.1), recipe.get("lrelu_alpha", 0.05)
     norm = "_BN" if recipe.get("batch_norm") else ""
     assert folder.parent == Path("trained_models/a")
@@ -494,7 +498,7 @@ def test_training_fills_the_run_folder(mode, desk):
     assert json.loads((folder / "environment.json").read_text())["command"]
     assert {path.name for path in (folder / "samples").iterdir()} == {"stage_0", "stage_1"}
     assert list((folder / "samples/stage_1").rglob("*.png"))
-    assert checkpoint.Checkpoints(folder / "checkpoints").newest(pytest.fail)[1]["iteration"] == 2
+    assert Checkpoints(folder / "checkpoints").newest(pytest.fail)[1]["iteration"] == 2
     done = [(r["stage"], r["iteration"]) for r in log_of(folder) if r["event"] == "iteration"]
     assert done == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert f"--model_dir {folder}" in result.stderr.splitlines()[-1]
@@ -549,7 +553,7 @@ def test_a_grey_picture_is_trained_with_one_channel(desk):
 def test_the_same_seed_trains_the_same_model(desk):
     def weights(*flags: object) -> dict:
         folder = Path(typed(cli.train, "a.png", *TINY, *flags, "--not_cuda", "--quiet").stdout.strip())
-        return checkpoint.load_tensors(folder / "model.safetensors")[0]
+        return files.load_tensors(folder / "model.safetensors")[0]
 
     one, same, other = weights("--seed", 3), weights("--manualSeed", 3), weights()
     assert all((one[name] == same[name]).all() for name in one)
@@ -845,7 +849,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_printed_command_goes_on(desk):
     assert stopped.returncode == 130, stopped.stderr
     assert "Traceback" not in stopped.stderr
     folder = Path(stopped.stdout.removesuffix("\n"))
-    newest = checkpoint.Checkpoints(folder / "checkpoints").newest(pytest.fail)
+    newest = Checkpoints(folder / "checkpoints").newest(pytest.fail)
     assert newest
     assert 1 <= newest[1]["iteration"] < niter
 
@@ -859,7 +863,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_printed_command_goes_on(desk):
     assert resumed.stdout == stopped.stdout
     assert f"Going on at stage 1 of 1, iteration {newest[1]['iteration']}." in resumed.stderr
 
-    final = checkpoint.Checkpoints(folder / "checkpoints").newest(pytest.fail)
+    final = Checkpoints(folder / "checkpoints").newest(pytest.fail)
     assert final
     assert final[1]["iteration"] == niter
     assert (folder / "model.safetensors").is_file()
@@ -878,10 +882,10 @@ def test_sigterm_ends_with_its_own_code(desk):
 @pytest.fixture
 def unfinished(desk, monkeypatch) -> Path:
     """A run that was stopped after its first iteration."""
-    from consingan import interrupt
+    from consingan.training import signals
 
     with monkeypatch.context() as patch:
-        patch.setattr(interrupt.StopRequest, "__call__", lambda self: True)
+        patch.setattr(signals.StopRequest, "__call__", lambda self: True)
         result = typed(cli.train, "a.png", *TINY, "--outdir", "runs", "--quiet")
     assert result.exit_code == 128
     return Path(result.stdout.strip())

@@ -11,9 +11,13 @@ from conftest import stripes, trained
 from PIL import Image
 from test_report import assert_self_contained
 
-from consingan import cli, compare, images, metrics
-from consingan.report import facts
-from consingan.run import Run
+from consingan.command import cli
+from consingan.metrics.pictures import match
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.storage.run import Run
+from consingan.watch import compare
+from consingan.watch.report import reading
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +46,14 @@ def test_settings_figures_times_and_samples_stand_side_by_side(trained_run, othe
 
 
 def test_all_are_judged_at_the_smallest_size(trained_run, others):
-    read = [facts.read(Run(folder)) for folder in (trained_run, others["larger"])]
+    read = [reading.read(Run(folder)) for folder in (trained_run, others["larger"])]
     side = compare.common_side(read)
     assert side == 40
     figures, judged = compare.figures_at(read[1], side)
     stage = read[1].stages[-1]
     samples = torch.cat([images.load(path).pixels for path in stage.samples[:5]])
-    small = metrics.match((samples + 1) / 2, (30, 40))
-    assert figures == pytest.approx(metrics.evaluate((images.load(read[1].picture).pixels + 1) / 2, small), rel=1e-3)
+    small = match((samples + 1) / 2, (30, 40))
+    assert figures == pytest.approx(evaluate((images.load(read[1].picture).pixels + 1) / 2, small), rel=1e-3)
     assert judged == 3
 
 

@@ -1,4 +1,4 @@
-"""config.py and recipes.py: what is resolved is whole and in range, everything else is one sentence with the flag."""
+"""config.py and plan.py: what is resolved is whole and in range, everything else is one sentence with the flag."""
 
 import copy
 import json
@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from consingan import config, recipes
+from consingan import config
 from consingan.errors import UserError
 from consingan.tasks import TASKS
+from consingan.training import plan
 
 DEFAULTS = config.resolve("generation", "a.png")[0]
 DECLARED = {s.name: s for s in config.settings()}
@@ -76,7 +77,7 @@ def test_later_layers_win_and_are_named():
 
 
 def test_a_flag_that_repeats_the_default_still_beats_the_preset():
-    settings, origins = recipes.resolve("generation", "quick", "a.png", 3, {"train_stages": 6, "nc_im": 1})
+    settings, origins = plan.resolve("generation", "quick", "a.png", 3, {"train_stages": 6, "nc_im": 1})
     assert (settings.pyramid.train_stages, origins["train_stages"]) == (6, "flag")
     assert (settings.network.nc_im, origins["nc_im"]) == (1, "flag")
     assert (settings.pyramid.max_size, origins["max_size"]) == (40, "preset quick")
@@ -100,17 +101,17 @@ def test_a_flag_that_repeats_the_default_still_beats_the_preset():
     ],
 )
 def test_auto_stages_are_the_published_number_at_the_published_size(mode, given, size, stages):
-    settings, origins = recipes.resolve(mode, "paper", "a.png", 3, {"train_stages": "auto", **given}, size)
+    settings, origins = plan.resolve(mode, "paper", "a.png", 3, {"train_stages": "auto", **given}, size)
     assert settings.pyramid.train_stages == stages
     assert origins["train_stages"] == "auto, by the picture's size"
     assert config.from_json(config.to_json(settings), "x") == settings
 
 
 def test_auto_stages_do_not_hide_a_bad_value():
-    assert refusal(
-        recipes.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "min_size": "x"}
-    ).startswith("--min_size is 'x'")
-    assert refusal(recipes.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "max_size": 20}).startswith(
+    assert refusal(plan.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "min_size": "x"}).startswith(
+        "--min_size is 'x'"
+    )
+    assert refusal(plan.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "max_size": 20}).startswith(
         "--min_size 25 is above --max_size 20"
     )
     assert refusal(resolved, train_stages="auto").startswith("--train_stages is 'auto'; give a value of type int")
@@ -131,7 +132,7 @@ def test_auto_stages_do_not_hide_a_bad_value():
 def test_auto_iterations_give_each_stage_the_same_pixels(given, size, niter):
     for name, value in (("niter", "auto"), ("min_size", 25)):
         given = {**given, name: value}
-    settings, origins = recipes.resolve("retarget", "paper", "a.png", 3, given, size)
+    settings, origins = plan.resolve("retarget", "paper", "a.png", 3, given, size)
     assert settings.optimisation.niter == niter
     assert origins["niter"] == "auto, by the stages' sizes"
     assert config.from_json(config.to_json(settings), "x") == settings
@@ -139,14 +140,14 @@ def test_auto_iterations_give_each_stage_the_same_pixels(given, size, niter):
 
 @pytest.mark.parametrize(("nfc", "lr_g", "lr_d"), [(32, 7.5e-4, 2.25e-3), (64, 3.75e-4, 1.125e-3), (8, 3e-3, 9e-3)])
 def test_auto_rates_are_by_the_width(nfc, lr_g, lr_d):
-    settings, origins = recipes.resolve("generation", "fast", "a.png", 3, {"nfc": nfc})
+    settings, origins = plan.resolve("generation", "fast", "a.png", 3, {"nfc": nfc})
     assert (settings.optimisation.lr_g, settings.optimisation.lr_d) == pytest.approx((lr_g, lr_d))
     assert (origins["lr_g"], origins["nfc"]) == ("auto, by the width", "flag")
 
 
 def test_typed_numbers_win_over_auto():
     given = {"lr_d": 1e-4, "niter": (7, 8)}
-    settings, origins = recipes.resolve("generation", "fast", "a.png", 3, given)
+    settings, origins = plan.resolve("generation", "fast", "a.png", 3, given)
     assert (settings.optimisation.lr_d, settings.optimisation.niter) == (1e-4, (7, 8))
     assert (origins["lr_d"], origins["niter"], origins["lr_g"]) == ("flag", "flag", "auto, by the width")
 
@@ -155,7 +156,7 @@ def test_typed_numbers_win_over_auto():
 @pytest.mark.parametrize("preset", ["fast", "paper", "quick"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_recipe_resolves(mode, preset, channels):
-    settings, origins = recipes.resolve(mode, preset, "a.png", channels, {})
+    settings, origins = plan.resolve(mode, preset, "a.png", channels, {})
     values = config.flat(settings)
     for name, value in TASKS[mode].recipes[preset].items():
         if value == "auto":
@@ -167,10 +168,10 @@ def test_every_recipe_resolves(mode, preset, channels):
 
 
 def test_words_that_are_no_task_or_preset_are_refused_with_the_choice():
-    assert refusal(recipes.resolve, "paint", "paper", "a.png", 3, {}) == (
+    assert refusal(plan.resolve, "paint", "paper", "a.png", 3, {}) == (
         f"--train_mode is 'paint'; choose one of {', '.join(TASKS)}."
     )
-    assert refusal(recipes.resolve, "generation", "slow", "a.png", 3, {}) == (
+    assert refusal(plan.resolve, "generation", "slow", "a.png", 3, {}) == (
         "--preset is 'slow'; generation has fast, paper, quick, best."
     )
 

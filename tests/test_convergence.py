@@ -11,15 +11,18 @@ from click.testing import CliRunner
 from conftest import TINY
 from test_training import same_tensors, settings_for, striped
 
-from consingan import cli, config, convergence, schedule, watchdog
-from consingan.convergence import WINDOW, Figures, length, measure, stands_still
-from consingan.interrupt import StoppedError
-from consingan.metrics import quick_swd, swd
-from consingan.monitor import Monitor, read_log
-from consingan.noise import Draw
-from consingan.run import Run
-from consingan.state import Training
-from consingan.training import resume, train, write_start
+from consingan import config
+from consingan.command import cli
+from consingan.gan import schedule
+from consingan.grid.noise import Draw
+from consingan.metrics.figures import quick_swd, swd
+from consingan.storage.run import Run
+from consingan.training import convergence, watchdog
+from consingan.training.convergence import WINDOW, Figures, length, measure, stands_still
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor, read_log
 
 
 def history(*values: float, every: int = 50) -> list[Figures]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from consingan import config
-from consingan import estimate as estimate_module
-from consingan.estimate import BYTES_PER_PIXEL, Estimate, estimate, estimate_of, passes, work
-from consingan.state import Training
+from consingan.training import estimate as estimate_module
+from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, estimate_of, passes, work
+from consingan.training.state import Training
 
 CPU = torch.device("cpu")
 SPEED = 1e-6  # seconds per unit of work

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from test_training import settings_for, striped
 
-from consingan import checkpoint, images
 from consingan.errors import UserError
 from consingan.finish import patches, scales, search
 from consingan.finish.instant import instant
@@ -22,14 +21,16 @@ from consingan.finish.photo import LARGEST, REACH, Photo, Scale, stored
 from consingan.finish.scales import Plan, check_size, own_size
 from consingan.finish.search import distances, enlarged, exact, improved, prices
 from consingan.finish.vote import vote, weights
-from consingan.interrupt import StoppedError
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.noise import Draw
-from consingan.resize import resize
-from consingan.run import Run
-from consingan.state import Training
-from consingan.training import resume, train, write_start
+from consingan.gan.model import SingleImageModel
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
+from consingan.pictures import images
+from consingan.storage import files
+from consingan.storage.run import Run
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 TEXTURE = Path(__file__).parent.parent / "images" / "textures" / "brick.png"
 
@@ -549,7 +550,7 @@ def test_samples_are_finished_where_the_model_says_so(model):
 
 def test_samples_finished_together_are_the_same(model, monkeypatch):
     alone = model.sample(3)
-    monkeypatch.setattr("consingan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
     torch.testing.assert_close(model.sample(3), alone, rtol=0, atol=1e-5)
 
 
@@ -574,7 +575,7 @@ def test_a_model_s_file_holds_its_picture(model, tmp_path):
 
 def test_a_model_s_file_without_its_picture_is_finished_by_none(model, tmp_path):
     model.save(tmp_path / "model.safetensors", picture=False)
-    assert "picture" not in checkpoint.load_tensors(tmp_path / "model.safetensors")[0]
+    assert "picture" not in files.load_tensors(tmp_path / "model.safetensors")[0]
     loaded = SingleImageModel.load(tmp_path)
     assert loaded.photo is None
     for finished in ("patches", None):
@@ -600,7 +601,7 @@ DAMAGED = {
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_picture_is_refused_in_one_sentence(model, tmp_path, damage):
     tensors = {**model.tensors(), "picture": DAMAGED[damage].contiguous()}
-    checkpoint.save_tensors(tmp_path / "model.safetensors", tensors, {"kind": "model", **model.header()})
+    files.save_tensors(tmp_path / "model.safetensors", tensors, {"kind": "model", **model.header()})
     with pytest.raises(UserError, match=r"model\.safetensors holds a damaged 'picture'; use a file that") as caught:
         SingleImageModel.load(tmp_path)
     assert "\n" not in str(caught.value)

@@ -4,15 +4,16 @@ import pytest
 import torch
 
 import consingan
-from consingan import config, resize
+from consingan import config
 from consingan.finish import patches
 from consingan.finish.photo import Photo, stored
-from consingan.graphs import Captured
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.noise import Draw
-from consingan.state import Training
-from consingan.training import train
+from consingan.gan.model import SingleImageModel
+from consingan.grid import resize
+from consingan.grid.noise import Draw
+from consingan.training.graphs import Captured
+from consingan.training.loop import train
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 pytestmark = [
     pytest.mark.gpu,

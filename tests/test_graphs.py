@@ -4,10 +4,10 @@ import pytest
 import torch
 from test_training import same_tensors, settings_for, striped
 
-from consingan.engine import Step, adam
-from consingan.graphs import WARM, Captured
-from consingan.state import Training
-from consingan.watchdog import Attempt
+from consingan.training.graphs import WARM, Captured
+from consingan.training.state import Training
+from consingan.training.step import Step, adam
+from consingan.training.watchdog import Attempt
 
 
 class Rerun:

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from consingan import applying, masks
-from consingan.applying import Applied, Case
+from consingan.applications import cases
+from consingan.applications.cases import Applied, Case
 from consingan.finish import hand
-from consingan.resize import resize
+from consingan.grid.resize import resize
+from consingan.pictures import masks
 
 
 def random_picture(height, width, seed=0):
@@ -162,26 +163,26 @@ def case():
 
 def test_beyond_the_object_the_painting_stays_as_it_is(case):
     given, made, painting = case
-    result = applying.with_hand(made, given, painting, 1.0)
+    result = cases.with_hand(made, given, painting, 1.0)
     far = masks.dilated(given.mask, 8) == 0
     assert ((made.mask > 0.01) & far).any()
     assert torch.equal(*(x[far.expand_as(x)] for x in (result.masked, given.picture)))
-    wide = applying.with_hand(made, given, painting, 1.0, keep_edges=False)
+    wide = cases.with_hand(made, given, painting, 1.0, keep_edges=False)
     assert torch.equal(wide.mask, made.mask)
 
 
 def test_without_a_mask_or_strength_nothing_changes(case):
     given, made, painting = case
-    assert applying.with_hand(made, given, painting, 0.0) is made
+    assert cases.with_hand(made, given, painting, 0.0) is made
     bare = Case(given.file, given.picture, None, False, ())
     unmasked = Applied(made.native, made.whole, None, None)
-    assert applying.with_hand(unmasked, bare, painting, 1.0) is unmasked
+    assert cases.with_hand(unmasked, bare, painting, 1.0) is unmasked
 
 
 def test_strokes_come_from_around_the_object_where_the_training_picture_is_smaller(case):
     given, _, painting = case
     small = resize(painting, (48, 64)).clamp(-1, 1)
-    assert applying.strokes_of(given.picture, given.mask, small) == (given.picture, given.mask)
-    assert applying.strokes_of(given.picture, given.mask, painting) == (painting, None)
+    assert cases.strokes_of(given.picture, given.mask, small) == (given.picture, given.mask)
+    assert cases.strokes_of(given.picture, given.mask, painting) == (painting, None)
     other = random_picture(48, 64, seed=9)
-    assert applying.strokes_of(given.picture, given.mask, other) == (other, None)
+    assert cases.strokes_of(given.picture, given.mask, other) == (other, None)

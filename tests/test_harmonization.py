@@ -8,17 +8,21 @@ import torch
 from click.testing import CliRunner
 from conftest import trained
 
-from consingan import applying, config, finetune, images, recipes, schedule, structure
-from consingan.checkpoint import Checkpoints
-from consingan.cli import main
-from consingan.interrupt import StoppedError
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.noise import Draw, whole
-from consingan.resize import resize
-from consingan.run import Run
+from consingan import config
+from consingan.applications import cases
+from consingan.command.cli import main
+from consingan.gan import schedule
+from consingan.gan.model import SingleImageModel
+from consingan.grid.noise import Draw, whole
+from consingan.grid.resize import resize
+from consingan.pictures import images, structure
+from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.training import resume, train, write_start
+from consingan.training import finetune, plan
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.watch.monitor import Monitor
 
 MODES = [mode for mode, task in TASKS.items() if task.takes_naive]
 
@@ -79,7 +83,7 @@ def test_the_modes_have_the_published_recipe():
 
 
 def test_the_fast_recipe_keeps_the_method_and_the_resolution():
-    fast = {mode: recipes.resolve(mode, "fast", "a.png", 3, {})[0] for mode in MODES}
+    fast = {mode: plan.resolve(mode, "fast", "a.png", 3, {})[0] for mode in MODES}
     assert {mode: (s.pyramid.max_size, s.network.batch_norm) for mode, s in fast.items()} == dict.fromkeys(
         MODES, (250, True)
     )
@@ -90,7 +94,7 @@ def test_the_fast_recipe_keeps_the_method_and_the_resolution():
 @pytest.mark.parametrize("preset", ["paper", "fast", "quick"])
 def test_what_the_published_command_names_wins_over_every_preset(preset):
     typed = {"train_stages": 3, "min_size": 120, "lrelu_alpha": 0.3, "niter": 1000, "batch_norm": True}
-    settings, origins = recipes.resolve("harmonization", preset, "a.png", 3, typed)
+    settings, origins = plan.resolve("harmonization", preset, "a.png", 3, typed)
     values = config.flat(settings)
     assert {name: values[name] for name in typed} == {**typed, "niter": (1000,)}
     assert {origins[name] for name in typed} == {"flag"}
@@ -129,9 +133,7 @@ def test_evaluation_keeps_size_and_everything_outside_the_mask(pasted_run, naive
 
 def test_the_hand_is_the_presets_unless_given(pasted_run, naive_file, tmp_path):
     mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
-    hands = {
-        preset: recipes.resolve(mode, preset, "a.png", 3, {})[0].naive.hand for preset in ("paper", "fast", "quick")
-    }
+    hands = {preset: plan.resolve(mode, preset, "a.png", 3, {})[0].naive.hand for preset in ("paper", "fast", "quick")}
     ours = 1 if mode == "harmonization" else 0
     assert hands == {"paper": 0, "fast": ours, "quick": ours}
     name = f"{naive_file.stem}_masked"
@@ -258,7 +260,7 @@ def test_fine_tuning_gets_the_naive_picture_and_the_training_picture_stays_the_t
     state.enter_stage()
     (first, *_), *_ = state.draw(1)
     naive = images.load(naive_file).pixels
-    assert torch.equal(first, applying.resize(naive, state.model.sizes[0]).clamp(-1, 1))
+    assert torch.equal(first, cases.resize(naive, state.model.sizes[0]).clamp(-1, 1))
     images.save(target := naive_file.with_name("target.png"), state.reals[-1])
     assert torch.equal(pixels(target), pixels(pasted_run / "pyramid" / "2.png"))
     saved = Checkpoints(Run(pasted_run).checkpoints).newest(print)

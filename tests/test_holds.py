@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import holds
 
-from consingan import images
+from consingan.pictures import images
 
 SMALL = ("--niter", "3", "--max_size", "40", "--train_stages", "1", "--nfc", "4", "--device", "cpu")
 

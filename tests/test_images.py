@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from consingan import images
 from consingan.errors import UserError
+from consingan.pictures import images
 
 STEP = 2 / 255  # one level of 8 bits in [-1, 1]
 

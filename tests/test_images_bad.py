@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from consingan import images
 from consingan.errors import UserError
+from consingan.pictures import images
 
 READERS = [images.load, images.alpha_of, images.load_mask]
 

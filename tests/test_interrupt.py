@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from consingan.interrupt import SIGNALS, StopRequest
+from consingan.training.signals import SIGNALS, StopRequest
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import TINY
 
-from consingan import cli, live
+from consingan.command import cli
 from consingan.errors import UserError
-from consingan.run import Run
+from consingan.storage.run import Run
+from consingan.watch import live
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from consingan import images, masks
-from consingan.carry import carried
 from consingan.errors import UserError
-from consingan.resize import resize
+from consingan.grid.resize import resize
+from consingan.pictures import images, masks
+from consingan.pictures.transfer import carried
 
 
 def random_picture(height, width, seed=0):

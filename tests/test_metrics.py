@@ -10,22 +10,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from consingan.errors import UserError
-from consingan.metrics import (
-    DEFAULT,
-    METRICS,
-    InceptionTrunk,
-    coherence,
-    completeness,
-    copy_share,
-    diversity,
-    evaluate,
-    frechet_distance,
-    load_inception,
-    match,
-    sifid,
-    swd,
-)
 from consingan.metrics.features import patch_strips, patches_at, random_directions
+from consingan.metrics.figures import coherence, completeness, copy_share, diversity, swd
+from consingan.metrics.frechet import frechet_distance, sifid
+from consingan.metrics.inception import InceptionTrunk, load_inception
+from consingan.metrics.pictures import match
 from consingan.metrics.statistics import (
     Gaussian,
     gaussian,
@@ -33,6 +22,7 @@ from consingan.metrics.statistics import (
     order_statistics,
     projected_quantiles,
 )
+from consingan.metrics.table import DEFAULT, METRICS, evaluate
 
 
 def blocks(height: int, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,13 +3,14 @@ import itertools
 import pytest
 import torch
 
-from consingan import checkpoint, config
+from consingan import config
 from consingan.errors import UserError
 from consingan.finish import patches
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.state import Training
-from consingan.training import train
+from consingan.gan.model import SingleImageModel
+from consingan.storage import files
+from consingan.training.loop import train
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_samples_differ_among_each_other_and_by_seed(model):
 
 def test_samples_computed_together_are_the_same(model, monkeypatch):
     alone = model.sample(3)
-    monkeypatch.setattr("consingan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
     torch.testing.assert_close(model.sample(3), alone, rtol=0, atol=1e-6)
 
 
@@ -87,7 +88,7 @@ def test_a_file_that_does_not_fit_is_refused_in_one_sentence(model, tmp_path, da
         del header["sizes"]
     elif damage == "huge":
         header["sizes"] = [[10**9, 10**9]] * 3
-    checkpoint.save_tensors(tmp_path / "model.safetensors", tensors, header)
+    files.save_tensors(tmp_path / "model.safetensors", tensors, header)
     with pytest.raises(UserError, match=r"model\.safetensors") as caught:
         SingleImageModel.load(tmp_path)
     assert "\n" not in str(caught.value)
@@ -106,9 +107,9 @@ def test_large_samples_are_finished_in_smaller_batches(monkeypatch):
         return own(photo, layout, *rest, **more)
 
     monkeypatch.setattr(patches, "finish", counted)
-    monkeypatch.setattr("consingan.model.batch_size", lambda device: 8)
+    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 8)
     together = model.model.sample(3, (30, 40))
-    monkeypatch.setattr("consingan.model.TOGETHER", 2 * 30 * 40 + 5)
+    monkeypatch.setattr("consingan.gan.model.TOGETHER", 2 * 30 * 40 + 5)
     apart = model.model.sample(3, (30, 40))
     assert sizes == [3, 2, 1]
     torch.testing.assert_close(apart, together, rtol=0, atol=1e-3)

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consingan import monitor as monitor_module
 from consingan.errors import UserError
-from consingan.monitor import Monitor, duration, read_log
+from consingan.watch import monitor as monitor_module
+from consingan.watch.monitor import Monitor, duration, read_log
 
 
 class Time:

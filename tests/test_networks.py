@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from consingan.networks import GrowingGenerator, PatchCritic
+from consingan.gan.networks import GrowingGenerator, PatchCritic
 
 SIZES = [(13, 17), (16, 21), (21, 27)]
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from consingan.noise import Draw, mixed, walk
+from consingan.grid.noise import Draw, mixed, walk
 
 
 def test_the_same_place_gives_the_same_numbers_and_another_place_others():
@@ -29,7 +29,7 @@ def test_the_global_generator_is_neither_used_nor_moved():
 
 
 def test_numbers_are_the_same_in_another_process():
-    code = "from consingan.noise import Draw; print(Draw(5, ('a', 1)).normal((3,)).tolist())"
+    code = "from consingan.grid.noise import Draw; print(Draw(5, ('a', 1)).normal((3,)).tolist())"
     printed = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(2)]
     assert printed[0].strip() == str(Draw(5, ("a", 1)).normal((3,)).tolist())
     assert printed[0] == printed[1]

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from consingan.networks import PatchCritic
-from consingan.objectives import OBJECTIVES
-from consingan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient
+from consingan.gan.networks import PatchCritic
+from consingan.gan.objectives import OBJECTIVES
+from consingan.gan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient
 
 
 class Linear(nn.Module):

@@ -5,10 +5,10 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from consingan import images
-from consingan.cli import main
+from consingan.command.cli import main
 from consingan.errors import UserError
-from consingan.paste import Cutting, Placement, cut, pasted, turned
+from consingan.pictures import images
+from consingan.pictures.paste import Cutting, Placement, cut, pasted, turned
 
 
 def red_object(height=12, width=10):

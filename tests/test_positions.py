@@ -11,19 +11,19 @@ from test_training import same_tensors, settings_for, striped
 
 from consingan import config
 from consingan.errors import UserError
-from consingan.interrupt import StoppedError
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.networks import LocatedCritic, PatchCritic, located
-from consingan.noise import Draw
-from consingan.objectives import OBJECTIVES
-from consingan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient
-from consingan.run import Run
-from consingan.state import Training
-from consingan.stored import new_critic
+from consingan.gan.model import SingleImageModel
+from consingan.gan.networks import LocatedCritic, PatchCritic, located
+from consingan.gan.objectives import OBJECTIVES
+from consingan.gan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient
+from consingan.grid.noise import Draw
+from consingan.grid.windows import Window
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.training import resume, train, write_start
-from consingan.windows import Window
+from consingan.training.checkpoint import new_critic
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from consingan import images
-from consingan.objectives import OBJECTIVES
+from consingan.gan.objectives import OBJECTIVES
+from consingan.pictures import images
 from consingan.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent

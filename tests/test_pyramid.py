@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from consingan import pyramid
-from consingan.pyramid import geometric, rescaling, sizes
+from consingan.pictures import pyramid
+from consingan.pictures.pyramid import geometric, rescaling, sizes
 
 
 def test_published_sizes():

@@ -11,13 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_training import striped
 
-from consingan import checkpoint, config, images
+from consingan import config
 from consingan.errors import UserError
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor
-from consingan.state import Training
+from consingan.gan.model import SingleImageModel
+from consingan.pictures import images
+from consingan.storage import files
 from consingan.tasks import TASKS
-from consingan.training import train
+from consingan.training.loop import train
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
 
 BOUNDED = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -90,7 +92,7 @@ def test_any_json_as_a_configuration_is_refused(value):
 def test_random_bytes_as_picture_model_and_configuration(tmp_path, data):
     file = tmp_path / "file"
     file.write_bytes(data)
-    for read in (images.load, SingleImageModel.load, checkpoint.read_json):
+    for read in (images.load, SingleImageModel.load, files.read_json):
         try:
             read(file)
         except UserError as error:
@@ -101,7 +103,7 @@ def test_random_bytes_as_picture_model_and_configuration(tmp_path, data):
 @settings(BOUNDED, max_examples=100)
 def test_a_safetensors_file_with_any_header_of_ours_is_refused(tmp_path, header, tensors):
     text = json.dumps({"schema": 1, "config": header, "sizes": header, "amplitudes": header, "border": "extend"})
-    inner = {"__metadata__": {checkpoint.METADATA_KEY: text}}
+    inner = {"__metadata__": {files.METADATA_KEY: text}}
     offset = 0
     for name in tensors:
         inner[name or "x"] = {"dtype": "F32", "shape": [1], "data_offsets": [offset, offset + 4]}

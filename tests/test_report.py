@@ -15,13 +15,17 @@ from click.testing import CliRunner
 from conftest import TINY, stripes, trained
 from PIL import Image
 
-from consingan import cli, config, images, metrics, report
+from consingan import config
+from consingan.command import cli
 from consingan.errors import UserError
-from consingan.report import facts, findings, origins, page, plots
-from consingan.report.facts import Curve
-from consingan.report.pictures import embedded
-from consingan.run import Run
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.watch import report
+from consingan.watch.report import judged, origins, page, plots, reading
+from consingan.watch.report.pictures import embedded
+from consingan.watch.report.reading import Curve
 
 NASTY = "<img src=x onerror=alert(1)>&\"'.png"
 
@@ -66,7 +70,7 @@ WHOLE = [
 
 def test_a_whole_run_is_read(tmp_path):
     run = folder(tmp_path, WHOLE)
-    found = facts.read(run)
+    found = reading.read(run)
     assert [stage.size for stage in found.stages] == [(24, 32), (32, 40)]
     assert [stage.done for stage in found.stages] == [100, 100]
     assert [stage.seconds for stage in found.stages] == [10.0, 20.0]
@@ -74,12 +78,12 @@ def test_a_whole_run_is_read(tmp_path):
     assert (found.memory_mb, found.seconds, found.starts) == (320.0, 30.0, (0, 100, 200))
     assert not found.finished
     run.finished.write_text("{}")
-    assert facts.read(run).finished
+    assert reading.read(run).finished
 
 
 def test_curves_go_on_over_the_stages_and_leave_out_what_is_not_finite(tmp_path):
     log = [*WHOLE, step(1, 99, 31, reconstruction="NaN"), step(7, 0, 1, reconstruction=1.0)]
-    (curve,) = facts.read(folder(tmp_path, log)).losses
+    (curve,) = reading.read(folder(tmp_path, log)).losses
     assert curve.name == "reconstruction"
     assert [point[0] for point in curve.pieces[1]] == list(range(100, 200, 10))
     assert curve.pieces[0][1] == (10, 1 / 11)
@@ -88,25 +92,25 @@ def test_curves_go_on_over_the_stages_and_leave_out_what_is_not_finite(tmp_path)
 
 def test_a_killed_and_resumed_stage_counts_what_counts(tmp_path):
     log = [begin(0, 0.0), *(step(0, k, k / 10, a=1.0) for k in range(0, 61, 10))]  # killed at 61 or later
-    found = facts.read(folder(tmp_path, log)).stages
+    found = reading.read(folder(tmp_path, log)).stages
     assert (found[0].done, found[0].seconds, found[0].complete, found[1].done) == (61, 6.0, False, 0)
     log += [begin(0, 6.0, start=40), *(step(0, k, 6 + k / 10, a=2.0) for k in range(40, 100, 10)), end(0, 16, 60, 9.0)]
-    read = facts.read(folder(tmp_path, log))
+    read = reading.read(folder(tmp_path, log))
     assert (read.stages[0].done, read.stages[0].seconds, read.stages[0].complete) == (100, 16.0, True)
     assert [y for _, y in read.losses[0].pieces[0]] == [1.0] * 4 + [2.0] * 6
     stopped = [begin(0, 0.0), step(0, 0, 0.1, a=1.0), step(0, 10, 1.0, a=1.0), end(0, 2.0, 11, 5.0, complete=False)]
-    assert facts.read(folder(tmp_path, stopped)).current.done == 11
+    assert reading.read(folder(tmp_path, stopped)).current.done == 11
 
 
 def test_a_stage_that_ended_early_ends_there(tmp_path):
     log = [begin(0, 0.0), step(0, 0, 0.1, a=1.0), end(0, 4.0, 40, 1.0), begin(1, 4.0), step(1, 0, 5.0, a=1.0)]
-    found = facts.read(folder(tmp_path, log))
+    found = reading.read(folder(tmp_path, log))
     assert (found.stages[0].done, found.starts) == (40, (0, 40, 140))
     assert found.losses[0].pieces[1] == ((40, 1.0),)
 
 
 def test_the_folder_of_a_real_run(trained_run):
-    found = facts.read(Run(trained_run))
+    found = reading.read(Run(trained_run))
     assert found.finished
     assert found.newest is found.stages[-1]
     assert [stage.size for stage in found.stages] == [(25, 34), (30, 40)]
@@ -164,7 +168,7 @@ def test_every_mode_leaves_a_report(mode, picture_file, tmp_path):
     for wanted in ("pyramid", "film", "samples", "curves", "cost", "settings", "commands"):
         assert wanted in read.ids
     assert ("origins" in read.ids) == (mode in ("generation", "retarget", "animation"))
-    found = facts.read(run)
+    found = reading.read(run)
     assert read.tags.count("svg") == len(found.losses) - 1 + len(found.figures)  # two terms share a plot
 
 
@@ -229,7 +233,7 @@ def test_names_are_escaped(tmp_path):
 
 
 def test_settings_that_differ_are_marked(tmp_path):
-    rows = {row.name: row for row in page.setting_rows(facts.read(folder(tmp_path, [], batch_norm=True)).settings)}
+    rows = {row.name: row for row in page.setting_rows(reading.read(folder(tmp_path, [], batch_norm=True)).settings)}
     assert {name for name, row in rows.items() if row.differs} == {"train_stages", "niter", "batch_norm"}
     assert (rows["batch_norm"].value, rows["batch_norm"].default) == ("on", "off")
     text = report.report_page(folder(tmp_path, [], batch_norm=True))
@@ -239,7 +243,7 @@ def test_settings_that_differ_are_marked(tmp_path):
 def test_every_figure_of_the_log_is_drawn(tmp_path):
     values = {"reconstruction": 0.1, "balance": 0.2, "convergence": 0.3, "swd": 0.04, "brand_new": 5}
     log = [*WHOLE, *({"event": "figures", "stage": 1, "iteration": k, "time_s": 1, **values} for k in (10, 20))]
-    read = facts.read(folder(tmp_path, log))
+    read = reading.read(folder(tmp_path, log))
     assert [curve.name for curve in read.figures] == list(values)
     drawn = page.plots(read.figures, read.starts)
     assert [plot.title for plot in drawn] == ["Reconstruction", "Balance", "Convergence", "Patch distance", "Brand new"]
@@ -262,10 +266,10 @@ def test_the_commands_of_the_page_work(picture_file, tmp_path):
 
 
 def test_a_stopped_run_can_be_gone_on_with_as_the_page_says(picture_file, tmp_path, monkeypatch):
-    from consingan import interrupt
+    from consingan.training import signals
 
     asked = iter([False, False, False, True])  # in the second stage
-    monkeypatch.setattr(interrupt.StopRequest, "__call__", lambda self: next(asked, False))
+    monkeypatch.setattr(signals.StopRequest, "__call__", lambda self: next(asked, False))
     command = [str(picture_file), *TINY, "--outdir", str(tmp_path), "--not_cuda", "--quiet"]
     stopped = CliRunner().invoke(cli.train, command)
     run = Run(Path(stopped.stdout.strip()))
@@ -284,7 +288,7 @@ def test_a_report_that_fails_does_not_end_the_training(picture_file, tmp_path, m
     run = Run(trained(picture_file, tmp_path))
     assert run.finished.is_file()
     assert not run.report.exists()
-    said = [r["text"] for r in facts.read_log(run.log) if r["event"] == "message"]
+    said = [r["text"] for r in reading.read_log(run.log) if r["event"] == "message"]
     assert said.count("There is no new report: Cannot write it.") == 3
 
 
@@ -327,11 +331,11 @@ def test_a_changed_file_is_read_again(tmp_path):
 
 
 def test_animations_move_on_the_page(animation_run):
-    stage = facts.read(Run(animation_run)).newest
+    stage = reading.read(Run(animation_run)).newest
     shown = decoded(embedded(stage.samples[0], 100).uri)
     with Image.open(stage.samples[0]) as stored:
         assert shown.n_frames == min(stored.n_frames, 40) > 1
-    assert len(findings.frames(stage.samples[0])) == 5
+    assert len(judged.frames(stage.samples[0])) == 5
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -377,16 +381,16 @@ def test_colours_name_places():
 
 
 def test_figures_on_the_page_are_those_of_the_metrics(trained_run):
-    read = facts.read(Run(trained_run))
-    found = findings.find(read)
+    read = reading.read(Run(trained_run))
+    found = judged.find(read)
     stage = read.stages[-1]
     samples = torch.cat([images.load(path).pixels for path in stage.samples[:5]])
-    wanted = metrics.evaluate((images.load(read.picture).pixels + 1) / 2, (samples + 1) / 2)
+    wanted = evaluate((images.load(read.picture).pixels + 1) / 2, (samples + 1) / 2)
     assert found.figures == pytest.approx(wanted)
     assert found.judged == 3
     codes = base64.b64decode(found.traced.codes)
     assert len(codes) == 2 * found.traced.width * found.traced.height
-    assert findings.find(read) is found  # not computed twice
+    assert judged.find(read) is found  # not computed twice
 
 
 # ---------------------------------------------------------------------------------------------------------

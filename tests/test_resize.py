@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from consingan.resize import aligned_weights, resize, separable, upsample
+from consingan.grid.resize import aligned_weights, resize, separable, upsample
 
 SIZES = [((25, 38), (31, 47)), ((31, 47), (37, 53)), ((40, 30), (20, 17)), ((9, 9), (8, 30)), ((12, 7), (12, 7))]
 

@@ -18,15 +18,17 @@ from conftest import TINY, stripes
 from PIL import Image
 from test_training import settings_for, striped
 
-from consingan import checkpoint, cli, interrupt
-from consingan.checkpoint import load_tensors, save_tensors
+from consingan.command import cli
 from consingan.errors import UserError
-from consingan.interrupt import StoppedError
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor, read_log
-from consingan.run import Run
-from consingan.state import Training
-from consingan.training import resume, train, write_start
+from consingan.gan.model import SingleImageModel
+from consingan.storage import files
+from consingan.storage.files import load_tensors, save_tensors
+from consingan.storage.run import Run
+from consingan.training import signals
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor, read_log
 
 STAGES = {"train_stages": 2, "niter": (3,)}
 
@@ -69,7 +71,7 @@ def copy(half_done, tmp_path) -> Run:
 
 
 def newest(run: Run) -> Path:
-    return run.checkpoints / checkpoint.read_json(run.checkpoints / "newest.json")["file"]
+    return run.checkpoints / files.read_json(run.checkpoints / "newest.json")["file"]
 
 
 def rewrite(path: Path, change) -> None:
@@ -103,7 +105,9 @@ def test_memory_formats_come_back(copy):
 
 def test_the_finished_mark_comes_last(tmp_path, monkeypatch):
     state, run = started(tmp_path)
-    monkeypatch.setattr("consingan.results.write", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "consingan.applications.writing.write", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         train(state, Monitor(display="quiet"), run)
     assert not run.finished.exists()
@@ -147,7 +151,7 @@ def typed(*words: str):
 
 def stopped(monkeypatch, *words: str) -> Path:
     with monkeypatch.context() as patch:
-        patch.setattr(interrupt.StopRequest, "__call__", lambda self: True)
+        patch.setattr(signals.StopRequest, "__call__", lambda self: True)
         return Path(typed(*words, "--quiet").stdout.strip())
 
 
@@ -233,7 +237,7 @@ def test_a_second_ctrl_c_while_saving_stops_at_once(desk, monkeypatch):
         raise KeyboardInterrupt(2)  # what the handler raises at the second signal
 
     with monkeypatch.context() as patch:
-        patch.setattr(interrupt.StopRequest, "__call__", held)
+        patch.setattr(signals.StopRequest, "__call__", held)
         result = typed("a.png", "--quiet")
     assert result.exit_code == 130
     assert "Traceback" not in result.output
@@ -438,7 +442,7 @@ def unsafe_names(text: str) -> set[str]:
 
 
 def test_no_part_of_the_program_unpickles_or_evaluates():
-    for path in Path(checkpoint.__file__).parent.rglob("*.py"):
+    for path in Path(files.__file__).parents[1].rglob("*.py"):
         assert not unsafe_names(path.read_text()), path
     assert unsafe_names("import pickle\ntorch.load(f)\neval(x)") == {"pickle", "torch.load", "eval"}
 

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from consingan import run as run_module
 from consingan.errors import UserError
-from consingan.run import Run, environment, folder_for, label, safe_name
+from consingan.storage import run as run_module
+from consingan.storage.run import Run, environment, folder_for, label, safe_name
 
-ROOT = Path(run_module.__file__).parents[1]
+ROOT = Path(run_module.__file__).parents[2]
 NOW = datetime(2026, 11, 21, 10, 15, 0)
 LABEL = "generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05"
 
@@ -247,7 +247,7 @@ def test_a_folder_above_runs_is_answered_with_the_newest_of_them(tmp_path):
 HOLDER = """
 import sys
 from pathlib import Path
-from consingan.run import Run
+from consingan.storage.run import Run
 with Run(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()

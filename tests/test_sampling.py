@@ -7,11 +7,12 @@ from click.testing import CliRunner
 from conftest import TINY, stripes
 from PIL import Image
 
-from consingan import cli, sampling_progress
-from consingan.report import facts, page
-from consingan.run import Run
-from consingan.sampling_progress import Progress
+from consingan.applications import progress
+from consingan.applications.progress import Progress
+from consingan.command import cli
+from consingan.storage.run import Run
 from consingan.tasks.base import Result
+from consingan.watch.report import page, reading
 
 
 def typed(command, *arguments: object):
@@ -78,26 +79,26 @@ def test_a_run_shows_a_first_look_before_it_has_trained(desk):
     flags = (*TINY, "--finish", "patches", "--outdir", "runs", "--not_cuda", "--quiet")
     result = typed(cli.train, "photo.png", *flags)
     run = Run(Path(result.stdout.strip()))
-    found = facts.read(run)
+    found = reading.read(run)
     assert len(found.first_look) == 3
     assert all("samples_64x48" in path.parent.name for path in found.first_look)
     assert found.picture == run.picture
     for stage in found.stages:  # what a run is like before its first previews
         for path in (*stage.samples, stage.reconstruction):
             path.unlink()
-    shots = page.hero(facts.read(run))
+    shots = page.hero(reading.read(run))
     assert [shot.caption for shot in shots] == ["the picture"] + 3 * ["first look, without training"]
 
 
 def test_a_run_of_the_published_method_has_no_first_look(trained_run):
-    assert facts.read(Run(trained_run)).first_look == []
+    assert reading.read(Run(trained_run)).first_look == []
 
 
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
     """The time of day, to be moved by hand."""
     now = [0.0]
-    monkeypatch.setattr(sampling_progress, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
     return now
 
 

@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from consingan.networks import GrowingGenerator
-from consingan.schedule import DECAYS, first_learning, linear, parameter_groups, rates, step
+from consingan.gan.networks import GrowingGenerator
+from consingan.gan.schedule import DECAYS, first_learning, linear, parameter_groups, rates, step
 
 TABLE = {  # newest stage -> part -> rate in units of lr, for train_depth 3 and lr_scale 0.1
     0: {"0": 1, "head": 1, "tail": 1},

@@ -15,9 +15,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from test_metrics import random_weights
 
-from consingan import cli, score
+from consingan.command import cli
 from consingan.errors import UserError
-from consingan.metrics import evaluate, load_inception, match, sifid
+from consingan.metrics import study
+from consingan.metrics.frechet import sifid
+from consingan.metrics.inception import load_inception
+from consingan.metrics.pictures import match
+from consingan.metrics.table import evaluate
 
 ROOT = Path(__file__).parent.parent
 KEYS = ["swd", "coherence", "completeness", "diversity", "copy", "sifid64", "sifid192"]
@@ -55,7 +59,7 @@ def desk(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def study(desk) -> Path:
+def folders(desk) -> Path:
     """Two pictures; one method with two samples each, another with one."""
     for seed, name in enumerate(("10", "2")):
         picture(desk / f"real/{name}.png", seed)
@@ -74,7 +78,7 @@ def test_samples_belong_to_the_longest_name_that_fits(tmp_path):
     for name in ("10/a.png", "10/grid.png", "10/b.JPG", "7/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = score.samples_by_name(tmp_path, ["1", "10", "1_2", "3"])
+    found = study.samples_by_name(tmp_path, ["1", "10", "1_2", "3"])
     assert {name: [path.name for path in paths] for name, paths in found.items()} == {
         "1": ["1.png", "1_0.jpg"],
         "1_2": ["1_2_0.png", "1_2_2.png", "1_2_10.png"],
@@ -84,10 +88,10 @@ def test_samples_belong_to_the_longest_name_that_fits(tmp_path):
 
 def test_samples_are_files_folders_and_patterns(desk):
     picture(Path("out/grid.png"), 0)
-    assert [path.name for path in score.samples_at(["out"])] == ["0.png", "1.png", "2.png"]
-    assert [str(path) for path in score.samples_at(["out/[12].png", "a.png"])] == ["out/1.png", "out/2.png", "a.png"]
+    assert [path.name for path in study.samples_at(["out"])] == ["0.png", "1.png", "2.png"]
+    assert [str(path) for path in study.samples_at(["out/[12].png", "a.png"])] == ["out/1.png", "out/2.png", "a.png"]
     picture(Path("out/odd[1].png"), 0)
-    assert score.samples_at(["out/odd[1].png"]) == [Path("out/odd[1].png")]  # a file before it is a pattern
+    assert study.samples_at(["out/odd[1].png"]) == [Path("out/odd[1].png")]  # a file before it is a pattern
 
 
 # ---- figures
@@ -99,7 +103,7 @@ def test_figures_are_those_of_evaluate(desk, monkeypatch):
     assert list(found) == KEYS
     assert (found.pop("sifid64"), found.pop("sifid192")) == (None, None)
     assert found == pytest.approx(wanted, rel=1e-5)
-    monkeypatch.setattr(score, "TOGETHER", 2 * 20 * 24)  # two at a time, then one
+    monkeypatch.setattr(study, "TOGETHER", 2 * 20 * 24)  # two at a time, then one
     again = scored("a.png", "out")
     assert {name: again[name] for name in found} == pytest.approx(found, rel=1e-5)
 
@@ -116,7 +120,7 @@ def test_a_copy_scores_so(desk):
 
 def test_the_running_spread_is_the_standard_deviation():
     samples = torch.rand(7, 3, 9, 8, generator=torch.Generator().manual_seed(0))
-    spread = score.Spread()
+    spread = study.Spread()
     for sample in samples.split(1):
         spread.add(sample)
     assert spread.mean() == pytest.approx(samples.std(0).mean().item(), rel=1e-5)
@@ -161,7 +165,7 @@ def test_the_table_holds_the_rounded_values(desk):
 # ---- a study
 
 
-def test_a_study_is_mean_and_spread_over_its_pictures(study):
+def test_a_study_is_mean_and_spread_over_its_pictures(folders):
     found = scored("real", "many", "one")
     assert list(found) == ["many", "one"]
     assert [(m["pictures"], m["samples"]) for m in found.values()] == [(2, 4), (2, 2)]
@@ -178,8 +182,8 @@ def test_a_study_is_mean_and_spread_over_its_pictures(study):
     assert f"{found['one']['mean']['swd']:.4f} ± {found['one']['spread']['swd']:.4f}" in shown
 
 
-def test_what_a_method_lacks_is_left_out_of_all(study):
-    (study / "one/2.jpg").unlink()
+def test_what_a_method_lacks_is_left_out_of_all(folders):
+    (folders / "one/2.jpg").unlink()
     result = typed("real", "many", "one", "--json")
     assert result.stderr == "one lacks samples of 2: left out of every method.\n"
     found = json.loads(result.stdout)
@@ -187,8 +191,8 @@ def test_what_a_method_lacks_is_left_out_of_all(study):
     assert found["many"]["spread"]["swd"] is None
 
 
-def test_methods_of_one_name_are_told_apart_by_their_paths(study):
-    picture(study / "other/one/2.png", 5)
+def test_methods_of_one_name_are_told_apart_by_their_paths(folders):
+    picture(folders / "other/one/2.png", 5)
     assert list(scored("real", "one", "other/one")) == ["one", "other/one"]
 
 
@@ -213,7 +217,7 @@ def test_methods_of_one_name_are_told_apart_by_their_paths(study):
         (["a.png", "out", "--inception-weights", "w.safetensors"], "w.safetensors does not exist"),
     ],
 )
-def test_mistakes_are_one_sentence(study, words, sentence):
+def test_mistakes_are_one_sentence(folders, words, sentence):
     Path("empty").mkdir()
     Path("text.png").write_text("no picture")
     for name in ("twice/1.png", "twice/1.jpg", "left/2.png", "right/10.png"):
@@ -225,11 +229,11 @@ def test_mistakes_are_one_sentence(study, words, sentence):
     assert result.stdout == ""
 
 
-def test_mistakes_are_found_before_torch_is_imported(study):
+def test_mistakes_are_found_before_torch_is_imported(folders):
     program = f"""
 import atexit, sys
 sys.path.insert(0, {str(ROOT)!r})
-from consingan.cli import main
+from consingan.command.cli import main
 atexit.register(lambda: print("torch" in sys.modules))
 main()
 """
@@ -239,7 +243,7 @@ main()
         assert (result.returncode, result.stdout) == (2, "False\n"), result.stderr
 
 
-def test_names_cannot_steer_the_terminal(study):
+def test_names_cannot_steer_the_terminal(folders):
     picture(Path("real/\x1b[2J.png"), 0)
     result = typed("real", "many")
     assert "\x1b" not in result.stderr
@@ -253,7 +257,7 @@ def test_names_cannot_steer_the_terminal(study):
 def test_five_samples_of_250_px_take_less_than_five_seconds(tmp_path):
     real, *samples = (picture(tmp_path / f"{seed}.png", seed, 188, 250) for seed in range(6))
     begin = process_time()
-    score.figures(real, samples, {}, pytest.fail)
+    study.figures(real, samples, {}, pytest.fail)
     assert process_time() - begin < 5  # of one core
 
 
@@ -265,8 +269,8 @@ def test_memory_at_2048_px(tmp_path):
 import resource, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from consingan import score
-print(score.figures(Path(sys.argv[1]), [Path(sys.argv[2])], dict(), print)["swd"] > 0)
+from consingan.metrics import study
+print(study.figures(Path(sys.argv[1]), [Path(sys.argv[2])], dict(), print)["swd"] > 0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
     result = subprocess.run([sys.executable, "-c", program, *map(str, files)], capture_output=True, text=True)
@@ -277,4 +281,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 def test_no_samples_is_a_users_error(desk):
     with pytest.raises(UserError, match="name samples"):
-        score.samples_at(["none"])
+        study.samples_at(["none"])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from consingan import structure
+from consingan.pictures import structure
 
 PICTURE = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

@@ -9,9 +9,10 @@ from click.testing import CliRunner
 from conftest import TINY, trained
 from PIL import Image
 
-from consingan import cli, tensorboard
-from consingan.monitor import read_log
-from consingan.run import Run
+from consingan.command import cli
+from consingan.storage.run import Run
+from consingan.watch import tensorboard
+from consingan.watch.monitor import read_log
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None, reason="needs the extra: pip install 'consingan[tensorboard]'"

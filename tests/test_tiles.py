@@ -6,18 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from consingan import checkpoint, config, images, results
-from consingan.engine import Step
+from consingan import config
+from consingan.applications import writing
 from consingan.errors import UserError
-from consingan.model import SingleImageModel, nearest
-from consingan.monitor import Monitor
-from consingan.networks import GrowingGenerator
-from consingan.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
-from consingan.run import Run
-from consingan.state import Training
+from consingan.gan.model import SingleImageModel, nearest
+from consingan.gan.networks import GrowingGenerator
+from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
+from consingan.grid.windows import Window, tiles
+from consingan.pictures import images
+from consingan.storage import files
+from consingan.storage.run import Run
 from consingan.tasks.base import Result
-from consingan.training import resume, train, write_start
-from consingan.windows import Window, tiles
+from consingan.training.loop import resume, train, write_start
+from consingan.training.state import Training
+from consingan.training.step import Step
+from consingan.watch.monitor import Monitor
 
 FIELD = Field(Draw(3, ("sample", 0)), 2)
 
@@ -186,7 +189,7 @@ def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatc
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
     alone = model.sample(3, (100, 90))
-    monkeypatch.setattr("consingan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
     model.tile = 1500
     torch.testing.assert_close(model.sample(3, (100, 90)), alone, rtol=0, atol=2e-5)
 
@@ -197,14 +200,14 @@ def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
 @pytest.fixture
 def unkept(monkeypatch):
     """Anchors of all later stages known by their place only."""
-    monkeypatch.setattr("consingan.model.KEPT", 0)
-    monkeypatch.setattr("consingan.engine.KEPT", 0)
+    monkeypatch.setattr("consingan.gan.model.KEPT", 0)
+    monkeypatch.setattr("consingan.training.step.KEPT", 0)
 
 
 def test_anchors_are_the_same_kept_or_not(unkept, monkeypatch):
     model = untrained()
     drawn = model.reconstruct()
-    monkeypatch.setattr("consingan.model.KEPT", 10**9)
+    monkeypatch.setattr("consingan.gan.model.KEPT", 10**9)
     assert torch.equal(model.to("cpu").reconstruct(), drawn)
 
 
@@ -226,8 +229,8 @@ def training(**changes):
 def test_training_is_the_same_with_anchors_kept_or_not(monkeypatch, window, depth):
     models = []
     for kept in (0, 10**9):
-        monkeypatch.setattr("consingan.model.KEPT", kept)
-        monkeypatch.setattr("consingan.engine.KEPT", kept)
+        monkeypatch.setattr("consingan.gan.model.KEPT", kept)
+        monkeypatch.setattr("consingan.training.step.KEPT", kept)
         models.append(train(training(window=window, train_depth=depth), Monitor(display="quiet")))
     for name, value in models[0].tensors().items():
         torch.testing.assert_close(value, models[1].tensors()[name], rtol=0, atol=1e-5)
@@ -236,7 +239,7 @@ def test_training_is_the_same_with_anchors_kept_or_not(monkeypatch, window, dept
 def test_a_file_holds_no_noise(unkept, tmp_path):
     model = train(training(), Monitor(display="quiet"))
     model.save(tmp_path / "model.safetensors")
-    tensors, header = checkpoint.load_tensors(tmp_path / "model.safetensors")
+    tensors, header = files.load_tensors(tmp_path / "model.safetensors")
     assert [name for name in tensors if name.startswith("anchor")] == ["anchor.0"]
     assert header["noise"]["seed"] == 0
     loaded = SingleImageModel.load(tmp_path)
@@ -255,7 +258,7 @@ def rewritten(model, path, change):
     """Save a model with its file changed."""
     tensors, header = model.tensors(), {"kind": "model", **model.header()}
     change(tensors, header)
-    checkpoint.save_tensors(path, tensors, header)
+    files.save_tensors(path, tensors, header)
     return path
 
 
@@ -318,7 +321,7 @@ def test_smaller_tiles_where_memory_runs_out(exhausted, monkeypatch):
         return forward(self, stage, below, noise, *rest)
 
     monkeypatch.setattr(GrowingGenerator, "_finer", tight)
-    monkeypatch.setattr("consingan.model.SMALLEST_TILE", 16)
+    monkeypatch.setattr("consingan.gan.model.SMALLEST_TILE", 16)
     model.say = said.append
     model.tile = 4 * 4800
     torch.testing.assert_close(model.sample(1, (90, 200)), expected, rtol=0, atol=2e-5)
@@ -374,7 +377,7 @@ def test_a_smaller_window_where_memory_runs_out(exhausted, monkeypatch):
 
 
 def test_the_window_begins_at_the_whole_picture_and_is_halved(monkeypatch):
-    monkeypatch.setattr("consingan.state.SMALLEST_WINDOW", 8)
+    monkeypatch.setattr("consingan.training.state.SMALLEST_WINDOW", 8)
     Tight(monkeypatch, 300, MemoryError())
     said = watched(training(window="off", train_stages=1, niter=(2,)))
     assert [text.split("windows of ")[1] for text in said] == ["30 px.", "15 px."]
@@ -421,13 +424,13 @@ def pictures(*sizes):
 
 
 def test_previews_stop_when_enough_pixels_have_been_made():
-    assert len(list(results.within(pictures(*[(10, 10)] * 9), 450))) == 5
-    assert len(list(results.within(pictures(*[(10, 10)] * 9), 10_000))) == 9
-    assert len(list(results.within(pictures(*[(90, 90)] * 9), 100))) == 2
+    assert len(list(writing.within(pictures(*[(10, 10)] * 9), 450))) == 5
+    assert len(list(writing.within(pictures(*[(10, 10)] * 9), 10_000))) == 9
+    assert len(list(writing.within(pictures(*[(90, 90)] * 9), 100))) == 2
 
 
 def test_files_are_written_in_order_with_their_own_content_and_facts(tmp_path):
-    paths = list(results.write(pictures(*[(8, 9)] * 5), tmp_path, {"model": "m"}))
+    paths = list(writing.write(pictures(*[(8, 9)] * 5), tmp_path, {"model": "m"}))
     assert [path.name for path in paths] == ["0.png", "1.png", "2.png", "3.png", "4.png", "grid.png"]
     for number, path in enumerate(paths[:5]):
         assert images.load(path).pixels.mean().item() == pytest.approx(number / 10, abs=0.01)
@@ -437,10 +440,10 @@ def test_files_are_written_in_order_with_their_own_content_and_facts(tmp_path):
 def test_a_file_that_cannot_be_written_stops_the_work(tmp_path):
     (tmp_path / "all" / "1.png").mkdir(parents=True)
     with pytest.raises(UserError, match=r"1\.png"):
-        list(results.write(pictures(*[(8, 9)] * 5), tmp_path, {}))
+        list(writing.write(pictures(*[(8, 9)] * 5), tmp_path, {}))
     assert not (tmp_path / "all" / "4.png").exists()
 
 
 def test_the_cells_of_a_grid_are_bounded(tmp_path):
-    *_, grid = results.write(pictures((40, 3000), (40, 3000)), tmp_path, {})
+    *_, grid = writing.write(pictures((40, 3000), (40, 3000)), tmp_path, {})
     assert Image.open(grid).size == (2 * 1024 + 2, 14)

@@ -8,19 +8,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from consingan import config, engine
-from consingan.engine import Step, gains_by_bf16, precision
+from consingan import config
 from consingan.errors import UserError
-from consingan.interrupt import StoppedError
-from consingan.model import SingleImageModel
-from consingan.monitor import Monitor, read_log
-from consingan.noise import whole
-from consingan.objectives import OBJECTIVES
-from consingan.objectives.wgan_gp import WganGp, double_backward
-from consingan.run import Run
-from consingan.state import Training, stage_sizes
+from consingan.gan.model import SingleImageModel
+from consingan.gan.objectives import OBJECTIVES
+from consingan.gan.objectives.wgan_gp import WganGp, double_backward
+from consingan.grid.noise import whole
+from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.training import resume, train, write_start
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training, stage_sizes
+from consingan.training.step import Step, gains_by_bf16, precision
+from consingan.watch.monitor import Monitor, read_log
 
 TINY = {"train_stages": 3, "max_size": 32, "min_size": 25, "niter": (2,), "nfc": 4, "precision": "fp32"}
 
@@ -233,7 +233,7 @@ def test_an_iteration_on_a_window_is_one_of_the_whole_with_its_losses_cut(mode, 
 def test_the_double_backward_engine_gives_the_same_losses(monkeypatch):
     traces = []
     for make in (WganGp, lambda weight: WganGp(weight, double_backward)):
-        monkeypatch.setitem(engine.OBJECTIVES, "wgan_gp", make)
+        monkeypatch.setitem(OBJECTIVES, "wgan_gp", make)
         state = Training.start(settings_for(), striped())
         state.enter_stage()
         step = in_float64(state)

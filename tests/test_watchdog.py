@@ -11,14 +11,14 @@ import pytest
 import torch
 from test_training import settings_for, striped
 
-from consingan import watchdog
-from consingan.engine import Step
-from consingan.interrupt import StoppedError
-from consingan.monitor import Monitor, read_log
-from consingan.run import Run
-from consingan.state import Training, Tuning, named
-from consingan.training import resume, train, write_start
-from consingan.watchdog import Attempt, CollapsedError, Look, due, look, trouble
+from consingan.storage.run import Run
+from consingan.training import watchdog
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training, Tuning, named
+from consingan.training.step import Step
+from consingan.training.watchdog import Attempt, CollapsedError, Look, due, look, trouble
+from consingan.watch.monitor import Monitor, read_log
 
 SOUND = Look({"critic_real": 45.0, "penalty": 10.1, "adversarial": -59.6}, weights=20.0, spread=0.5, passing=1.0)
 TINY = {"train_stages": 1, "nfc": 4}

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consingan.networks import GrowingGenerator
-from consingan.resize import aligned_span, aligned_weights
-from consingan.windows import Window, at_random
+from consingan.gan.networks import GrowingGenerator
+from consingan.grid.resize import aligned_span, aligned_weights
+from consingan.grid.windows import Window, at_random
 
 SIZES = [(25, 19), (33, 26), (47, 40), (70, 61)]
 WINDOWS = [

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from consingan.noise import Draw
-from consingan.resize import resize
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
 
 WORKING_SIDE = 512  # px, the longer side up to which every pixel is looked at
 STROKE = 9  # px, radius of the window that base and texture are split by: texture is what is smaller

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from consingan.resize import resize
+from consingan.grid.resize import resize
 
 BOUND = 512  # px, the longer side of frames where no size is asked for
 SIDE = 64  # px, the longer side at which motion is looked for

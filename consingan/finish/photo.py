@@ -8,7 +8,7 @@ from torch import Tensor
 
 from consingan.devices import Products
 from consingan.finish.scales import SEARCHED, Plan, Size
-from consingan.resize import resize
+from consingan.grid.resize import resize
 
 REACH = 3  # px from a patch's centre to its border: patches of 7x7
 COMPONENTS = 24  # numbers that a patch is compared by

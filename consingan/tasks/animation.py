@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from consingan.config import SEED, setting
-from consingan.pyramid import Law, rescaling
+from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Result
 from consingan.tasks.generation import Generation, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.model import SingleImageModel
-    from consingan.noise import Draw
-    from consingan.run import Run
+    from consingan.gan.model import SingleImageModel
+    from consingan.grid.noise import Draw
+    from consingan.storage.run import Run
 
 PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
 PUBLISHED_STARTS = (0, 1, 2)

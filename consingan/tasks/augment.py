@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.noise import Draw
+    from consingan.grid.noise import Draw
 
 REFERENCE = 250  # px, the longer side for which lengths are given
 COLOUR_SHARE, CUTOUT_SHARE = 0.25, 0.9  # of the pictures

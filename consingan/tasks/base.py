@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.model import SingleImageModel
-    from consingan.noise import Draw
-    from consingan.pyramid import Law
-    from consingan.run import Run
+    from consingan.gan.model import SingleImageModel
+    from consingan.grid.noise import Draw
+    from consingan.pictures.pyramid import Law
+    from consingan.storage.run import Run
 
 Recipes = Mapping[str, Mapping[str, Any]]
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from consingan.pyramid import Law, rescaling
+from consingan.applications.naive import PREVIEW, NaiveOptions, results
+from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.augment import shifted_tiles
 from consingan.tasks.base import Recipes, Result
-from consingan.tasks.naive import PREVIEW, NaiveOptions, results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.model import SingleImageModel
-    from consingan.noise import Draw
-    from consingan.run import Run
+    from consingan.gan.model import SingleImageModel
+    from consingan.grid.noise import Draw
+    from consingan.storage.run import Run
 
 NOISE = 0.1  # of the input of stage 0
 

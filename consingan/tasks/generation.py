@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Literal
 from consingan.config import SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import check_size
-from consingan.pyramid import Law, Size, rescaled, rescaling
+from consingan.pictures.pyramid import Law, Size, rescaled, rescaling
 from consingan.tasks.base import Recipes, Result
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.model import SingleImageModel
-    from consingan.noise import Draw
-    from consingan.run import Run
+    from consingan.gan.model import SingleImageModel
+    from consingan.grid.noise import Draw
+    from consingan.storage.run import Run
 
 PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768

@@ -1,0 +1,68 @@
+"""What sampling will take, and how far it has come, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from consingan.pictures.pyramid import Size
+from consingan.tasks.base import Result
+from consingan.watch.monitor import duration
+
+SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
+MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
+EVERY = 5.0  # seconds between two words
+WORTH_A_WORD = 3.0  # seconds; what takes less is not announced
+
+
+@dataclass
+class Progress:
+    """Says what finished samples will take, and every few seconds how far they have come.
+
+    Args:
+        say: hears the sentences.
+        number: samples of each size; 0 where that is not known before, of which nothing is said.
+        sizes: ``(H, W)`` of the samples.
+    """
+
+    say: Callable[[str], None]
+    number: int
+    sizes: Sequence[Size]
+    done: float = 0.0
+    begun: float = field(default_factory=monotonic)
+    spoken: float = field(default_factory=monotonic)
+
+    def __post_init__(self) -> None:
+        if self.seconds >= WORTH_A_WORD:
+            shown = ", ".join(f"{width}x{height}" for height, width in self.sizes)
+            memory = MEGABYTES + max(BYTES_PER_PIXEL * h * w for h, w in self.sizes) / 2**20
+            self.say(
+                f"{self.total} samples of {shown} px: about {duration(self.seconds)} on one core, and "
+                f"{memory:.0f} MB of memory."
+            )
+
+    @property
+    def total(self) -> int:
+        """Samples in all."""
+        return self.number * len(self.sizes)
+
+    @property
+    def seconds(self) -> float:
+        """What all of them are expected to take."""
+        return self.number * sum(SECONDS + SECONDS_PER_PIXEL * h * w for h, w in self.sizes)
+
+    def told(self, share: float) -> None:
+        """Hear how far the sample in progress has come, from 0 to 1."""
+        now = monotonic()
+        at = min(self.done + share, self.total)
+        if at and now - self.spoken >= EVERY:
+            self.spoken = now
+            left = (now - self.begun) * (self.total - at) / at
+            self.say(f"{at / self.total:.0%} of {self.total} samples, {duration(left)} left.")
+
+    def seen(self, results: Iterable[Result]) -> Iterator[Result]:
+        """The results as they come, counted."""
+        for result in results:
+            self.done += result.name != "reconstruction"
+            yield result

@@ -1,0 +1,108 @@
+"""Results of sampling as files: stills, animations, one grid per folder. Used for previews and evaluation alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import prod
+from pathlib import Path
+
+from torch import Tensor
+
+from consingan.applications import cases
+from consingan.pictures import images
+from consingan.storage.files import StorageError
+from consingan.tasks.base import Result
+
+GRID_PICTURES, GRID_SIDE = 9, 1024  # pictures of a grid, and the longer side of one in px at most
+PREVIEW_PIXELS = 10 * 512**2  # of a stage's previews, after which no more are begun
+
+
+def write(
+    results: Iterable[Result], folder: Path, facts: Mapping[str, str], say: Callable[[str], None] = lambda note: None
+) -> Iterator[Path]:
+    """Write each result as it comes and yield its path; a grid of a folder's first stills comes last.
+
+    The file of one result is written while the next is computed.
+
+    Args:
+        results: what a task's ``sample`` gives.
+        folder: made where it is missing.
+        facts: written into every file beside the result's own.
+        say: is told each result's notes.
+
+    Raises:
+        UserError: a folder or a file cannot be written.
+    """
+    shown: dict[tuple[Path, str], list[Tensor]] = defaultdict(list)
+    with ThreadPoolExecutor(1) as writer:  # a file is compressed while the next picture is computed
+        begun: Future[Path] | None = None
+        for result in results:
+            path = folder / f"{result.name}.{result.format}"
+            make_folder(path.parent)
+            gallery = shown[path.parent, result.format]
+            if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
+                gallery.append(cases.at_most(result.frames[0], GRID_SIDE))
+            if begun is not None:
+                yield begun.result()
+            begun = writer.submit(save, result, path, facts)
+            for note in result.notes:
+                say(note)
+        if begun is not None:
+            yield begun.result()
+    for (inner, extension), pictures in shown.items():
+        if len(pictures) > 1:
+            path = inner / f"grid.{extension}"
+            images.save(path, images.grid(pictures))
+            yield path
+
+
+def save(result: Result, path: Path, facts: Mapping[str, str]) -> Path:
+    """Write one result, and its facts with these; give its path back."""
+    if result.fps:
+        images.save_animation(path, result.frames, result.fps)
+    else:
+        images.save(path, result.frames[0], text={**facts, **result.facts})
+    return path
+
+
+def within(made: Iterable[Result], pixels: int) -> Iterator[Result]:
+    """Results until so many pixels have been made, and at least two: the previews of a large picture are fewer."""
+    for number, result in enumerate(made, 1):
+        yield result
+        pixels -= sum(prod(frame.shape[2:]) for frame in result.frames)
+        if number >= 2 and pixels <= 0:
+            return
+
+
+def snapshot(result: Result, folder: Path, iteration: int) -> Path:
+    """Keep a result as it is at an iteration, and renew the strip of all that are kept.
+
+    Args:
+        result: its first picture is kept, in ``FOLDER/snapshots``.
+        folder: where ``strip.png`` goes.
+        iteration: the caption.
+
+    Returns:
+        Where it is kept.
+
+    Raises:
+        UserError: a folder or a file cannot be written.
+    """
+    kept = folder / "snapshots"
+    make_folder(kept)
+    path = kept / f"iteration_{iteration:06d}.png"
+    images.save(path, result.frames[0], text=result.facts)
+    files = sorted(kept.glob("iteration_*.png"))
+    items = [(f"{int(file.stem.split('_')[1])}", images.load(file).pixels) for file in files]
+    images.save(folder / "strip.png", cases.view([(f"{text} iterations", picture) for text, picture in items]))
+    return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, or say in a sentence why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError.of(folder, error) from error

@@ -1,0 +1,358 @@
+"""The growing generator and the patch critic.
+
+Source: Hinz et al., "Improved Techniques for Training Single-Image GANs" (WACV 2021), section 3 and figure 2.
+In shape comments: B pictures, C picture channels, N features, (h, w) the size of a stage, m its margin.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from consingan.grid.resize import Size, upsample, upsample_part
+from consingan.grid.windows import Part, Window, parts
+
+Border = Literal["extend", "zero"]
+
+
+class Critic(Protocol):
+    """What scores pictures."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` in [-1, 1] -> ``[B, 1, h', w']``."""
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether ``input_gradient`` holds."""
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """Gradient ``[B, C, h, w]`` of the summed scores by the picture, differentiable by the parameters."""
+
+
+class GrowingGenerator(nn.Module):
+    """One head, a list of stages that grows, one tail.
+
+    Stage ``i > 0`` computes ``features_i = stage_i(up(features_{i-1}) + amplitude_i * noise_i) + up(features_{i-1})``:
+    the residual is on features, and only the tail makes a picture of them.
+
+    Args:
+        channels: picture channels C.
+        features: width N of every stage.
+        kernel: side of every convolution's kernel, odd.
+        layers: convolutions per stage.
+        padding: zeros that each convolution of a stage adds itself; the rest of its reach is the stage's margin m.
+        activation: ``lrelu``, ``prelu``, ``elu`` or ``selu``.
+        slope: slope of ``lrelu`` and start of ``prelu`` for negative inputs.
+        norm: normalise each convolution's output by the statistics of its own picture.
+        border: ``extend``: features and noise reach m past the picture, so that edges vary;
+            ``zero``: a stage sees zeros there, which keeps the layout when the size changes.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        features: int = 64,
+        kernel: int = 3,
+        layers: int = 3,
+        padding: int = 0,
+        activation: str = "lrelu",
+        slope: float = 0.05,
+        norm: bool = False,
+        border: Border = "extend",
+    ):
+        super().__init__()
+        reach = (kernel - 1) // 2
+        self.channels, self.width, self.border = channels, features, border
+        self.margin, self.own_padding = layers * (reach - padding), layers * padding
+        self.head = block(channels, features, kernel, reach, activation, slope, norm)
+        blocks = [block(features, features, kernel, padding, activation, slope, norm) for _ in range(layers)]
+        self.stages = nn.ModuleList([nn.Sequential(*blocks)])
+        self.tail = nn.Conv2d(features, channels, kernel, padding=reach)
+        self.apply(initialise)
+
+    def grow(self) -> None:
+        """Add a stage: a copy of the newest one."""
+        self.stages.append(copy.deepcopy(self.stages[-1]))
+
+    def parameters_with(self, stages: int) -> int:
+        """Number of parameters of a generator of so many stages."""
+        own, stage = (sum(p.numel() for p in module.parameters()) for module in (self, self.stages[0]))
+        return own + (stages - len(self.stages)) * stage
+
+    def input_shape(self, stage: int, size: Size, batch: int = 1) -> tuple[int, int, int, int]:
+        """Shape of a stage's input: a picture or noise like one at stage 0, noise like features later."""
+        if stage == 0:
+            return batch, self.channels, *size
+        extra = 2 * self.margin if self.border == "extend" else 0
+        return batch, self.width, size[0] + extra, size[1] + extra
+
+    def parts(self, sizes: Sequence[Size], window: Window | None = None) -> list[Part]:
+        """What of every stage a window of the last one's picture depends on; everything for the whole.
+
+        Args:
+            sizes: ``(h, w)`` of the stages.
+            window: of the picture; the whole of it if None.
+        """
+        reach = self.tail.kernel_size[0] // 2
+        features = (window or Window.whole(sizes[-1])).grown(reach, sizes[-1])
+        extends = self.border == "extend"
+        surplus = self.own_padding + (0 if extends else self.margin)
+        return parts(sizes, features, self.margin, surplus, extends)
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        amplitudes: Sequence[float],
+        sizes: Sequence[Size],
+        start: int = 0,
+        below: Tensor | None = None,
+        window: Window | None = None,
+    ) -> Tensor:
+        """A picture of stage ``len(inputs) - 1`` or a window of it: ``[B, C, h, w]`` in [-1, 1].
+
+        Args:
+            inputs: by stage, of the shapes that ``input_shape`` gives, or with a window of those parts of them that
+                ``parts`` names; those below ``start`` are not looked at.
+            amplitudes, sizes: by stage, what a later stage's noise is multiplied by, and ``(h, w)``.
+            start: the first stage to run.
+            below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the kept part of them; needed
+                where ``start > 0``.
+            window: of the picture; the whole of it if None. Not with ``norm``, whose statistics are of the whole.
+        """
+        last = len(inputs)
+        wanted = self.parts(sizes[:last], window)
+        x = self.features(inputs, amplitudes, sizes, start, below, wanted)
+        picture = self.picture(x)
+        return window.cut(picture, wanted[-1].kept) if window else picture
+
+    def features(
+        self,
+        inputs: Sequence[Tensor],
+        amplitudes: Sequence[float],
+        sizes: Sequence[Size],
+        start: int = 0,
+        below: Tensor | None = None,
+        wanted: Sequence[Part] | None = None,
+    ) -> Tensor:
+        """Features of stage ``len(inputs) - 1``: ``[B, N, h, w]``, or the kept part of them.
+
+        Args:
+            inputs, amplitudes, sizes, start, below: as for ``forward``.
+            wanted: by stage, what to compute; everything if None.
+        """
+        wanted = wanted or self.parts(sizes[: len(inputs)])
+        x = below
+        for i in range(start, len(inputs)):
+            if x is None:
+                x = wanted[0].kept.cut(self._coarsest(inputs[0]))
+            else:
+                x = self._finer(i, x, inputs[i] * amplitudes[i], sizes, wanted)
+        if x is None:
+            raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")
+        return x
+
+    def picture(self, features: Tensor) -> Tensor:
+        """``[B, N, h, w]`` -> ``[B, C, h, w]`` in [-1, 1]."""
+        return torch.tanh(self.tail(features))
+
+    def _coarsest(self, x: Tensor) -> Tensor:
+        x = self.head(x)  # [B, N, h, w]
+        margin = self.margin
+        if self.border == "extend" and margin:
+            x = upsample(x, (x.shape[2] + 2, x.shape[3] + 2))
+            margin -= 1
+        return self.stages[0](F.pad(x, [margin] * 4))
+
+    def _finer(self, stage: int, below: Tensor, noise: Tensor, sizes: Sequence[Size], wanted: Sequence[Part]) -> Tensor:
+        part, given, source, size = wanted[stage], wanted[stage - 1].kept, sizes[stage - 1], sizes[stage]
+
+        def up(size: Size, window: Window) -> Tensor:
+            return upsample_part(below, (given.rows, given.columns), source, size, (window.rows, window.columns))
+
+        if self.border == "extend":
+            wide = up((size[0] + 2 * self.margin, size[1] + 2 * self.margin), part.noise)
+            return part.kept.cut(self.stages[stage](wide + noise), part.made) + up(size, part.kept)
+        skip = up(size, part.made)
+        made = self.stages[stage](F.pad(skip + noise, [self.margin] * 4)) + skip
+        return part.kept.cut(made, part.made)
+
+
+class PatchCritic(nn.Module):
+    """Scores every patch of a picture; without padding, so with 3x3 kernels and 3 layers a patch is 11x11.
+
+    Args:
+        channels, features, kernel, layers, padding, activation, slope: as for the generator.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        features: int = 64,
+        kernel: int = 3,
+        layers: int = 3,
+        padding: int = 0,
+        activation: str = "lrelu",
+        slope: float = 0.05,
+    ):
+        super().__init__()
+        blocks = [block(channels, features, kernel, padding, activation, slope)]
+        blocks += [block(features, features, kernel, padding, activation, slope) for _ in range(layers)]
+        self.blocks = nn.ModuleList(blocks)
+        self.tail = nn.Conv2d(features, 1, kernel, padding=padding)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``, one per patch."""
+        for layer in self.blocks:
+            x = layer(x)
+        return self.tail(x)
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether ``input_gradient`` holds for this activation."""
+        return all(isinstance(layer[-1], nn.LeakyReLU | nn.PReLU) for layer in self._sequences())
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """Gradient of the summed scores by the picture, as a forward pass through the transposed layers.
+
+        A critic of convolutions and (parametric) leaky ReLUs is linear around each input: its gradient is the
+        product of its transposed layers with the slopes that the forward pass met. Written so, a loss on the
+        gradient needs an ordinary backward pass only; the slopes are constants by x, as they are almost everywhere.
+
+        Args:
+            x: ``[B, C, h, w]``.
+
+        Returns:
+            ``[B, C, h, w]``, differentiable by the critic's parameters.
+        """
+        met = []
+        with torch.no_grad():
+            for layer in self._sequences():
+                x = layer(x)
+                met.append(x)  # has the sign that the activation met, its slope being positive
+            scores = self.tail(x)
+        gradient = transposed(self.tail, torch.ones_like(scores))
+        for layer, x in zip(reversed(list(self._sequences())), reversed(met), strict=True):
+            gradient = transposed(layer[0], through(layer[1], x, gradient))
+        return gradient
+
+    def _sequences(self) -> Iterator[nn.Sequential]:
+        for layer in self.blocks:
+            assert isinstance(layer, nn.Sequential)
+            yield layer
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedCritic:
+    """A critic that is told where each patch lies: row and column are two more channels of what it looks at.
+
+    A convolution knows what stands beside what, not where; with the two channels it does (Liu et al., "An Intriguing
+    Failing of Convolutional Neural Networks and the CoordConv Solution", NeurIPS 2018). The generator is not told, so
+    that it makes pictures of any size as before.
+
+    Args:
+        critic: of ``C + 2`` channels.
+        places: ``[1, 2, h, w]``, row and column of every pixel, from -w to w times the weight.
+    """
+
+    critic: PatchCritic
+    places: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``."""
+        return self.critic(self._located(x))
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """As ``PatchCritic.piecewise_linear``."""
+        return self.critic.piecewise_linear
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """As ``PatchCritic.input_gradient``, of the picture's channels: ``[B, C, h, w]``."""
+        return self.critic.input_gradient(self._located(x))[:, : x.shape[1]]
+
+    def _located(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.places.to(x.dtype).expand(len(x), -1, -1, -1)], dim=1)
+
+
+def located(critic: PatchCritic, weight: float, size: Size, window: Window | None, device: torch.device) -> Critic:
+    """The critic with the places of a window of a picture of ``(H, W)``; without a weight the critic itself.
+
+    Args:
+        critic: of two channels more than the picture where there is a weight.
+        weight: of the places; 0 tells it none.
+        size: of the whole picture, whose rows and columns run from -1 to 1.
+        window: the part of it that is looked at; all of it if None.
+        device: where the places are wanted.
+    """
+    if not weight:
+        return critic
+    spans = (window.rows, window.columns) if window else ((0, size[0]), (0, size[1]))
+    rows, columns = (
+        weight * torch.linspace(-1, 1, length, device=device)[slice(*span)]
+        for length, span in zip(size, spans, strict=True)
+    )
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
+    return LocatedCritic(critic, places.contiguous(memory_format=torch.channels_last))
+
+
+def transposed(conv: nn.Module, x: Tensor) -> Tensor:
+    """The transpose of a stride-1 convolution without its bias, itself as a convolution (the kernels are faster)."""
+    assert isinstance(conv, nn.Conv2d)
+    weight = conv.weight.flip(2, 3).transpose(0, 1)
+    kernel, padding = conv.kernel_size[0], int(conv.padding[0])
+    return F.conv2d(x, weight, padding=kernel - 1 - padding)
+
+
+def through(activation: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient times the slopes that a leaky or parametric ReLU has where it met the signs of x."""
+    if isinstance(activation, nn.PReLU):
+        return torch.where(x > 0, gradient, gradient * activation.weight)
+    assert isinstance(activation, nn.LeakyReLU)
+    return torch.ops.aten.leaky_relu_backward(gradient, x, activation.negative_slope, False)
+
+
+def block(
+    channels: int, features: int, kernel: int, padding: int, activation: str, slope: float, norm: bool = False
+) -> nn.Sequential:
+    """Convolution, normalisation where asked for, activation."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, features, kernel, padding=padding)]
+    if norm:
+        # Batch norm over the one picture of a step, in training and in sampling, is instance norm; written as
+        # such, pictures of one batch do not see each other.
+        layers.append(nn.InstanceNorm2d(features, affine=True))
+    return nn.Sequential(*layers, ACTIVATIONS[activation](slope))
+
+
+ACTIVATIONS = {
+    "lrelu": lambda slope: nn.LeakyReLU(slope, inplace=True),
+    "prelu": lambda slope: nn.PReLU(init=slope),
+    "elu": lambda slope: nn.ELU(inplace=True),
+    "selu": lambda slope: nn.SELU(inplace=True),
+}
+
+
+def widened(x: Tensor) -> Tensor:
+    """At least float32: losses are not taken in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def place(module: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, in the memory format that convolutions are fastest in."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def initialise(module: nn.Module) -> None:
+    """Convolution weights from N(0, 0.02), norm weights from N(1, 0.02), norm biases 0."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.InstanceNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,1 @@
+"""Numbers on the pixel grid: resampling, windows and what they depend on, noise as a function of position."""

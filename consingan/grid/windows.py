@@ -1,0 +1,141 @@
+"""Windows: the part of every stage that a part of the picture depends on.
+
+A convolutional generator needs, for some rows and columns of its picture, some more rows and columns of each stage
+below: the reach of its kernels and of the resizing. A training iteration on a window, and a tile of a large sample,
+compute these and nothing else; the result is the same as a part of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from math import ceil, sqrt
+
+from torch import Tensor
+
+from consingan.grid.resize import Size, Span, aligned_span
+
+MOST = 0.75  # share of a picture from which on a window of it saves nothing
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows and columns of a picture or a feature map, each from the first to before the last, in pixels."""
+
+    rows: Span
+    columns: Span
+
+    @classmethod
+    def whole(cls, size: Size) -> Window:
+        """All of ``(H, W)``."""
+        return cls((0, size[0]), (0, size[1]))
+
+    @property
+    def size(self) -> Size:
+        """``(h, w)``."""
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+    def grown(self, by: int, size: Size) -> Window:
+        """With ``by`` pixels more at each side, as far as ``(H, W)`` reaches."""
+        return Window(_grown(self.rows, by, size[0]), _grown(self.columns, by, size[1]))
+
+    def padded(self, by: int) -> Window:
+        """The same part of a map that has ``by`` pixels more at its top and left, with its surroundings of ``by``."""
+        return Window((self.rows[0], self.rows[1] + 2 * by), (self.columns[0], self.columns[1] + 2 * by))
+
+    def cut(self, x: Tensor, within: Window | None = None) -> Tensor:
+        """This part of ``x``: a view ``[B, C, h, w]``.
+
+        Args:
+            x: ``[B, C, H, W]``.
+            within: the part of the map that ``x`` is; all of it if None.
+        """
+        top, left = (within.rows[0], within.columns[0]) if within else (0, 0)
+        if self.size == (x.shape[2], x.shape[3]):
+            return x
+        return x[:, :, self.rows[0] - top : self.rows[1] - top, self.columns[0] - left : self.columns[1] - left]
+
+
+def at_random(size: Size, side: int, where: Sequence[float]) -> Window:
+    """A window of a picture; near its borders they lie closer, so that the border is seen as often as the middle.
+
+    Args:
+        size: ``(H, W)`` of the picture.
+        side: of the window; the whole picture is taken where the window would be most of it.
+        where: two uniform numbers in [0, 1).
+    """
+    inner = min(side, size[0]), min(side, size[1])
+    if inner[0] * inner[1] >= MOST * size[0] * size[1]:
+        return Window.whole(size)
+    rows, columns = (_placed(*axis) for axis in zip(size, inner, where, strict=True))
+    return Window(rows, columns)
+
+
+def tiles(size: Size, pixels: int) -> Iterator[Window]:
+    """Windows that cover a picture of ``(H, W)`` without overlap, each of about so many pixels at most."""
+    height, width = size
+    rows = _split(height, ceil(height / sqrt(pixels)))
+    columns = _split(width, ceil(width * max(last - first for first, last in rows) / pixels))
+    yield from (Window(*place) for place in product(rows, columns))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of one stage is computed.
+
+    Args:
+        made: the features that its convolutions give right.
+        kept: those of them that are needed above.
+        noise: the part of its noise that enters.
+    """
+
+    made: Window
+    kept: Window
+    noise: Window
+
+
+def parts(sizes: Sequence[Size], window: Window, margin: int, surplus: int, extends: bool) -> list[Part]:
+    """What of every stage the features in a window of the last one depend on.
+
+    Args:
+        sizes: ``(h, w)`` of the stages.
+        window: of the last stage's features.
+        margin: pixels that a stage's input reaches past its output, see ``GrowingGenerator``.
+        surplus: pixels beside a part that its convolutions spoil, as they pad what is no border of the picture.
+        extends: whether a stage's input is made as large as its margins ask, rather than padded with zeros.
+    """
+    found: list[Part] = []
+    kept = window
+    for stage in range(len(sizes) - 1, 0, -1):
+        size, below = sizes[stage], sizes[stage - 1]
+        made = kept.grown(surplus, size)
+        noise = made.padded(margin) if extends else made
+        found.append(Part(made, kept, noise))
+        wide = (size[0] + 2 * margin, size[1] + 2 * margin) if extends else size
+        kept = Window(
+            _union(aligned_span(below[0], wide[0], noise.rows), aligned_span(below[0], size[0], kept.rows)),
+            _union(aligned_span(below[1], wide[1], noise.columns), aligned_span(below[1], size[1], kept.columns)),
+        )
+    coarsest = Window.whole(sizes[0])  # always computed whole: it is small
+    found.append(Part(coarsest, kept, coarsest))
+    return found[::-1]
+
+
+def _split(length: int, pieces: int) -> list[Span]:
+    cuts = [length * k // pieces for k in range(pieces + 1)]
+    return list(pairwise(cuts))
+
+
+def _placed(length: int, inner: int, where: float) -> Span:
+    first = int(where * (length + inner - 1)) - (inner - 1)  # from where it just touches the picture to where it ends
+    first = min(max(first, 0), length - inner)
+    return first, first + inner
+
+
+def _grown(span: Span, by: int, size: int) -> Span:
+    return max(0, span[0] - by), min(size, span[1] + by)
+
+
+def _union(one: Span, other: Span) -> Span:
+    return min(one[0], other[0]), max(one[1], other[1])

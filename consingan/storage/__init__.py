@@ -1,0 +1,1 @@
+"""What lies on the disk: files that are whole or not there, numbered checkpoints, the run folder."""

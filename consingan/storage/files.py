@@ -1,0 +1,215 @@
+"""Files that are either whole or not there: named tensors as safetensors, values as JSON.
+
+Every file is written aside in its own folder, flushed to the disk and then renamed over the old one, so
+that a crash, a full disk or a `kill -9` leaves the old file or the new one and never half of either.
+Nothing here knows a network, and nothing is ever unpickled: a file from a stranger can hold wrong numbers
+but cannot run code. torch is imported where it is needed, so that JSON alone stays quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from consingan.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA = 1  # version of the header; a file with a higher one is refused
+METADATA_KEY = "consingan"
+MAX_HEADER_BYTES = 16 * 2**20  # ours are a few KiB; a damaged length must not make us read gigabytes
+
+_ADVICE = {
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space",
+    errno.ENOENT: "the folder is gone: put it back or choose another one",
+    errno.ENOTDIR: "a file stands where a folder is needed: choose another folder",
+    errno.EIO: "the disk reports a fault: choose another disk",
+}
+
+
+class StorageError(UserError):
+    """A file could not be written: full disk, no permission, folder gone."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> StorageError:
+        """The sentence for one failed write. (No __init__ of its own: it must pickle between processes.)"""
+        advice = _ADVICE.get(error.errno or 0, "choose a folder that you may write to")
+        return cls(f"Cannot write {path}: {error.strerror or error}; {advice}.")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# whole files
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the file at `path` by `data`: at every moment the old file or the new one stands there, whole.
+
+    Raises StorageError when the disk refuses.
+    """
+    path = Path(path)
+    # a short hidden name beside the target: os.replace is only atomic inside one file system
+    aside = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        try:
+            with open(aside, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:  # Ctrl-C too must not leave the half file behind
+            with suppress(OSError):
+                aside.unlink()
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError.of(path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut."""
+    if os.name == "nt":  # Windows cannot open a folder for this
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such call
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, all or nothing.
+
+    Raises StorageError as `write_bytes`; ValueError or TypeError for what JSON cannot hold (NaN, objects).
+    """
+    # ASCII escapes: a picture's name may hold bytes that are no valid UTF-8
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii"))
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. Raises UserError when it is missing or is not JSON."""
+    path = Path(path)
+    with _readable(path) as file:
+        text = file.read()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}); use another copy of it.") from error
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[BinaryIO]:
+    """The file opened for reading; every OSError becomes one sentence."""
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist; check the path.") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a folder; give the file in it.") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}; check its rights.") from error
+    except ValueError as error:  # a NUL character inside the path
+        raise UserError(f"{str(path)!r} is no path ({error}); check it.") from error
+
+
+# ---------------------------------------------------------------------------------------------------------
+# named tensors
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write named tensors and a JSON header as one safetensors file, all or nothing.
+
+    Tensors of any shape, device and stride are stored as dense CPU copies with their dtype; two that share
+    storage are stored twice and come back independent. `header` must be JSON (no NaN) and must not use the
+    key "schema", which is added here. Raises StorageError when the disk refuses.
+    """
+    import safetensors.torch
+
+    if "schema" in header:
+        raise ValueError('the header key "schema" is reserved')
+    text = json.dumps({"schema": SCHEMA, **header}, allow_nan=False)
+    if len(text) > MAX_HEADER_BYTES // 2:  # the other half is for the names and shapes
+        raise ValueError(f"the header has {len(text)} characters, more than {MAX_HEADER_BYTES // 2}")
+    write_bytes(path, safetensors.torch.save(_dense(tensors), metadata={METADATA_KEY: text}))
+
+
+def _dense(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Detached, contiguous CPU tensors, no two of which share storage (safetensors refuses those)."""
+    dense: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        if value.untyped_storage().data_ptr() in seen:
+            value = value.clone()
+        seen.add(value.untyped_storage().data_ptr())
+        dense[name] = value
+    return dense
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of `save_tensors`: (CPU tensors by name, header without "schema").
+
+    The whole file is read before anything is made of it, so that later changes of the file cannot reach the
+    tensors. Raises UserError, one sentence, when the file is missing, empty, cut short, damaged, written by
+    another program, or written by a newer version of this one.
+    """
+    import safetensors.torch
+
+    path = Path(path)
+    with _readable(path) as file:
+        start = _read_start(path, file)
+        header = _our_header(path, start[8:])
+        data = start + file.read()
+    try:
+        tensors = safetensors.torch.load(data)
+    except Exception as error:  # the library and torch raise six kinds for one damaged file or another
+        raise UserError(f"{path} is cut short or damaged ({error}); use another copy of it.") from error
+    return tensors, header
+
+
+def _read_start(path: Path, file: BinaryIO) -> bytes:
+    """The 8 bytes of header length and the header itself, after a check of that length."""
+    size = os.fstat(file.fileno()).st_size
+    length_bytes = file.read(8)
+    if size == 0:
+        raise UserError(f"{path} is empty; use another copy of it.")
+    if len(length_bytes) < 8:
+        raise UserError(f"{path} is cut short ({size} bytes); use another copy of it.")
+    length = int.from_bytes(length_bytes, "little")
+    if length > MAX_HEADER_BYTES:
+        raise UserError(f"{path} is no safetensors file (its first bytes are no length); give a file of consingan.")
+    if length > size - 8:
+        raise UserError(f"{path} is cut short ({size} bytes, its header needs {length + 8}); use another copy of it.")
+    return length_bytes + file.read(length)
+
+
+def _our_header(path: Path, raw: bytes) -> dict[str, Any]:
+    """The header that `save_tensors` put under METADATA_KEY, checked, without its "schema"."""
+    try:
+        metadata = json.loads(raw).get("__metadata__") or {}
+        text = metadata.get(METADATA_KEY)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} has no readable safetensors header; use another copy of it.") from error
+    if text is None:
+        raise UserError(f"{path} was written by another program; give a file of consingan.")
+    try:
+        header = dict(json.loads(text))
+        schema = header.pop("schema")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UserError(f"{path} has a damaged consingan header; use another copy of it.") from error
+    if type(schema) is not int or schema < 1:
+        raise UserError(f"{path} has a damaged consingan header (schema {schema!r}); use another copy of it.")
+    if schema > SCHEMA:
+        raise UserError(f"{path} is of a newer consingan (schema {schema}, this one reads {SCHEMA}); update consingan.")
+    return header

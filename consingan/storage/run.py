@@ -1,0 +1,346 @@
+"""The run folder: every path in it has a name here.
+
+    OUTDIR/<image>/<yyyy_mm_dd_hh_mm_ss>_<label>/
+      config.json environment.json log.jsonl  picture.png  pyramid/  samples/  checkpoints/  model.safetensors
+      report.html  Evaluation/  tensorboard/
+
+One process at a time works in a run folder (`Run.lock`). torch is not imported with this module: `--help` and
+`--dry-run` need none.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from consingan.errors import UserError
+from consingan.storage.files import StorageError
+
+MAX_IMAGE_BYTES = 80  # of UTF-8; whole paths stay below the 260 characters of Windows in usual places
+MAX_LABEL_BYTES = 160  # a folder name may have 255 bytes on most file systems
+MAX_SAME_SECOND = 1000
+
+# Windows keeps these for devices, with any suffix; it reads the raised digits as digits too
+_RESERVED = {"con", "prn", "aux", "nul"} | {port + digit for port in ("com", "lpt") for digit in "0123456789¹²³"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run on the disk. Make one with `Run.create` or `Run.open`."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    @property
+    def picture(self) -> Path:
+        return self.folder / "picture.png"
+
+    @property
+    def pyramid(self) -> Path:
+        return self.folder / "pyramid"
+
+    @property
+    def first_look(self) -> Path:
+        return self.samples / "without_training"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def finished(self) -> Path:
+        """Written last of all: a run without it can be gone on with."""
+        return self.folder / "finished.json"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.folder / "Evaluation"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @staticmethod
+    def create(outdir: Path | str, image_name: str, label: str, now: datetime | None = None) -> Run:
+        """Make a new run folder with pyramid/, samples/ and checkpoints/ in it, and never reuse one.
+
+        A second run in the same second gets the suffix _2, then _3. Raises UserError when `outdir` refuses.
+        """
+        try:
+            for folder in _candidates(outdir, image_name, label, now or datetime.now()):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    folder.mkdir()  # exclusive: of two processes in one second only one gets the name
+                except FileExistsError:
+                    continue
+                run = Run(folder)
+                for inner in (run.pyramid, run.samples, run.checkpoints):
+                    inner.mkdir()
+                return run
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UserError(
+                f"--outdir {outdir}: a file stands in the way of {error.filename}; choose another folder."
+            ) from error
+        except (OSError, ValueError) as error:  # ValueError: a NUL character inside the path
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"--outdir {str(outdir)!r}: no folder can be made ({reason}); choose one you may write to."
+            ) from error
+        raise _full(outdir)
+
+    @staticmethod
+    def open(path: Path | str, flag: str = "--model_dir", needs_model: bool = True) -> Run:
+        """The run at `path`: its folder, or the model.safetensors in it.
+
+        `flag` is the option the path came from, for the message. A run that was stopped early can be resumed
+        without a model: `needs_model=False`. Raises UserError; a folder of runs is answered with their names.
+        """
+        wanted = "model.safetensors" if needs_model else "config.json"
+        folder = Path(path)
+        if folder.is_file():
+            if folder.name != "model.safetensors":
+                raise UserError(f"{flag} {path} is a file; give the run folder or its model.safetensors.")
+            folder = folder.parent
+        if not folder.is_dir():
+            hint = _hint(folder.parent, wanted)
+            raise UserError(f"{flag} {path} does not exist{hint}; give the folder of a trained run.")
+        run = Run(folder)
+        missing = [name for name in dict.fromkeys(("config.json", wanted)) if not (folder / name).is_file()]
+        if not missing:
+            return run
+        if hint := _hint(folder, wanted):
+            raise UserError(f"{flag} {path} is not a run but a folder above runs{hint}; give one of these.")
+        if run.config.is_file():
+            raise UserError(f"{flag} {path} has no model.safetensors yet; resume or repeat the training.")
+        lacking = ", no ".join(missing)
+        raise UserError(f"{flag} {path} is no run (no {lacking} in it); give the folder of a trained run.")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run folder for this process alone.
+
+        Released at the end of the block, and by the operating system when the process dies. Raises UserError
+        when another process (or another block of this one) holds it. On the few network file systems without
+        locks the block runs unlocked.
+        """
+        path = self.folder / ".lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StorageError.of(path, error) from error
+        try:
+            if not _try_lock(handle):
+                raise UserError(f"Another process is at work in {self.folder}; wait for it or stop it.")
+            yield
+        finally:
+            _unlock(handle)
+            os.close(handle)  # the file itself stays: to remove it would let two processes lock two files
+
+
+# ---------------------------------------------------------------------------------------------------------
+# names
+
+
+def label(
+    mode: str,
+    fine_tune: bool,
+    train_depth: int,
+    lr_scale: float,
+    batch_norm: bool,
+    activation: str,
+    lrelu_alpha: float,
+) -> str:
+    """The part of the folder name after the time, as the published code writes it.
+
+    >>> label("generation", False, 3, 0.1, False, "lrelu", 0.05)
+    'generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05'
+    """
+    parts = [mode]
+    if fine_tune:
+        parts.append("fine-tune")
+    parts += ["train_depth", str(train_depth), "lr_scale", str(float(lr_scale))]
+    if batch_norm:
+        parts.append("BN")
+    parts += ["act", activation]
+    if activation == "lrelu":  # the only one with a slope
+        parts.append(str(float(lrelu_alpha)))
+    return "_".join(parts)
+
+
+def folder_for(outdir: Path | str, image_name: str, label: str, now: datetime | None = None) -> Path:
+    """The folder that `Run.create` would make now; nothing is written (for --dry-run)."""
+    candidates = _candidates(outdir, image_name, label, now or datetime.now())
+    for folder in candidates:
+        if not os.path.lexists(folder):
+            return folder
+    raise _full(outdir)
+
+
+def _full(outdir: Path | str) -> UserError:
+    return UserError(f"--outdir {outdir}: {MAX_SAME_SECOND} runs of this second stand there; wait a moment.")
+
+
+def _candidates(outdir: Path | str, image_name: str, label: str, now: datetime) -> Iterator[Path]:
+    """<outdir>/<image>/<time>_<label>, then the same with _2, _3 ..."""
+    image = safe_name(re.split(r"[/\\]", image_name)[-1], MAX_IMAGE_BYTES)
+    name = f"{now:%Y_%m_%d_%H_%M_%S}_{safe_name(label, MAX_LABEL_BYTES)}"
+    parent = Path(outdir) / image
+    for number in islice(count(1), MAX_SAME_SECOND):
+        yield parent / (name if number == 1 else f"{name}_{number}")
+
+
+def safe_name(text: str, max_bytes: int = MAX_IMAGE_BYTES) -> str:
+    """One folder or file name made of any text: good on Linux, macOS and Windows, and never a path.
+
+    Separators, wildcards and invisible characters become "_"; dots and spaces at the ends go; a leading "-",
+    which commands would read as an option, becomes "_"; at most `max_bytes` of UTF-8; "picture" if empty.
+    """
+    text = unicodedata.normalize("NFC", text)
+    text = "".join("_" if _unsafe(character) else character for character in text)
+    text = text.encode("utf-8")[:max_bytes].decode("utf-8", "ignore").strip(" .")
+    text = re.sub(r"^-+", "_", text) or "picture"
+    if text.split(".")[0].strip().lower() in _RESERVED:  # Windows refuses "con" and "con.txt" alike
+        text = f"_{text}"
+    return text
+
+
+def _unsafe(character: str) -> bool:
+    """Separators and wildcards; control, format, surrogate and unassigned characters; odd white space."""
+    return (
+        character in '<>:"/\\|?*'
+        or unicodedata.category(character).startswith("C")
+        or (character.isspace() and character != " ")
+    )
+
+
+def _hint(folder: Path, wanted: str, most: int = 5) -> str:
+    """' (runs below it: a, b and 3 more)', the newest first, or '' where there are none.
+
+    A run is a folder, one or two levels down, with a config.json and the file `wanted`.
+    """
+    if folder == folder.parent:  # a mistyped path in the root is no reason to look through the whole disk
+        return ""
+    try:
+        found = [file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{wanted}")]
+        runs = [run for run in found if (run / "config.json").is_file()]
+    except (OSError, ValueError):  # ValueError: a NUL character inside the path
+        return ""
+    if not runs:
+        return ""
+    runs.sort(key=lambda run: run.name, reverse=True)  # a name begins with its time
+    more = f" and {len(runs) - most} more" if len(runs) > most else ""
+    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:most])}{more})"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# locks: the two systems' calls under one name each
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle: int) -> bool:
+        """True when the lock is ours."""
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            return error.errno not in (errno.EACCES, errno.EDEADLK)
+        return True
+
+    def _unlock(handle: int) -> None:
+        """Closing the handle gives the lock back on Windows."""
+
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> bool:
+        """True when the lock is ours, or where the file system has no locks."""
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        return True
+
+    def _unlock(handle: int) -> None:
+        """Give the lock back even where a forked child still holds a copy of the handle."""
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# what the run was made with
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to repeat the run: versions, machine kind, devices, threads, command line.
+
+    No host name and no user name; a home folder in the command line becomes "~". Imports torch.
+    """
+    import torch
+
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "consingan": _version("consingan"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "kornia": _version("kornia"),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "devices": devices,
+        "command": [Path(sys.argv[0]).name, *(_without_home(argument) for argument in sys.argv[1:])],
+    }
+
+
+def _version(package: str) -> str | None:
+    """The installed version; for a package that runs from its source its own word, None if it has none."""
+    own = getattr(sys.modules.get(package), "__version__", None)
+    if own is not None:
+        return str(own)
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _without_home(argument: str) -> str:
+    """The argument with every home folder in it, mine or another's, written as "~"."""
+    homes = [r"/home/[^/\s]+", r"/Users/[^/\s]+", r"[A-Za-z]:[\\/]Users[\\/][^\\/\s]+"]
+    if mine := os.path.expanduser("~").rstrip("/\\"):
+        homes.insert(0, re.escape(mine))
+    return re.sub(rf"(?:{'|'.join(homes)})(?=[/\\]|$)", "~", argument)

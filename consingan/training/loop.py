@@ -1,0 +1,277 @@
+"""Training: the loop over stages and the loop over iterations, and what they leave in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+
+from consingan import config, devices
+from consingan.applications import instant, writing
+from consingan.errors import UserError
+from consingan.finish.photo import Photo, stored
+from consingan.gan import schedule
+from consingan.gan.model import SingleImageModel
+from consingan.pictures import images
+from consingan.storage import files
+from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.run import Run, environment
+from consingan.training import watchdog
+from consingan.training.signals import StoppedError
+from consingan.training.state import Done, Training
+from consingan.watch import report
+from consingan.watch.monitor import Monitor
+
+
+def train(
+    state: Training,
+    monitor: Monitor,
+    run: Run | None = None,
+    checkpoint_every: float = 60.0,
+    stop: Callable[[], bool] = lambda: False,
+) -> SingleImageModel:
+    """Train on one picture, stage by stage.
+
+    Args:
+        state: where to begin, from ``Training.start`` or ``resume``.
+        monitor: is told of every iteration.
+        run: where checkpoints, previews and the model are written; nothing is written without one.
+        checkpoint_every: seconds between two checkpoints within a stage.
+        stop: asked after every iteration whether to stop.
+
+    Returns:
+        The model with all its stages.
+
+    Raises:
+        StoppedError: ``stop`` said so; a checkpoint has been written.
+    """
+    state.model.say = monitor.message
+    while state.stage < len(state.reals):
+        state.enter_stage()
+        with devices.threads_for(state.model.size, state.model.device):
+            train_stage(state, monitor, run, checkpoint_every, stop)
+        monitor.end_stage()
+        if run:
+            with monitor.paused():
+                finish_stage(state, run, monitor)
+        state.leave_stage()
+    if run:
+        files.write_json(run.finished, {"stages": state.model.stages})
+        write_report(run, monitor)
+    return state.model
+
+
+def train_stage(
+    state: Training, monitor: Monitor, run: Run | None, checkpoint_every: float, stop: Callable[[], bool]
+) -> None:
+    """The iterations of the stage in progress; arguments as ``train``."""
+    optimisation = state.model.settings.optimisation
+    decay = schedule.DECAYS[optimisation.decay]
+    step = state.enter_stage()
+    iterations = state.length()
+    monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
+    written = monotonic()
+    while state.iteration < iterations:
+        if run and state.snapshot_due(iterations):
+            with monitor.paused():
+                take_snapshot(state, run, monitor)
+        step.decay(state.attempt.rate * decay(state.iteration, iterations, optimisation.gamma))
+        done = state.iterate()
+        if done is None:
+            take_smaller_window(state, monitor)
+            iterations = look_ahead(state, iterations, monitor)
+            continue
+        monitor.observe(state.iteration, done.terms)
+        state.iteration += 1
+        if watchdog.due(state.iteration, iterations):
+            if keep_or_go_back(state, done, monitor):
+                take_figures(state, monitor)
+            iterations = look_ahead(state, iterations, monitor)
+        stopping = stop()
+        if run and (stopping or monotonic() - written > checkpoint_every):
+            with monitor.paused():
+                state.save(run)
+            written = monotonic()
+        if stopping:
+            raise StoppedError
+
+
+def take_smaller_window(state: Training, monitor: Monitor) -> None:
+    """Go on from the last good state with a smaller window, after memory ran out."""
+    trouble = f"Stage {state.stage + 1}, iteration {state.iteration}: memory ran out."
+    side = state.take_smaller_window()
+    monitor.message(f"{trouble} Going on from iteration {state.iteration} with windows of {side} px.")
+    monitor.go_back(state.iteration)
+
+
+def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
+    """Let the watchdog look: keep a sound state to go back to, or go back to the last one, or begin the stage anew.
+
+    Args:
+        state: after an iteration.
+        done: that iteration.
+        monitor: is told when the training goes back.
+
+    Returns:
+        Whether it goes on from there, with the state kept or with time until the next look.
+
+    Raises:
+        CollapsedError: every start of the stage went wrong.
+    """
+    model, real = state.model, state.reals[state.stage]
+    fake = model.generate(done.inputs, model.sizes[: model.stages], done.window)
+    seen = watchdog.look(done.terms, state.learned(), fake, done.window.cut(real) if done.window else real)
+    found = watchdog.trouble(seen, state.good.spread)
+    if found is None:
+        state.keep(seen.spread)
+        return True
+    since_good, at_end = state.iteration - state.good.iteration, state.iteration == state.length()
+    if found.may_pass and since_good <= watchdog.EVERY and not at_end:
+        return True
+    attempt = state.attempt.next()
+    if attempt is None:
+        raise watchdog.collapsed(found, state.stage, state.iteration)
+    trouble = f"Stage {state.stage + 1}, iteration {state.iteration}: {found.what}."
+    state.go_back(attempt)
+    rates = f"{attempt.rate:g} times the learning rates"
+    going = (
+        f"Going back to iteration {state.iteration} with other draws and {rates}, attempt {attempt.number} of "
+        f"{watchdog.ATTEMPTS}."
+        if attempt.number
+        else f"Beginning stage {state.stage + 1} anew with other random numbers and {rates}, start "
+        f"{attempt.start + 1} of {watchdog.STARTS}."
+    )
+    monitor.message(f"{trouble} {going}")
+    monitor.go_back(state.iteration)
+    return False
+
+
+def take_figures(state: Training, monitor: Monitor) -> None:
+    """Note how far the stage has come."""
+    figures = state.measure()
+    state.figures.append(figures)
+    values = {name: getattr(figures, name) for name in ("reconstruction", "balance", "convergence", "swd")}
+    monitor.figures(figures.iteration, values)
+
+
+def look_ahead(state: Training, iterations: int, monitor: Monitor) -> int:
+    """How many iterations the stage has by now, ``iterations`` so far; the monitor is told of a change."""
+    planned = state.length()
+    if planned != iterations:
+        monitor.expect(planned)
+    if planned < iterations:
+        monitor.message(
+            f"Stage {state.stage + 1} stands still at iteration {state.iteration} of {iterations}: the rates fall now, "
+            f"and it ends at {planned}."
+        )
+    return planned
+
+
+def write_start(state: Training, run: Run) -> None:
+    """What a run holds before it trains: configuration, environment, pyramid, and a checkpoint to go on from."""
+    files.write_json(run.config, config.to_json(state.model.settings))
+    files.write_json(run.environment, machine(state.model.device))
+    if state.model.photo is not None:
+        images.save(run.picture, state.model.photo.picture)
+    for stage, real in enumerate(state.reals):
+        images.save(run.pyramid / f"{stage}.png", real)
+    state.enter_stage()
+    state.save(run)
+
+
+def look_first(state: Training, run: Run, monitor: Monitor) -> None:
+    """New pictures of the picture before anything is trained, where samples will be finished by its patches."""
+    model = state.model
+    if model.photo is None or model.settings.sampling.finish != "patches":
+        return
+    made = instant.results(model.photo, instant.FIRST_LOOK)
+    files = list(writing.write(made, run.first_look, {"model": "none"}))
+    monitor.pictures(0, 0, [below(run, file) for file in files])
+    write_report(run, monitor)
+
+
+def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) -> Training:
+    """The state in the newest whole checkpoint of a run.
+
+    Args:
+        run: its folder.
+        device: where to go on.
+        warn: is told of broken checkpoints, and of changes of the machine.
+
+    Raises:
+        UserError: there is no checkpoint that can be used.
+    """
+    saved = Checkpoints(run.checkpoints).newest(warn)
+    if saved is None:
+        raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
+    state = Training.restore(*saved, str(run.checkpoints), device)
+    if run.picture.is_file():  # runs of the first version kept none
+        picture = images.load(run.picture, channels=state.model.settings.network.nc_im)
+        state.model.photo = Photo(stored(picture.pixels), state.model.device)
+    own = config.from_json(files.read_json(run.config), str(run.config))
+    config.check_same(own, state.model.settings, f"{run.config} and the checkpoint beside it")
+    for change in machine_changes(run, state.model.device):
+        warn(change)
+    return state
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What a training runs on, as JSON values."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    return {**environment(), "device": str(device), "deterministic": deterministic}
+
+
+def machine_changes(run: Run, device: torch.device) -> Iterator[str]:
+    """A sentence for each thing that may differ in a resumed run but changes its last bits."""
+    if not run.environment.is_file():
+        return
+    then, now = files.read_json(run.environment), machine(device)
+    for name in ("device", "threads", "torch", "deterministic"):
+        if isinstance(then, dict) and then.get(name) != now[name]:
+            yield (
+                f"This run began with {name} {then.get(name)} and goes on with {now[name]}: the result is as good "
+                "but not the same to the bit."
+            )
+
+
+def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
+    """Keep a finished stage: checkpoint, portable model, previews, report."""
+    state.save(run)
+    state.model.save(run.model)
+    take_snapshot(state, run, monitor)
+    previews = writing.within(state.task.sample(state.model, state.task.preview, run), writing.PREVIEW_PIXELS)
+    folder = run.samples / f"stage_{state.stage}"
+    files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
+    monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
+    write_report(run, monitor)
+
+
+def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
+    """A picture of the result so far, and all of them side by side; none of a model that has gone wrong.
+
+    Nor one into a folder that someone has taken away: the log or the previews will say so.
+    """
+    if not run.samples.is_dir():
+        return
+    made = state.task.sample(state.model, state.task.preview, run)
+    result = next(result for result in made if result.name != "reconstruction")
+    if not result.frames[0].isfinite().all():  # the watchdog sees to it
+        return
+    file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)
+    monitor.pictures(state.stage, state.iteration, [below(run, file)])
+
+
+def write_report(run: Run, monitor: Monitor) -> None:
+    """Write report.html; a report that cannot be made is no reason to end a training."""
+    try:
+        report.write(run)
+    except UserError as error:
+        monitor.message(f"There is no new report: {error}")
+
+
+def below(run: Run, file: Path) -> str:
+    """A file's path below its run folder, with ``/`` on every system."""
+    return file.relative_to(run.folder).as_posix()

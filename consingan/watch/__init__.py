@@ -1,0 +1,1 @@
+"""Whatever looks on: progress and log, event files, the live page, reports, comparisons."""

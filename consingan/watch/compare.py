@@ -1,0 +1,239 @@
+"""Runs side by side on one page: settings with their differences marked, figures, times, samples, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from torch import Tensor
+
+from consingan import config
+from consingan.errors import UserError
+from consingan.metrics.pictures import PATCH, match
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.storage.files import write_bytes
+from consingan.storage.run import Run
+from consingan.watch.monitor import duration
+from consingan.watch.report import reading
+from consingan.watch.report.judged import judged_files, read_samples, unit
+from consingan.watch.report.page import (
+    FIGURES,
+    SHOT_SIDE,
+    Plot,
+    Shot,
+    caption,
+    memory,
+    render,
+    shown,
+    shown_value,
+    state,
+)
+from consingan.watch.report.plots import plot
+from consingan.watch.report.reading import Curve, Facts
+
+SAMPLES = 6  # shown of each run
+SAME_SIDE = 32  # pictures are compared at this size, in pixels
+SAME = 0.08  # root mean squared difference in [0, 1] units, above which two pictures are two
+
+
+@dataclass(frozen=True)
+class Column:
+    """A run on the page.
+
+    Args:
+        letter: its short name there.
+        facts: of its folder.
+        shots: picture, reconstruction and samples.
+        figures: of ``judged`` samples at the common size; empty where there are none.
+    """
+
+    letter: str
+    facts: Facts
+    shots: Sequence[Shot]
+    figures: Mapping[str, float]
+    judged: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table with a cell for each run; ``best`` are those to mark as such."""
+
+    name: str
+    cells: Sequence[str]
+    note: str = ""
+    best: Sequence[int] = ()
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.cells)) > 1
+
+
+def write(runs: Sequence[Run], out: Path) -> Path:
+    """Write the page that compares runs, all or nothing.
+
+    Raises:
+        UserError: fewer than two runs, one that cannot be read, or the file cannot be written.
+    """
+    write_bytes(out, comparison(runs).encode("utf-8", "replace"))
+    return out
+
+
+def comparison(runs: Sequence[Run]) -> str:
+    """The page as HTML."""
+    if len(runs) < 2:
+        raise UserError(f"compare got {len(runs)} run; give two or more run folders.")
+    if len({run.folder.resolve() for run in runs}) < len(runs):
+        raise UserError("compare got the same run twice; give each run folder once.")
+    read = [reading.read(run) for run in runs]
+    for facts in read:
+        if not facts.stages:
+            raise UserError(f"{facts.run.folder} has no pyramid, so there is nothing to compare; give another run.")
+    size = common_side(read)
+    columns = [column(letter(number), facts, size) for number, facts in enumerate(read)]
+    different = different_pictures(read)
+    return render(
+        "compare.html",
+        title=f"{len(runs)} runs compared",
+        live=False,
+        columns=columns,
+        different=different,
+        side=size,
+        figures=figure_rows(columns, same=not different),
+        costs=cost_rows(read),
+        settings=setting_rows(read),
+        curves=overlaid(columns),
+        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+def letter(number: int) -> str:
+    """A, B, ... Z, then numbers."""
+    return chr(ord("A") + number) if number < 26 else str(number + 1)
+
+
+def common_side(runs: Sequence[Facts]) -> int:
+    """The longer side at which all are judged: that of the smallest newest samples, in pixels."""
+    firsts = [judged_files(facts.newest)[:1] for facts in runs if facts.newest]
+    return min((max(read_samples(files).shape[2:]) for files in firsts if files), default=0)
+
+
+def column(name: str, facts: Facts, side: int) -> Column:
+    """A run with its pictures and figures."""
+    stage = facts.newest
+    items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
+    if stage:
+        items.append((stage.reconstruction, "reconstruction"))
+        items += [(path, caption(path)) for path in stage.samples[:SAMPLES]]
+    shots = [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
+    figures, judged = figures_at(facts, side)
+    return Column(name, facts, shots, figures, judged)
+
+
+def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
+    """The figures of a run's newest samples against its own picture, both at most ``side`` px, and of how many."""
+    stage = facts.newest
+    files = judged_files(stage) if stage else []
+    if stage is None or not files:
+        return {}, 0
+    real = unit(images.load(facts.picture).pixels)
+    samples = at_most(read_samples(files), side)
+    if min(samples.shape[2:]) < PATCH:
+        return {}, 0
+    return evaluate(real, samples), len(samples)
+
+
+def at_most(pictures: Tensor, side: int) -> Tensor:
+    """``[N, C, H, W]`` in [0, 1], shrunk so that the longer side is ``side`` px at most."""
+    scale = side / max(pictures.shape[2:])
+    if scale >= 1:
+        return pictures
+    height, width = (max(1, round(length * scale)) for length in pictures.shape[2:])
+    return match(pictures, (height, width))
+
+
+def different_pictures(runs: Sequence[Facts]) -> bool:
+    """Whether the runs are not all of the same picture: by what they show, whatever their files are called."""
+    first, *others = (look(facts) for facts in runs)
+    return any(
+        abs(first[1] - other[1]) > 0.05 * first[1] or (first[0] - other[0]).square().mean().sqrt() > SAME
+        for other in others
+    )
+
+
+def look(facts: Facts) -> tuple[Tensor, float]:
+    """A run's picture at a common size, and its width over its height."""
+    picture = unit(images.load(facts.picture).pixels).expand(-1, 3, -1, -1)
+    return match(picture, (SAME_SIDE, SAME_SIDE)), picture.shape[3] / picture.shape[2]
+
+
+def figure_rows(columns: Sequence[Column], same: bool) -> list[Row]:
+    """A row for each figure that any run has; the best are marked where better has a meaning.
+
+    Args:
+        columns: the runs.
+        same: whether they are of the same picture.
+    """
+    rows = []
+    for name in dict.fromkeys(name for each in columns for name in each.figures):
+        title, meaning, better = FIGURES.get(name, (name, "", 0))
+        values = [each.figures.get(name) for each in columns]
+        known = [value for value in values if value is not None]
+        best = (min(known) if better < 0 else max(known)) if same and better and len(known) > 1 else None
+        cells = ["–" if value is None else f"{value:.4f}" for value in values]
+        marked = [number for number, value in enumerate(values) if best is not None and value == best]
+        note = f"{meaning}; {'lower' if better < 0 else 'higher'} is better" if better else meaning
+        rows.append(Row(title, cells, note, marked))
+    return rows
+
+
+def cost_rows(runs: Sequence[Facts]) -> list[Row]:
+    """State, sizes, iterations, times and memory."""
+    rows = [
+        Row("state", [state(facts) for facts in runs]),
+        Row("size", ["{1}×{0} px".format(*facts.stages[-1].size) for facts in runs]),
+        Row("iterations", [f"{sum(stage.done for stage in facts.stages):,}" for facts in runs]),
+        Row("training time", [duration(facts.seconds) for facts in runs]),
+        Row("peak memory", [memory(facts.memory_mb) for facts in runs]),
+        Row("device", [str(facts.environment.get("device", "–")) for facts in runs]),
+    ]
+    for number in range(max(len(facts.stages) for facts in runs)):
+        cells = []
+        for facts in runs:
+            stage = facts.stages[number] if number < len(facts.stages) else None
+            known = stage is not None and stage.done > 0
+            cells.append(f"{duration(stage.seconds)} for {stage.done:,}" if known and stage else "–")
+        rows.append(Row(f"stage {number}", cells))
+    return rows
+
+
+def setting_rows(runs: Sequence[Facts]) -> list[Row]:
+    """Mode, picture and every setting."""
+    values = [{"mode": r.settings.mode, "image": r.settings.image, **config.flat(r.settings)} for r in runs]
+    notes = {s.name: s.setting.help for s in config.settings()}
+    return [Row(name, [shown_value(each[name]) for each in values], notes.get(name, "")) for name in values[0]]
+
+
+def overlaid(columns: Sequence[Column]) -> list[Plot]:
+    """The error of the reconstruction and every figure of the log, a curve for each run that has it."""
+    plots = []
+    wanted = [
+        ("reconstruction", lambda facts: facts.losses),
+        *((name, lambda facts: facts.figures) for name in figure_names(columns)),
+    ]
+    for name, kind in wanted:
+        found = [
+            Curve(each.letter, curve.pieces) for each in columns for curve in kind(each.facts) if curve.name == name
+        ]
+        if found:
+            title, meaning, _ = FIGURES.get(name, (name, "", 0))
+            plots.append(Plot(title, meaning, [curve.name for curve in found], plot(title, found)))
+    return plots
+
+
+def figure_names(columns: Sequence[Column]) -> list[str]:
+    """Figures of the logs that are not losses as well."""
+    names = dict.fromkeys(curve.name for each in columns for curve in each.facts.figures)
+    return [name for name in names if name != "reconstruction"]

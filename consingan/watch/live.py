@@ -1,0 +1,185 @@
+"""A run watched while it trains: its page and its files over HTTP, on this machine alone.
+
+The server answers GET and HEAD on the loopback address only, writes nothing, and gives nothing from outside the run
+folder. Requests that name another host are refused, so that no foreign web page can read a run through a name that
+it makes point here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from consingan.errors import UserError
+from consingan.storage.run import Run
+from consingan.watch import report
+
+HOST = "127.0.0.1"
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "text/plain; charset=utf-8",
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".jpg": "image/jpeg",
+}
+PAGE_KIND = KINDS[".html"]
+
+
+@contextmanager
+def serving(run: Run, port: int | None = None) -> Iterator[str]:
+    """Serve a run folder until the block ends; gives the address of its page.
+
+    Args:
+        run: its folder.
+        port: 1 to 65535; a free one where it is None.
+
+    Raises:
+        UserError: the port cannot be had.
+    """
+    server = _bound(run, port)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def check_port(port: int | None) -> None:
+    """Refuse a port that is out of range or taken."""
+    if port is None:
+        return
+    if not 1 <= port <= 65535:
+        raise UserError(f"--port is {port}; give a number from 1 to 65535, or leave it out for a free one.")
+    _bound(None, port).server_close()
+
+
+def show(address: str) -> None:
+    """Open an address in the person's browser, where there is one with a screen; never waits, never fails."""
+    screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    if not screen:  # a browser of the terminal would take it from the training
+        return
+
+    def open_it() -> None:
+        with suppress(Exception):
+            webbrowser.open(address)
+
+    Thread(target=open_it, daemon=True).start()
+
+
+def _bound(run: Run | None, port: int | None) -> _Server:
+    try:
+        return _Server(run, port or 0)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--port {port or 'free'} cannot be had on {HOST} ({reason}); give another one, or leave it out."
+        ) from error
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # a reader that hangs must not keep the training from ending
+    allow_reuse_address = os.name != "nt"  # on Windows it would share a port that is taken
+
+    def __init__(self, run: Run | None, port: int):
+        super().__init__((HOST, port), _Handler)
+        self.run = run
+        self.names = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
+        self._lock, self._version, self._page = Lock(), "", b""
+
+    def page(self) -> bytes:
+        """The page as the folder stands; made once for each of its states."""
+        assert self.run is not None
+        with self._lock:
+            now = version(self.run)
+            if now != self._version:
+                self._page = report.report_page(self.run, live=True).encode("utf-8", "replace")
+                self._version = now
+            return self._page
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version, sys_version = "consingan", ""
+    timeout = 10  # seconds for a request to arrive
+
+    def do_GET(self) -> None:
+        assert self.server.run is not None
+        if self.headers.get("Host", "") not in self.server.names:
+            return self._answer(HTTPStatus.FORBIDDEN, b"This address is for this machine.\n", KINDS[".jsonl"])
+        path = urlsplit(self.path).path
+        try:
+            if path == "/":
+                return self._answer(HTTPStatus.OK, self.server.page(), PAGE_KIND)
+            if path == "/version":
+                return self._answer(HTTPStatus.OK, version(self.server.run).encode("ascii"), KINDS[".jsonl"])
+            file = inside(self.server.run.folder, path)
+            if file is not None:
+                return self._answer(HTTPStatus.OK, file.read_bytes(), KINDS[file.suffix])
+        except (UserError, OSError):  # just being replaced; the page asks again
+            return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"Not at this moment.\n", KINDS[".jsonl"])
+        return self._answer(HTTPStatus.NOT_FOUND, b"There is no such file in this run.\n", KINDS[".jsonl"])
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *values: Any) -> None:
+        """The terminal belongs to the training."""
+
+
+def inside(folder: Path, path: str) -> Path | None:
+    """The file that a request's path names in a folder, or None: for what lies outside of it, by ``..``, by a link or
+    by a drive's letter, for hidden files, folders, and kinds that a page does not need."""
+    parts = unquote(path, errors="replace").split("/")[1:]
+    if any(part in ("", "..") or part.startswith(".") or set(part) & set("\\:\0") for part in parts):
+        return None
+    try:
+        root = folder.resolve(strict=True)
+        file = root.joinpath(*parts).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle
+        return None
+    return file if file.is_relative_to(root) and file.is_file() and file.suffix in KINDS else None
+
+
+def version(run: Run) -> str:
+    """A word that changes when there is something new to show."""
+    digest = hashlib.sha256()
+    folders = [
+        run.folder,
+        run.first_look,
+        *sorted(run.samples.glob("stage_*")),
+        *sorted(run.samples.glob("stage_*/snapshots")),
+    ]
+    for path in (run.log, *folders):
+        with suppress(OSError):
+            found = path.stat()
+            digest.update(f"{path.name} {found.st_mtime_ns} {found.st_size if path.is_file() else 0};".encode())
+    return digest.hexdigest()[:16]

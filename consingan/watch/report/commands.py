@@ -1,0 +1,55 @@
+"""What to type next, exactly."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from consingan.config import Train
+from consingan.storage.run import Run
+from consingan.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line to type, and what it does."""
+
+    what: str
+    line: str
+
+
+def sampling(run: Run) -> str:
+    """Sample the run's model."""
+    return f"python evaluate_model.py --model_dir {shlex.quote(str(run.folder))}"
+
+
+def resuming(run: Run) -> str:
+    """Go on with the run."""
+    return f"python main_train.py --resume {shlex.quote(str(run.folder))}"
+
+
+def fine_tuning(run: Run, settings: Train, naive: str) -> str:
+    """Fine-tune the run on a naive picture."""
+    return (
+        f"python main_train.py --train_mode {settings.mode} --input_name {shlex.quote(settings.image)} "
+        f"--naive_img {shlex.quote(naive)} --fine_tune --model_dir {shlex.quote(str(run.folder))}"
+    )
+
+
+def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
+    """What can be done with a run now, most likely first."""
+    task = TASKS.get(settings.mode)
+    again = Command("go on where it stopped", resuming(run))
+    found = [] if finished else [again]
+    early = "" if run.model.is_file() else ", as soon as its first stage is finished"
+    found.append(Command(f"sample it{early}", sampling(run)))
+    if task and task.takes_naive:
+        own = settings.naive.naive_img
+        naive = own or str(Path(settings.image).with_name("NAIVE.png"))
+        note = "" if own else "; put your picture with the pasted object for NAIVE.png"
+        found.append(Command(f"fine-tune it on a naive picture{note}", fine_tuning(run, settings, naive)))
+    if finished:
+        found.append(Command("resume it (it is finished: this says so and trains nothing)", resuming(run)))
+    found.append(Command("make this page anew", f"consingan report {shlex.quote(str(run.folder))}"))
+    return found

@@ -1,0 +1,154 @@
+"""What has to be computed for a report: the figures of the newest samples, and where one of them is copied from.
+
+Computed once per set of samples in a process: a page that renews itself asks again and again.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consingan.errors import UserError
+from consingan.metrics.table import evaluate
+from consingan.pictures import images
+from consingan.watch.report import origins
+from consingan.watch.report.pictures import Embedded, still
+from consingan.watch.report.reading import MOVING, Facts, Stage
+
+JUDGED = 5  # samples; more change the figures little and cost as much each
+LEGEND_SIDE = 320
+CODES = 255  # places in steps of 1/255 of a side: finer than the map
+
+_one_at_a_time = Lock()
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Where a sample is copied from, for the page.
+
+    Args:
+        file: the sample's name.
+        sample, colours, legend: the sample, its pixels in the colours of their places, the picture in these colours.
+        codes: base64 of two bytes per pixel of the map, row by row: 255 times its column and its row in the
+            picture, as shares of the sides.
+        width, height: of the map.
+        in_place, together, distance: see ``origins.Origins``; the last is its mean.
+    """
+
+    file: str
+    sample: Embedded
+    colours: Embedded
+    legend: Embedded
+    codes: str
+    width: int
+    height: int
+    in_place: float
+    together: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Figures of ``judged`` samples by name, and where the first of them is copied from."""
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    judged: int = 0
+    traced: Traced | None = None
+
+
+NOTHING = Findings()
+
+
+def find(facts: Facts) -> Findings:
+    """The findings for the newest samples of a run; nothing where there are none that can be judged."""
+    stage = next((stage for stage in reversed(facts.stages) if judged_files(stage)), None)
+    if stage is None:
+        return NOTHING
+    files = judged_files(stage)
+    try:
+        stamps = tuple((file, file.stat().st_mtime_ns) for file in (facts.picture, *files))
+        with _one_at_a_time:  # the training and a server's thread may ask at the same time
+            return _find(stamps)
+    except (UserError, OSError):  # a picture too small for a patch; a file that is just being replaced
+        return NOTHING
+
+
+def judged_files(stage: Stage) -> list[Path]:
+    """The samples that stand beside the picture as its equals: stills of their own folder, animations, results
+    for a naive picture."""
+    stills = [path for path in stage.samples if path.parent.name.startswith("samples_")]
+    moving = [path for path in stage.samples if path.suffix in MOVING]
+    masked = [path for path in stage.samples if path.stem.endswith("_masked")]
+    whole = [path for path in stage.samples if path.stem.endswith("_harmonized")]
+    return (stills or moving or masked or whole)[:JUDGED]
+
+
+@lru_cache(maxsize=8)
+def _find(stamps: Sequence[tuple[Path, int]]) -> Findings:
+    (picture, _), *files = stamps
+    real = unit(images.load(picture).pixels)
+    samples = read_samples(file for file, _ in files)
+    return Findings(evaluate(real, samples), len(samples), traced(real, samples[:1], files[0][0].name))
+
+
+def read_samples(files: Iterable[Path]) -> Tensor:
+    """Samples as ``[N, C, H, W]`` in [0, 1]: stills of one size, or frames of the first animation."""
+    files = list(files)
+    if files[0].suffix in MOVING:
+        return unit(torch.cat(frames(files[0])))
+    pictures = [images.load(file).pixels for file in files]
+    return unit(torch.cat([picture for picture in pictures if picture.shape == pictures[0].shape]))
+
+
+def frames(file: Path) -> list[Tensor]:
+    """Up to JUDGED frames of an animation, evenly, each ``[1, 3, H, W]`` in [-1, 1]."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        count = getattr(image, "n_frames", 1)
+        chosen = sorted({round(k * (count - 1) / max(JUDGED - 1, 1)) for k in range(JUDGED)})
+        found = []
+        for number in chosen:
+            image.seek(number)
+            found.append(images.from_array(np.asarray(image.convert("RGB"))))
+        return found
+
+
+def traced(real: Tensor, sample: Tensor, file: str) -> Traced:
+    """Where ``sample`` is copied from; both ``[1, C, H, W]`` in [0, 1]."""
+    found = origins.trace(real, sample)
+    height, width = found.rows.shape
+    places = [found.columns / max(width - 1, 1), found.rows / max(height - 1, 1)]
+    codes = (torch.stack(places, -1) * CODES).round().clamp(0, CODES).to(torch.uint8)
+    return Traced(
+        file,
+        as_embedded(sample),
+        as_embedded(origins.colour_map(found)),
+        as_embedded(origins.legend(found)),
+        base64.b64encode(codes.numpy().tobytes()).decode("ascii"),
+        width,
+        height,
+        found.in_place,
+        found.together,
+        found.distance.mean().item(),
+    )
+
+
+def as_embedded(picture: Tensor) -> Embedded:
+    """A picture ``[1, C, H, W]`` in [0, 1] for the page."""
+    from PIL import Image
+
+    return still(Image.fromarray(images.to_uint8(picture * 2 - 1)).convert("RGB"), LEGEND_SIDE)
+
+
+def unit(picture: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1]."""
+    return ((picture + 1) / 2).clamp(0, 1)

@@ -1,0 +1,264 @@
+"""The page: facts and findings into a template. Everything that comes from a file's name or text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from consingan import config
+from consingan.config import Train
+from consingan.storage.files import write_bytes
+from consingan.storage.run import Run
+from consingan.watch.monitor import duration
+from consingan.watch.report import reading
+from consingan.watch.report.commands import commands
+from consingan.watch.report.pictures import Embedded, embedded
+from consingan.watch.report.plots import plot
+from consingan.watch.report.reading import Curve, Facts, Stage
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERO_SIDE, SHOT_SIDE, SMALL_SIDE = 640, 320, 160  # longer sides of embedded pictures, in pixels
+HERO_SAMPLES = 4
+NEWEST_SHOTS, EARLIER_SHOTS = 9, 4  # samples of the newest stage, of the others
+WIDE = 2.4  # width over height from which on a picture gets a row of its own
+
+# what is known about a figure: its full name, what it means, where better lies (-1 lower, 1 higher, 0 neither)
+FIGURES = {
+    "swd": ("Patch distance", "sliced Wasserstein distance between the patches of samples and picture", -1),
+    "coherence": ("Coherence", "how far a sample's patches are from the picture's: what the picture does not hold", -1),
+    "completeness": ("Completeness", "how far the picture's patches are from a sample's: what a sample lacks", -1),
+    "copy": ("Copied in place", "share of patches that are the picture's own at the same place", 0),
+    "diversity": ("Diversity", "standard deviation between samples, over the contrast of the picture", 0),
+    "reconstruction": ("Reconstruction", "how far the reconstruction is from the picture", -1),
+    "balance": ("Balance", "how well the critic tells the picture from one of fixed noise", 0),
+    "convergence": ("Convergence", "reconstruction plus balance, in the sense of BEGAN's measure", -1),
+}
+TOGETHER = ({"critic_real", "critic_fake"},)  # terms that are read against each other
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture on the page, with its caption."""
+
+    picture: Embedded
+    caption: str
+
+    @property
+    def wide(self) -> bool:
+        return self.picture.width > WIDE * self.picture.height
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn plot; ``names`` are those of its curves, in the order of their colours."""
+
+    title: str
+    meaning: str
+    names: Sequence[str]
+    svg: str
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """A setting of the run beside its default."""
+
+    section: str
+    name: str
+    value: str
+    default: str
+    help: str
+
+    @property
+    def differs(self) -> bool:
+        return self.value != self.default
+
+
+def write(run: Run) -> Path:
+    """Write report.html into a run folder, all or nothing.
+
+    Raises:
+        UserError: the run has no readable configuration, or the file cannot be written.
+    """
+    write_bytes(run.report, report_page(run).encode("utf-8", "replace"))
+    return run.report
+
+
+def report_page(run: Run, live: bool = False) -> str:
+    """The page of a run as HTML.
+
+    Args:
+        run: at any point of its training.
+        live: the page asks its server for news.
+    """
+    from consingan.watch.report.judged import find
+
+    facts = reading.read(run)
+    found = find(facts)
+    return render(
+        "report.html",
+        title=f"{facts.name} · {facts.settings.mode}",
+        live=live,
+        facts=facts,
+        state=state(facts),
+        hero=hero(facts),
+        pyramid=[shot for stage in facts.stages if (shot := shown(stage.picture, SMALL_SIDE, sized(stage)))],
+        film=film(facts),
+        samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
+        evaluation=evaluation(run),
+        found=found,
+        figures=[(FIGURES.get(name, (name, "", 0)), value) for name, value in found.figures.items()],
+        losses=plots(facts.losses, facts.starts),
+        curves=plots(facts.figures, facts.starts),
+        settings=setting_rows(facts.settings),
+        commands=commands(run, facts.settings, facts.finished),
+        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """One of our templates with values."""
+    return _templates().get_template(template).render(**values)
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("consingan.watch.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"duration": duration, "figure": figure, "memory": memory, "shown": shown_value}
+    return templates
+
+
+def state(facts: Facts) -> str:
+    """Where the training stands, in words."""
+    if facts.finished:
+        return "finished"
+    stage = facts.current
+    if stage is None:
+        return "not begun"
+    return f"at stage {stage.number} of 0 to {len(facts.stages) - 1}, iteration {stage.done} of {stage.planned}"
+
+
+def sized(stage: Stage) -> str:
+    """A stage in words."""
+    height, width = stage.size
+    return f"stage {stage.number} · {width}×{height} px"
+
+
+def shown(path: Path | None, side: int, caption: str) -> Shot | None:
+    """A picture file with a caption, or None where there is none to show."""
+    picture = embedded(path, side) if path else None
+    return Shot(picture, caption) if picture else None
+
+
+def hero(facts: Facts) -> list[Shot]:
+    """The picture, its reconstruction and the newest samples: what most people come for."""
+    stage = facts.newest
+    picture = facts.picture if facts.stages else None
+    items: list[tuple[Path | None, str]] = [(picture, "the picture")]
+    if stage:
+        items.append((stage.reconstruction, "its reconstruction"))
+        own = [path for path in stage.samples if not path.stem.endswith(("_mask", "_view"))]
+        items += [
+            (path, "sample" if path.parent.name.startswith("samples_") else caption(path))
+            for path in own[:HERO_SAMPLES]
+        ]
+    else:
+        items += [(path, "first look, without training") for path in facts.first_look]
+    found = [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
+    return found
+
+
+def film(facts: Facts) -> list[Shot]:
+    """What the training made over time."""
+    return [
+        shot
+        for stage in facts.stages
+        for moment in stage.moments
+        if (shot := shown(moment.picture, SHOT_SIDE, f"stage {stage.number} · iteration {moment.iteration}"))
+    ]
+
+
+def stage_shots(facts: Facts, stage: Stage) -> list[Shot]:
+    """Reconstruction and samples of a stage."""
+    count = NEWEST_SHOTS if stage is facts.newest else EARLIER_SHOTS
+    items = [(stage.reconstruction, "reconstruction"), *((path, caption(path)) for path in stage.samples[:count])]
+    return [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
+
+
+def evaluation(run: Run) -> list[Shot]:
+    """What sampling has written: a picture of each folder, and the files beside the folders."""
+    if not run.evaluation.is_dir():
+        return []
+    files = [path for path in sorted(run.evaluation.glob("*")) if path.is_file()]
+    grids = sorted(run.evaluation.glob("*/grid.*"))
+    shots = [(path, path.parent.name) for path in grids] + [(path, caption(path)) for path in files]
+    known = reading.STILLS + reading.MOVING
+    return [shot for path, text in shots[:12] if path.suffix in known and (shot := shown(path, HERO_SIDE, text))]
+
+
+def caption(path: Path) -> str:
+    """A file's name as words."""
+    return path.stem.replace("_", " ")
+
+
+def plots(curves: Iterable[Curve], starts: Sequence[int]) -> list[Plot]:
+    """A plot for each term, one for those that are read against each other."""
+    groups: list[list[Curve]] = []
+    for curve in curves:
+        kin = next((names for names in TOGETHER if curve.name in names), {curve.name})
+        group = next((group for group in groups if group[0].name in kin), None)
+        if group is None:
+            groups.append([curve])
+        else:
+            group.append(curve)
+    return [drawn(group, starts) for group in groups]
+
+
+def drawn(group: Sequence[Curve], starts: Sequence[int]) -> Plot:
+    """Curves in one plot."""
+    names = [curve.name.replace("_", " ") for curve in group]
+    title, meaning, _ = FIGURES.get(group[0].name, (" and ".join(names).capitalize(), "", 0))
+    return Plot(title, meaning, names, plot(title, group, starts))
+
+
+def setting_rows(settings: Train) -> list[SettingRow]:
+    """Every setting with its value and its default."""
+    values = config.flat(settings)
+    return [
+        SettingRow(s.section, s.name, shown_value(values[s.name]), shown_value(s.default), s.setting.help)
+        for s in config.settings()
+    ]
+
+
+def shown_value(value: Any) -> str:
+    """A setting's value as one types it."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def figure(value: float | None) -> str:
+    """A measured number with three digits that count."""
+    return "–" if value is None else f"{value:.3g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+
+
+def memory(value: float | None) -> str:
+    """Megabytes in words."""
+    if value is None:
+        return "–"
+    return f"{value:.0f} MB" if value < 10000 else f"{value / 1024:.1f} GB"

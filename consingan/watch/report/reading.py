@@ -1,0 +1,282 @@
+"""What a run folder holds, read once: its configuration, its stages, its pictures, its curves.
+
+Nothing is computed here and torch is not imported. A run may be unfinished, resumed, stopped or from an older
+version: what is missing is empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from consingan import config
+from consingan.config import Train
+from consingan.errors import UserError
+from consingan.storage.files import read_json
+from consingan.storage.run import Run
+from consingan.watch.monitor import RESERVED, read_log
+
+STILLS = (".png", ".jpg", ".webp", ".tif")
+MOVING = (".gif",)
+SUMMARIES = ("grid", "strip")  # pictures made of others
+Log = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A picture of the result so far, after `iteration` iterations of a stage."""
+
+    stage: int
+    iteration: int
+    picture: Path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pyramid.
+
+    Args:
+        number: from 0, the coarsest.
+        size: ``(H, W)`` in pixels.
+        planned, done: iterations.
+        seconds: of training, over all processes; 0 before it has begun.
+        memory_mb: peak, of ``memory_of``; None where it is not known yet.
+        picture: the training picture at this size.
+        reconstruction, samples: what the stage made when it was finished.
+        moments: what it made on the way, oldest first.
+    """
+
+    number: int
+    size: tuple[int, int]
+    planned: int
+    done: int
+    seconds: float
+    memory_mb: float | None
+    memory_of: str
+    picture: Path
+    reconstruction: Path | None
+    samples: tuple[Path, ...]
+    moments: tuple[Moment, ...]
+    complete: bool
+
+    @property
+    def seconds_each(self) -> float | None:
+        """Of one iteration."""
+        return self.seconds / self.done if self.done and self.seconds > 0 else None
+
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A figure over the training.
+
+    Args:
+        name: its name in the log.
+        pieces: one list of (iteration over all stages, value) per stage that has any; values are finite.
+    """
+
+    name: str
+    pieces: tuple[tuple[Point, ...], ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, read.
+
+    Args:
+        run: its folder.
+        settings: its configuration.
+        environment: versions, device, command; empty where the file is missing.
+        stages: coarsest first, those to come included.
+        losses, figures: curves of the log's iterations and of its figures.
+        starts: for each stage the number of iterations before it, and at the end that of all.
+        messages: what was said, oldest first.
+        finished: whether all stages are trained.
+    """
+
+    run: Run
+    settings: Train
+    environment: Mapping[str, Any]
+    stages: tuple[Stage, ...]
+    losses: tuple[Curve, ...]
+    figures: tuple[Curve, ...]
+    starts: tuple[int, ...]
+    messages: tuple[str, ...]
+    finished: bool
+
+    @property
+    def name(self) -> str:
+        """The training picture's file name."""
+        return Path(self.settings.image).name
+
+    @property
+    def picture(self) -> Path:
+        """The training picture: as the run keeps it, or in runs of the first version the finest of the pyramid."""
+        return self.run.picture if self.run.picture.is_file() else self.stages[-1].picture
+
+    @property
+    def first_look(self) -> list[Path]:
+        """What was made of the picture before anything was trained."""
+        return sample_files(self.run.first_look) if self.run.first_look.is_dir() else []
+
+    @property
+    def newest(self) -> Stage | None:
+        """The finest stage with samples."""
+        return next((stage for stage in reversed(self.stages) if stage.samples or stage.reconstruction), None)
+
+    @property
+    def current(self) -> Stage | None:
+        """The finest stage that has begun."""
+        return next((stage for stage in reversed(self.stages) if stage.seconds > 0 or stage.done), None)
+
+    @property
+    def seconds(self) -> float:
+        """Of training."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def memory_mb(self) -> float | None:
+        """The highest peak of all stages."""
+        return max((stage.memory_mb for stage in self.stages if stage.memory_mb is not None), default=None)
+
+
+def read(run: Run) -> Facts:
+    """Read a run folder.
+
+    Raises:
+        UserError: it has no configuration, or one that this version cannot read.
+    """
+    settings = config.from_json(read_json(run.config), str(run.config))
+    log: Log = read_log(run.log) if run.log.is_file() else []
+    stages = tuple(read_stages(run, settings, log))
+    starts = [0]
+    for stage in stages:
+        starts.append(starts[-1] + (stage.done if stage.complete else max(stage.planned, stage.done)))
+    return Facts(
+        run,
+        settings,
+        read_environment(run),
+        stages,
+        curves(of_event(log, "iteration"), starts),
+        curves(of_event(log, "figures"), starts),
+        tuple(starts),
+        tuple(str(record.get("text", "")) for record in of_event(log, "message")),
+        run.finished.is_file(),
+    )
+
+
+def read_environment(run: Run) -> Mapping[str, Any]:
+    """environment.json, or nothing."""
+    with suppress(UserError):
+        found = read_json(run.environment)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
+    """Every stage of the pyramid, as the folder and the log tell."""
+    from PIL import Image
+
+    number = 0
+    while (picture := run.pyramid / f"{number}.png").is_file():
+        own = [record for record in log if record.get("stage") == number]
+        folder = run.samples / f"stage_{number}"
+        ends = of_event(own, "stage")
+        with Image.open(picture) as opened:
+            width, height = opened.size
+        memory = [mb for record in ends if (mb := finite(record.get("peak_memory_mb"))) is not None]
+        yield Stage(
+            number,
+            (height, width),
+            config.iterations(settings.optimisation.niter, number),
+            iterations_done(own),
+            seconds_spent(own),
+            max(memory, default=None),
+            str(ends[-1].get("memory_of", "")) if ends else "",
+            picture,
+            next(iter(sorted(folder.glob("reconstruction.*"))), None),
+            tuple(sample_files(folder)),
+            tuple(read_moments(folder, number)),
+            bool(ends) and ends[-1].get("complete") is True and own[-1]["event"] != "begin_stage",
+        )
+        number += 1
+
+
+def iterations_done(own: Log) -> int:
+    """Iterations of a stage that are done and still count, as its records tell."""
+    done = 0
+    for record in own:
+        if record["event"] == "begin_stage":
+            done = whole(record.get("start_iteration"))
+            begun = done
+        elif record["event"] == "iteration":
+            done = max(done, whole(record.get("iteration")) + 1)
+        elif record["event"] == "stage":
+            done = max(done, begun + whole(record.get("iterations"))) if record.get("complete") else done
+    return done
+
+
+def seconds_spent(own: Log) -> float:
+    """Seconds between the first and the last word of a stage, over all processes."""
+    times = [time for record in own if (time := finite(record.get("time_s"))) is not None]
+    return max(times) - min(times) if times else 0.0
+
+
+def sample_files(folder: Path) -> list[Path]:
+    """What sampling made in a folder, without the reconstruction, pictures of pictures and those made on the way."""
+    kept = []
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder).parts
+        own = inner[0] != "snapshots" and path.stem not in SUMMARIES and inner != (f"reconstruction{path.suffix}",)
+        if own and not path.name.startswith(".") and path.suffix in STILLS + MOVING and path.is_file():
+            kept.append(path)
+    return kept
+
+
+def read_moments(folder: Path, stage: int) -> Iterator[Moment]:
+    """The pictures that were made on the way through a stage."""
+    for path in sorted((folder / "snapshots").glob("iteration_*.png")):
+        number = path.stem.removeprefix("iteration_")
+        if number.isdigit():
+            yield Moment(stage, int(number), path)
+
+
+def curves(records: Iterable[Mapping[str, Any]], starts: Sequence[int]) -> tuple[Curve, ...]:
+    """Every term of the records as a curve over all stages; what is not finite is left out."""
+    terms: dict[str, dict[int, list[Point]]] = {}
+    for record in records:
+        stage = whole(record.get("stage"))
+        if not 0 <= stage < len(starts):
+            continue
+        for name, value in record.items():
+            number = None if name in RESERVED else finite(value)
+            if number is not None:
+                place = starts[stage] + whole(record.get("iteration"))
+                terms.setdefault(name, {}).setdefault(stage, []).append((place, number))
+    return tuple(
+        Curve(name, tuple(tuple(sorted(pieces[stage])) for stage in sorted(pieces))) for name, pieces in terms.items()
+    )
+
+
+def of_event(log: Log, event: str) -> list[Mapping[str, Any]]:
+    """The records of one event."""
+    return [record for record in log if record["event"] == event]
+
+
+def finite(value: Any) -> float | None:
+    """The number, or None for what is none or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def whole(value: Any) -> int:
+    """The whole number, or 0 for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
