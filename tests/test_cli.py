@@ -26,6 +26,8 @@ from PIL import Image
 
 from consingan import config
 from consingan.command import cli
+from consingan.command.sample import sampling_settings
+from consingan.command.train import SECTION_TITLES
 from consingan.storage import files
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
@@ -102,13 +104,13 @@ def test_help_shows_headings_and_defaults(command, tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     text = " ".join(result.stdout.split())
     if "train" in command[-1]:
-        headings = ["Task:", *(f"{title}:" for title in cli.SECTION_TITLES.values()), "Machine:", "Messages:"]
+        headings = ["Task:", *(f"{title}:" for title in SECTION_TITLES.values()), "Machine:", "Messages:"]
         flags = [s.name for s in config.settings()]
         by_value = {s.name: s.default for s in config.settings() if s.default not in (None, False)}
         defaults = by_value | {"nc_im": "by picture"}
     else:
         headings = ["Task:", "Sampling:", "Sampling: animation:", "Machine:", "Messages:"]
-        flags = list(cli.sampling_settings())
+        flags = list(sampling_settings())
         defaults = {"gen_start_scale": 0, "frames": 100, "fps": 10.0, "num_samples": "50 or 1", "format": "png or gif"}
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)

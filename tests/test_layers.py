@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from consingan.command.cli import PRESETS
+from consingan.command.train import PRESETS
 from consingan.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent

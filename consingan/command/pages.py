@@ -1,0 +1,49 @@
+"""consingan report, consingan compare: pages of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from consingan.command.flags import (
+    CONTEXT,
+    GroupedCommand,
+    one_sentence,
+    option,
+)
+from consingan.errors import UserError
+from consingan.storage.run import Run
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("run")
+def report(run: str) -> None:
+    """Write report.html of a RUN folder anew; prints its path."""
+    with one_sentence():
+        opened = Run.open(run, "report", needs_model=False)
+
+        from consingan.watch import report
+
+        click.echo(report.write(opened))
+
+
+@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("runs", nargs=-1, metavar="RUN RUN...")
+@option("Task", "--out", default="compare.html", metavar="FILE", help="the page", shown_default="compare.html")
+def compare(runs: tuple[str, ...], out: str) -> None:
+    """Write one page with runs side by side: settings, figures, times, samples."""
+    with one_sentence():
+        if len(runs) < 2:
+            raise UserError(f"compare got {len(runs)} run folders; give two or more.")
+        opened = [Run.open(run, "compare", needs_model=False) for run in runs]
+        if Path(out).is_dir():
+            raise UserError(f"--out {out} is a folder; give the name of the page, such as compare.html.")
+
+        from consingan.watch import compare
+
+        click.echo(compare.write(opened, Path(out)))

@@ -1,0 +1,49 @@
+"""consingan paste: an object into a picture, with its mask."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from consingan.command.flags import (
+    CONTEXT,
+    GroupedCommand,
+    one_sentence,
+    option,
+)
+from consingan.errors import UserError
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@option("Object", "--object", "object_file", required=True, metavar="FILE", help="picture of the object")
+@option("Object", "--key_color", metavar="COLOUR", help="the colour around the object, where it has no transparency")
+@option("Object", "--rectangle", metavar="X,Y,W,H", help="the part of the object's picture to take")
+@option("Place", "--onto", required=True, metavar="FILE", help="the picture to paste it into")
+@option("Place", "--at", required=True, metavar="X,Y", help="where its upper left corner goes, in pixels")
+@option("Place", "--scale", type=float, default=1.0, help="times the object's size", shown_default="1")
+@option("Place", "--rotate", type=float, default=0.0, help="degrees, counter-clockwise", shown_default="0")
+@option("Place", "--feather", type=float, default=0.0, help="pixels over which its rim fades", shown_default="0")
+@option("Task", "--out", required=True, metavar="FILE", help="the naive picture; its mask goes to NAME_mask.png")
+def paste(**flags: Any) -> None:
+    """Paste an object into a picture and keep its mask, as harmonization needs them."""
+    with one_sentence():
+        from consingan.pictures.paste import paste_files
+
+        numbers = {name: whole_numbers(flags[name], name, count) for name, count in (("at", 2), ("rectangle", 4))}
+        for written in paste_files(**(flags | numbers)):
+            click.echo(written)
+
+
+def whole_numbers(text: str | None, flag: str, count: int) -> tuple[int, ...] | None:
+    """``"3,-4"`` -> ``(3, -4)``; None where the flag is not given."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != count or not all(re.fullmatch(r"-?\d{1,6}", part, re.ASCII) for part in parts):
+        raise UserError(f"--{flag} is {text!r}; give {count} whole numbers with commas between them.")
+    return tuple(int(part) for part in parts)
