@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from consingan import config
+from consingan.gan.objectives import OBJECTIVES
+
 __version__ = "0.1.0"
 __all__ = ["SingleImageModel", "UserError", "train"]
+
+config.TABLES["objective"] = OBJECTIVES
 
 
 def __getattr__(name: str) -> Any:

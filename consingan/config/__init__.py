@@ -12,6 +12,7 @@ No torch here: the command line answers ``--help`` from this room.
 from consingan.config.declarations import (
     SECTIONS,
     SEED,
+    TABLES,
     Declared,
     Iterations,
     Naive,
@@ -44,6 +45,7 @@ __all__ = [
     "SECTIONS",
     "SEED",
     "SMALLEST_WINDOW",
+    "TABLES",
     "Declared",
     "Iterations",
     "Naive",
