@@ -14,8 +14,8 @@ from typing import Any, get_args, get_type_hints
 
 Iterations = tuple[int, ...]
 SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
-# Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those of
-# the chosen entry stand behind it in its section, whose ``chosen`` is made of them. The tables lie in higher rooms;
+# Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those
+# of the chosen entry stand behind it in its section, whose ``chosen`` is made of them. The tables lie in higher rooms;
 # ``consingan/__init__`` names them here.
 TABLES: dict[str, Mapping[str, type]] = {}
 

@@ -70,10 +70,9 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
     try:
         for section in SECTIONS:
             found = {**LATER.get(section, {}), **values[section]}
-            odd = set(found) ^ _names(section, found)
-            if odd:
-                names = ", ".join(sorted(map(str, odd)))
-                raise UserError(f"{names} is unknown or missing in {section}.")
+            if differing := set(found) ^ _names(section, found):
+                odd = ", ".join(sorted(map(str, differing)))
+                raise UserError(f"{odd} is unknown or missing in {section}.")
             layer.update(found)
     except UserError as error:
         raise UserError(f"{where} is not a whole configuration: {error}") from None

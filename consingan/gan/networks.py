@@ -276,6 +276,11 @@ def patch_critic(network: Network) -> PatchCritic:
     )
 
 
+def patch_side(network: Network) -> int:
+    """The side of the patches that the patch critic of a configuration scores, in pixels."""
+    return 1 + (network.num_layer + 2) * (network.ker_size - 1 - 2 * network.padd_size)
+
+
 def channels_seen(network: Network) -> int:
     """The channels of what a critic looks at: the picture's, and row and column where it is told them."""
     return network.nc_im + (2 if network.positions else 0)

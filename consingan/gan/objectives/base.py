@@ -52,6 +52,9 @@ class Objective(Protocol):
     def critic(self, network: Network) -> nn.Module:
         """A fresh critic, drawn from torch's generator: pictures of ``networks.channels_seen`` channels go in."""
 
+    def smallest(self, network: Network) -> int:
+        """The side of the smallest picture that such a critic can look at, in pixels."""
+
     def begin(self) -> dict[str, Tensor]:
         """What it remembers at the beginning, by name: float32 tensors of fixed shapes on the CPU."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from consingan.config import Network, setting
 from consingan.gan.objectives.base import Sight
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from consingan.gan.networks import Critic
     from consingan.grid.noise import Draw
 
-InputGradient = Callable[["Critic", "Tensor"], "Tensor"]
+InputGradient = Callable[[Any, "Tensor"], "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class WganGp:
         from consingan.gan.networks import patch_critic
 
         return patch_critic(network)
+
+    def smallest(self, network: Network) -> int:
+        """One patch."""
+        from consingan.gan.networks import patch_side
+
+        return patch_side(network)
 
     def begin(self) -> dict[str, Tensor]:
         """Nothing: as ``Objective.begin``."""
