@@ -14,6 +14,7 @@ from consingan.errors import UserError
 from consingan.metrics.pictures import PATCH, match
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
+from consingan.pictures.small import at_most
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
 from consingan.watch.monitor import duration
@@ -24,12 +25,12 @@ from consingan.watch.report.page import (
     SHOT_SIDE,
     Plot,
     Shot,
-    caption,
     memory,
     render,
     shown,
     shown_value,
     state,
+    words,
 )
 from consingan.watch.report.plots import plot
 from consingan.watch.report.reading import Curve, Facts
@@ -117,7 +118,7 @@ def letter(number: int) -> str:
 def common_side(runs: Sequence[Facts]) -> int:
     """The longer side at which all are judged: that of the smallest newest samples, in pixels."""
     firsts = [judged_files(facts.newest)[:1] for facts in runs if facts.newest]
-    return min((max(read_samples(files).shape[2:]) for files in firsts if files), default=0)
+    return min((max(read_samples([each.path], each.moving).shape[2:]) for (each,) in filter(None, firsts)), default=0)
 
 
 def column(name: str, facts: Facts, side: int) -> Column:
@@ -126,7 +127,7 @@ def column(name: str, facts: Facts, side: int) -> Column:
     items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
     if stage:
         items.append((stage.reconstruction, "reconstruction"))
-        items += [(path, caption(path)) for path in stage.samples[:SAMPLES]]
+        items += [(each.path, words(each.path)) for each in stage.samples[:SAMPLES]]
     shots = [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
     figures, judged = figures_at(facts, side)
     return Column(name, facts, shots, figures, judged)
@@ -139,19 +140,11 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     if stage is None or not files:
         return {}, 0
     real = unit(images.load(facts.picture).pixels)
-    samples = at_most(read_samples(files), side)
+    samples = read_samples([each.path for each in files], files[0].moving)
+    samples = match(samples, at_most((samples.shape[2], samples.shape[3]), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
     return evaluate(real, samples), len(samples)
-
-
-def at_most(pictures: Tensor, side: int) -> Tensor:
-    """``[N, C, H, W]`` in [0, 1], shrunk so that the longer side is ``side`` px at most."""
-    scale = side / max(pictures.shape[2:])
-    if scale >= 1:
-        return pictures
-    height, width = (max(1, round(length * scale)) for length in pictures.shape[2:])
-    return match(pictures, (height, width))
 
 
 def different_pictures(runs: Sequence[Facts]) -> bool:
