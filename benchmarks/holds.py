@@ -40,10 +40,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installati
 from quality import files
 from recipes import ROOT, figures_of
 
-from consingan.applications.cases import at_most
 from consingan.errors import UserError
 from consingan.metrics.table import METRICS
 from consingan.pictures import images
+from consingan.pictures.small import shrunk
 from consingan.watch.monitor import duration, read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
@@ -283,7 +283,7 @@ def contact_sheet(outcomes: Sequence[Outcome], samples: int, beside: Sequence[st
 def cell(file: str) -> torch.Tensor:
     """A file's picture for the sheet, ``[1, 3, h, w]``; grey where it cannot be read."""
     try:
-        return at_most(images.load(file, channels=3).pixels, CELL)
+        return shrunk(images.load(file, channels=3).pixels, CELL)
     except UserError:
         return torch.zeros(1, 3, CELL // 2, CELL)
 

@@ -15,6 +15,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from consingan.errors import UserError
+from consingan.storage.results import Role, by_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +47,9 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder, 2 before 10; a grid of them (``grid.*``) is left out."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.stem != "grid")
+    found = (
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and by_name(path).role is not Role.GRID
+    )
     return sorted(found, key=in_order)
 
 
