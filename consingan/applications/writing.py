@@ -103,8 +103,8 @@ def snapshot(result: Result, folder: Path, iteration: int) -> Path:
     with storage.indexed(folder) as kept:
         kept.append(Kept(path, Role.SNAPSHOT, facts={**result.facts, ITERATION: f"{iteration}"}))
         kept.append(Kept(strip, Role.STRIP))
-    shots = [(f"{number} iterations", images.load(file).pixels) for number, file in storage.snapshots(folder)]
-    images.save(strip, side_by_side(shots))
+    shots = storage.snapshots(storage.kept(folder))
+    images.save(strip, side_by_side([(f"{number} iterations", images.load(file).pixels) for number, file in shots]))
     return path
 
 

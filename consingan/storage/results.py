@@ -67,7 +67,8 @@ def kept(folder: Path) -> list[Kept]:
     An index speaks for all below its folder, one further down for its own.
     """
     files = sorted(folder.rglob("*"))
-    known = {each.path: each for file in files if file.name == INDEX for each in read(file.parent)}
+    indexes = sorted((file.parent for file in files if file.name == INDEX), key=lambda inner: len(inner.parts))
+    known = {each.path: each for inner in indexes for each in read(inner)}
     return [
         known.get(file) or by_name(file)
         for file in files
@@ -75,9 +76,9 @@ def kept(folder: Path) -> list[Kept]:
     ]
 
 
-def snapshots(folder: Path) -> list[tuple[int, Path]]:
-    """The snapshots below a folder with their iterations, oldest first."""
-    found = [(each.facts.get(ITERATION, ""), each.path) for each in kept(folder) if each.role is Role.SNAPSHOT]
+def snapshots(made: Iterable[Kept]) -> list[tuple[int, Path]]:
+    """The snapshots among results with their iterations, oldest first."""
+    found = [(each.facts.get(ITERATION, ""), each.path) for each in made if each.role is Role.SNAPSHOT]
     return sorted((int(number), path) for number, path in found if number.isascii() and number.isdigit())
 
 

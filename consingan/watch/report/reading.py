@@ -203,7 +203,7 @@ def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
             picture,
             next((each.path for each in made if each.role is Role.RECONSTRUCTION), None),
             tuple(samples_of(made)),
-            tuple(Moment(number, iteration, path) for iteration, path in results.snapshots(folder)),
+            tuple(Moment(number, iteration, path) for iteration, path in results.snapshots(made)),
             bool(ends) and ends[-1].get("complete") is True and own[-1]["event"] != "begin_stage",
         )
         number += 1
