@@ -167,7 +167,7 @@ def test_dashes_and_underscores_are_the_same(command):
         return command.make_context("x", [*required, *words]).params
 
     values = {"text": "word", "boolean": None}
-    for param in command.params:
+    for param in command.get_params(click.Context(command)):
         for name in param.opts:
             if not isinstance(param, click.Option) or len(name.strip("-").replace("-", "_").split("_")) == 1:
                 continue

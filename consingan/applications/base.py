@@ -94,10 +94,10 @@ class Options(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
-O = TypeVar("O", bound=Options)  # noqa: E741
+Own = TypeVar("Own", bound=Options)
 
 
-class Application(Protocol[O]):
+class Application(Protocol[Own]):
     """The contract; see CONTRIBUTING.md for how to add one."""
 
     @property
@@ -109,20 +109,20 @@ class Application(Protocol[O]):
         """What it makes, in a few words."""
 
     @property
-    def options(self) -> O:
+    def options(self) -> Own:
         """Its options as they are where nothing is said."""
 
     def unfit(self, material: Material) -> str | None:
         """Why it cannot work on the material, in one sentence that says what to do; None where it can."""
 
-    def announce(self, material: Material, options: O) -> Expected:
+    def announce(self, material: Material, options: Own) -> Expected:
         """What it will make, for those who tell how long that takes.
 
         Raises:
             UserError: the options do not fit.
         """
 
-    def apply(self, material: Material, options: O, told: Told) -> Iterator[Result]:
+    def apply(self, material: Material, options: Own, told: Told) -> Iterator[Result]:
         """Make the results, one at a time.
 
         Args:
@@ -142,7 +142,7 @@ def declared(application: Application[Any]) -> list[config.Declared]:
     ]
 
 
-def chosen(application: Application[O], given: Mapping[str, Any]) -> O:
+def chosen(application: Application[Own], given: Mapping[str, Any]) -> Own:
     """The options of an application with some given.
 
     Raises:

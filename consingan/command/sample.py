@@ -19,6 +19,7 @@ from consingan.command.flags import (
     declared_option,
     one_sentence,
     option,
+    options,
     shown,
     typed,
 )
@@ -72,14 +73,20 @@ class SampleCommand(GroupedCommand):
     """A command that has the flags of every application in the table, behind those of its task."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        def holder() -> None: ...
-
-        for decorate in reversed(sampling_options()):
-            decorate(holder)
-        flags = list(reversed(holder.__click_params__))  # type: ignore[attr-defined]
         own = super().get_params(ctx)
+        if __name__ not in ctx.meta:  # a context is asked several times, and compares what it got
+            ctx.meta[__name__] = parameters(sampling_options())
         first = next(place for place, param in enumerate(own) if getattr(param, "group", "Task") != "Task")
-        return [*own[:first], *flags, *own[first:]]
+        return [*own[:first], *ctx.meta[__name__], *own[first:]]
+
+
+def parameters(decorators: list[Callable]) -> list[click.Parameter]:
+    """What decorators would add to a command."""
+
+    def command() -> None: ...
+
+    options(decorators)(command)
+    return list(reversed(command.__click_params__))  # type: ignore[attr-defined]
 
 
 @click.command(cls=SampleCommand, context_settings=CONTEXT)
@@ -172,16 +179,16 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
     application, material = APPLICATIONS[use.application], opened.material
     if reason := application.unfit(material):
         raise UserError(reason)
-    options = chosen(application, use.options)
+    wanted = chosen(application, use.options)
     out = Path(flags["out"]) if flags["out"] else opened.out
     with monitor(dict(flags)) as talk:
         for note in (*notes, *opened.notes):
             talk.message(note)
         if material.model is not None:
             material.model.say = talk.message
-        expected = application.announce(material, options)
+        expected = application.announce(material, wanted)
         progress = Progress(talk.message, expected.number, expected.sizes)
-        made = application.apply(material, options, progress.told)
+        made = application.apply(material, wanted, progress.told)
         count = sum(1 for _ in write(progress.seen(made), out, opened.facts, talk.message))
         talk.message(f"Wrote {count} files.")
     click.echo(out)
