@@ -12,9 +12,10 @@ from torch import Tensor
 
 from consingan.finish.patches import Told, finish
 from consingan.finish.photo import Photo
-from consingan.finish.scales import Plan, Size
+from consingan.finish.scales import Plan
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
+from consingan.grid.sizes import Size
 
 COARSE = 25  # px, the longer side of the copy
 NOISE = 3.0  # deviation of the noise where variation is 1, for a picture in [-1, 1]

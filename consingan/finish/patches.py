@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import Photo, Scale
-from consingan.finish.scales import Plan, Size
+from consingan.finish.scales import Plan
 from consingan.finish.search import Field, distances, enlarged, exact, field_of, improved, mended
 from consingan.finish.vote import vote
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
+from consingan.grid.sizes import Size
 
 EXACT = 80  # px of the picture's longer side up to which every patch is compared with every other
 SPREADS = (0.8, 0.6)  # of the votes of the two passes of a scale

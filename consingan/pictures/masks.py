@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.grid.resize import Size, resize
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size
 from consingan.pictures import images
 
 REFERENCE = 250  # px, the longer side for which lengths are given
