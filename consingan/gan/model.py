@@ -21,6 +21,7 @@ from consingan.finish.scales import BOUND, Plan, check_size, own_size
 from consingan.gan.borders import BORDERS
 from consingan.gan.networks import GrowingGenerator, move
 from consingan.grid.noise import Draw, Field, Source, draws_alike, fingerprint, mixed, walk, whole
+from consingan.grid.ranges import signed
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, rescaled
 from consingan.grid.windows import Window, tiles
@@ -345,7 +346,7 @@ class SingleImageModel:
         if finish == "patches":
             check_size(size)
             return patches.steady(photo, layouts, size, Draw(seed, ("walk",), self.device))
-        return motion.moving(photo.at(size) * 2 - 1, self.reconstruct(), layouts)
+        return motion.moving(signed(photo.at(size)), self.reconstruct(), layouts)
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
         """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).

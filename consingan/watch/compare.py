@@ -11,6 +11,8 @@ from torch import Tensor
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
+from consingan.grid.sizes import at_most, size_of
 from consingan.metrics.pictures import PATCH, match
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
@@ -18,7 +20,7 @@ from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
 from consingan.watch.monitor import duration
 from consingan.watch.report import reading
-from consingan.watch.report.judged import judged_files, read_samples, unit
+from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (
     FIGURES,
     SHOT_SIDE,
@@ -139,19 +141,11 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     if stage is None or not files:
         return {}, 0
     real = unit(images.load(facts.picture).pixels)
-    samples = at_most(read_samples(files), side)
+    samples = read_samples(files)
+    samples = match(samples, at_most(size_of(samples), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
     return evaluate(real, samples), len(samples)
-
-
-def at_most(pictures: Tensor, side: int) -> Tensor:
-    """``[N, C, H, W]`` in [0, 1], shrunk so that the longer side is ``side`` px at most."""
-    scale = side / max(pictures.shape[2:])
-    if scale >= 1:
-        return pictures
-    height, width = (max(1, round(length * scale)) for length in pictures.shape[2:])
-    return match(pictures, (height, width))
 
 
 def different_pictures(runs: Sequence[Facts]) -> bool:

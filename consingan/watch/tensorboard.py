@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
 from consingan.storage.files import read_json
 from consingan.storage.run import Run
 from consingan.watch.monitor import RESERVED
@@ -113,4 +114,4 @@ class EventFiles:
                     pixels = images.load(self._run.folder / file).pixels
                 except UserError:  # gone since
                     continue
-                self._writer.add_image(f"pictures/{tag}", ((pixels[0] + 1) / 2).clamp(0, 1), step)
+                self._writer.add_image(f"pictures/{tag}", unit(pixels[0]).clamp(0, 1), step)
