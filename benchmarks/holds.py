@@ -42,8 +42,7 @@ from recipes import ROOT, figures_of
 
 from consingan.errors import UserError
 from consingan.metrics.table import METRICS
-from consingan.pictures import images
-from consingan.pictures.small import shrunk
+from consingan.pictures import images, sheets
 from consingan.watch.monitor import duration, read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
@@ -275,7 +274,7 @@ def contact_sheet(outcomes: Sequence[Outcome], samples: int, beside: Sequence[st
         shown += [(f"sample {k}", file) for k, file in enumerate(each.samples[:samples])]
         for other, pattern in patterns(each.picture, beside):
             shown += [(other, file) for file in others(pattern)[:samples]]
-        rows.append(images.labelled_row([(text, cell(file)) for text, file in shown]))
+        rows.append(sheets.labelled_row([(text, cell(file)) for text, file in shown]))
     width = max(row.shape[3] for row in rows)
     return torch.cat([F.pad(row.expand(-1, 3, -1, -1), (0, width - row.shape[3], 0, 4), value=1.0) for row in rows], 2)
 
@@ -283,7 +282,7 @@ def contact_sheet(outcomes: Sequence[Outcome], samples: int, beside: Sequence[st
 def cell(file: str) -> torch.Tensor:
     """A file's picture for the sheet, ``[1, 3, h, w]``; grey where it cannot be read."""
     try:
-        return shrunk(images.load(file, channels=3).pixels, CELL)
+        return sheets.at_most(images.load(file, channels=3).pixels, CELL)
     except UserError:
         return torch.zeros(1, 3, CELL // 2, CELL)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from consingan import devices
 from consingan.gan.model import SingleImageModel
-from consingan.pictures import images
+from consingan.pictures import arrays, images
 from consingan.training import finetune, plan
 from consingan.training.loop import look_first, write_start
 from consingan.training.loop import train as run_training
@@ -50,7 +50,7 @@ def train(
         name = str(image)
         picture = images.load(image, channels=settings.get("nc_im")).pixels
     else:
-        name, picture = "array", images.from_array(image)
+        name, picture = "array", arrays.from_array(image)
     size = (picture.shape[2], picture.shape[3])
     resolved, _ = plan.resolve(mode, preset, name, picture.shape[1], settings, size)
     place = devices.pick(device)

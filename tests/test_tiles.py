@@ -10,8 +10,8 @@ from consingan import config
 from consingan.applications import writing
 from consingan.applications.base import Result
 from consingan.errors import UserError
+from consingan.gan.borders import Extend
 from consingan.gan.model import SingleImageModel
-from consingan.gan.networks import GrowingGenerator
 from consingan.gan.sources import nearest
 from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
 from consingan.grid.windows import Window, tiles
@@ -176,17 +176,18 @@ def test_batch_norm_is_computed_whole():
 
 def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatch):
     seen = []
-    finer = GrowingGenerator._finer
+    border = type(model.generator.border)
+    finer = border.finer
 
-    def watched(self, stage, below, noise, sizes, wanted):
-        seen.append((stage, noise.shape[2] * noise.shape[3]))
-        return finer(self, stage, below, noise, sizes, wanted)
+    def watched(self, convolutions, below, noise, *rest):
+        seen.append((convolutions, noise.shape[2] * noise.shape[3]))
+        return finer(self, convolutions, below, noise, *rest)
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", watched)
+    monkeypatch.setattr(border, "finer", watched)
     model.tile = 1500
     model.sample(1, (90, 800))
     assert max(pixels for _, pixels in seen) < 3200
-    assert max(stage for stage, _ in seen) == 3
+    assert {convolutions for convolutions, _ in seen} == set(model.generator.stages[1:])
 
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
@@ -315,21 +316,21 @@ def exhausted(request):
 def test_smaller_tiles_where_memory_runs_out(exhausted, monkeypatch):
     model, said = untrained(), []
     expected = model.sample(1, (90, 200))
-    forward = GrowingGenerator._finer
+    finer = Extend.finer
 
-    def tight(self, stage, below, noise, *rest):
+    def tight(self, convolutions, below, noise, *rest):
         if noise.shape[2] * noise.shape[3] > 7000:
             raise exhausted
-        return forward(self, stage, below, noise, *rest)
+        return finer(self, convolutions, below, noise, *rest)
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", tight)
+    monkeypatch.setattr(Extend, "finer", tight)
     monkeypatch.setattr("consingan.gan.model.SMALLEST_TILE", 16)
     model.say = said.append
     model.tile = 4 * 4800
     torch.testing.assert_close(model.sample(1, (90, 200)), expected, rtol=0, atol=2e-5)
     assert said == ["Memory ran out: going on with tiles of 69 px."]
     model.tile = 16
-    monkeypatch.setattr(GrowingGenerator, "_finer", lambda *args: (_ for _ in ()).throw(exhausted))
+    monkeypatch.setattr(Extend, "finer", lambda *args: (_ for _ in ()).throw(exhausted))
     with pytest.raises(type(exhausted)):
         model.sample(1, (90, 200))
     assert len(said) == 1
@@ -339,7 +340,7 @@ def test_other_faults_are_not_taken_for_memory(monkeypatch):
     def faulty(*args):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", faulty)
+    monkeypatch.setattr(Extend, "finer", faulty)
     with pytest.raises(RuntimeError, match="do not match"):
         untrained()
 

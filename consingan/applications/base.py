@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from consingan import config
 from consingan.errors import UserError
-from consingan.pictures.pyramid import Size
+from consingan.grid.sizes import Size
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:

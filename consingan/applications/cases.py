@@ -12,6 +12,7 @@ from consingan.finish.hand import painted
 from consingan.gan.model import SingleImageModel
 from consingan.grid.resize import resize
 from consingan.pictures import images, masks, transfer
+from consingan.pictures.formats import SUFFIXES
 from consingan.storage.run import Run
 
 RIM, RIM_SOFTNESS = 1.0, 1.0  # px at 250 px: how far the painting's hand reaches beyond the object
@@ -64,7 +65,7 @@ def files_of(naive: Path) -> list[Path]:
         if not naive.exists():
             raise UserError(f"There is no picture at {naive}; check the path behind --naive_img.")
         return [naive]
-    pictures = [path for path in sorted(naive.iterdir()) if path.suffix.lower() in masks.SUFFIXES and path.is_file()]
+    pictures = [path for path in sorted(naive.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
     found = [path for path in pictures if not path.stem.endswith("_mask")]
     if not found:
         raise UserError(f"--naive_img {naive} is a folder without pictures; give a picture or a folder of them.")

@@ -12,6 +12,7 @@ from consingan.applications.base import Application, Expected, Material, Result,
 from consingan.config import SEED, setting
 from consingan.errors import UserError
 from consingan.gan.stills import check_start
+from consingan.grid.ranges import signed
 from consingan.storage.results import Role
 from consingan.tasks import TASKS
 
@@ -149,17 +150,17 @@ def one(
         view = beside(case, made, before, model.settings.naive.fine_tune)
         yield Result(f"{stem}_view", Role.VIEW, [view], facts)
     if made.mask is not None:
-        yield Result(f"{name}_soft_mask", Role.MASK, [made.mask * 2 - 1])
+        yield Result(f"{name}_soft_mask", Role.MASK, [signed(made.mask)])
     if case.derived and case.mask is not None:
-        yield Result(f"{name}_derived_mask", Role.MASK, [case.mask * 2 - 1])
+        yield Result(f"{name}_derived_mask", Role.MASK, [signed(case.mask)])
 
 
 def beside(case: Case, made: Applied, before: Applied | None, tuned: bool) -> Tensor:
     """naive | mask | harmonized | masked | fine-tuned; the last of a fine-tuned model, the two before of its base."""
-    from consingan.pictures.small import side_by_side
+    from consingan.pictures.sheets import side_by_side
 
     first = before if tuned else made
-    items = [("naive", case.picture), ("mask", None if made.mask is None else made.mask * 2 - 1)]
+    items = [("naive", case.picture), ("mask", None if made.mask is None else signed(made.mask))]
     if first is not None:
         items += [("harmonized", first.whole), ("masked", first.masked)]
     if tuned:
@@ -183,7 +184,7 @@ def tuned_from(model: SingleImageModel) -> SingleImageModel | None:
 def examples(model: SingleImageModel, options: NaiveOptions) -> Iterator[Result]:
     """The reconstruction, and what the model makes of inputs like those of its training, each beside its input."""
     from consingan.grid.noise import Draw
-    from consingan.pictures.small import side_by_side
+    from consingan.pictures.sheets import side_by_side
 
     note = "No --naive_img is given: what was made is the training picture and augmented ones, put right."
     yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format, notes=(note,))

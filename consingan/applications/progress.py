@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from consingan.applications.base import Result
-from consingan.pictures.pyramid import Size
+from consingan.grid.sizes import Size
 from consingan.storage.results import Role
 from consingan.watch.monitor import duration
 

@@ -15,7 +15,7 @@ from consingan.tasks import TASKS
 if TYPE_CHECKING:
     from consingan.gan.after import Step
     from consingan.gan.model import SingleImageModel
-    from consingan.pictures.pyramid import Size
+    from consingan.grid.sizes import Size
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from consingan.applications.base import Result
-from consingan.pictures import images
-from consingan.pictures.small import shrunk, side_by_side
+from consingan.pictures import images, sheets
 from consingan.storage import results as storage
 from consingan.storage.files import StorageError
 from consingan.storage.results import ITERATION, Kept, Role
@@ -47,7 +46,7 @@ def write(
                 make_folder(path.parent)
                 gallery = shown[path.parent, result.format]
                 if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
-                    gallery.append(shrunk(result.frames[0], GRID_SIDE))
+                    gallery.append(sheets.at_most(result.frames[0], GRID_SIDE))
                 if begun is not None:
                     yield begun.result()
                 begun = writer.submit(save, result, path, facts, kept)
@@ -58,7 +57,7 @@ def write(
         for (inner, extension), pictures in shown.items():
             if len(pictures) > 1:
                 path = inner / f"grid.{extension}"
-                images.save(path, images.grid(pictures))
+                images.save(path, sheets.grid(pictures))
                 kept.append(Kept(path, Role.GRID))
                 yield path
 
@@ -104,7 +103,9 @@ def snapshot(result: Result, folder: Path, iteration: int) -> Path:
         kept.append(Kept(path, Role.SNAPSHOT, facts={**result.facts, ITERATION: f"{iteration}"}))
         kept.append(Kept(strip, Role.STRIP))
     shots = storage.snapshots(storage.kept(folder))
-    images.save(strip, side_by_side([(f"{number} iterations", images.load(file).pixels) for number, file in shots]))
+    images.save(
+        strip, sheets.side_by_side([(f"{number} iterations", images.load(file).pixels) for number, file in shots])
+    )
     return path
 
 

@@ -18,8 +18,8 @@ from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.finish.scales import Plan, check_size
 from consingan.grid.noise import Draw
-from consingan.grid.resize import Size
-from consingan.pictures.pyramid import rescaled
+from consingan.grid.ranges import signed
+from consingan.grid.sizes import Size, rescaled
 
 
 class Step(Protocol):
@@ -134,4 +134,4 @@ class Moved:
     rest: Tensor
 
     def frames(self, frames: Iterator[Tensor], draw: Draw) -> Iterator[Tensor]:
-        return motion.moving(self.photo.at(self.size) * 2 - 1, self.rest, frames)
+        return motion.moving(signed(self.photo.at(self.size)), self.rest, frames)

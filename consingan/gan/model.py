@@ -17,14 +17,14 @@ from consingan.finish.photo import Photo
 from consingan.gan import model_file, sampling
 from consingan.gan.after import Chain
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
-from consingan.gan.networks import Border, GrowingGenerator, place
+from consingan.gan.networks import GrowingGenerator, move
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
 from consingan.gan.stills import Stills, output_sizes
 from consingan.grid.noise import Draw, Field, Source, mixed, whole
-from consingan.grid.resize import Size, resize
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, rescaled
 from consingan.grid.windows import Window, tiles
-from consingan.pictures.pyramid import rescaled
 
 TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
 SMALLEST_TILE = 64**2  # pixels
@@ -37,7 +37,7 @@ class SingleImageModel:
 
     Args:
         settings: the configuration that it is trained with.
-        border: the task's way with borders.
+        border: the task's way with borders, a name in ``BORDERS``.
         sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
         device: where it lives.
 
@@ -51,7 +51,7 @@ class SingleImageModel:
         say: is told when memory runs out and smaller tiles are taken.
     """
 
-    def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Train, border: str, sizes: Sequence[Size], device: torch.device | str = "cpu"):
         network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.fixed: list[Tensor] = []
@@ -62,7 +62,7 @@ class SingleImageModel:
         self.generator = GrowingGenerator(**layers(network), norm=network.batch_norm, border=border)
         self.tile = TILE // network.nfc
         self.say: Callable[[str], None] = lambda note: None
-        place(self.generator, self.device)
+        move(self.generator, self.device)
 
     @property
     def stages(self) -> int:
@@ -90,7 +90,7 @@ class SingleImageModel:
             self.anchors = [self._anchor(0)]
             return
         self.generator.grow()
-        place(self.generator, self.device)
+        move(self.generator, self.device)
         self.amplitudes.append(0.0)
         self.anchors.append(self._anchor(stage))
         error = (self.reconstruct() - real).square().mean().sqrt()
@@ -301,7 +301,7 @@ class SingleImageModel:
 
     def header(self) -> dict[str, Any]:
         """What has to be stored beside the tensors, as JSON values."""
-        border = self.generator.border
+        border = self.generator.border.name
         return Header(self.settings, border, self.sizes, self.amplitudes, self.noise_seed).values()
 
     def save(self, path: str | Path, picture: bool = True) -> None:
@@ -367,7 +367,7 @@ class SingleImageModel:
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
-        place(self.generator, self.device)
+        move(self.generator, self.device)
         self.photo = Photo(self.photo.pixels, self.device) if self.photo else None
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]

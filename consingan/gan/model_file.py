@@ -14,16 +14,14 @@ from torch import Tensor
 from consingan import config
 from consingan.config import Train
 from consingan.errors import UserError
-from consingan.gan.networks import Border
+from consingan.gan.borders import BORDERS
 from consingan.grid.noise import draws_alike, fingerprint
-from consingan.grid.resize import Size
+from consingan.grid.sizes import Size
 from consingan.pictures import images
 from consingan.storage import files
 
-LARGEST_PYRAMID = 20  # stages; as --train_stages
 PHOTO = "picture"  # the name of the training picture in a file
 GENERATOR, ANCHOR = "generator.", "anchor."  # what the names of its other tensors begin with
-BORDERS: Mapping[str, Border] = {"extend": "extend", "zero": "zero"}
 USE = "use a file that this program wrote"
 
 
@@ -33,14 +31,14 @@ class Header:
 
     Args:
         settings: the configuration that the model was trained with.
-        border: its way with borders.
+        border: its way with borders, a name in ``BORDERS``.
         sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
         amplitudes: of the stages that it has grown.
         noise_seed: of the anchors that are known by their place; None in files that hold all anchors.
     """
 
     settings: Train
-    border: Border
+    border: str
     sizes: Sequence[Size]
     amplitudes: Sequence[float]
     noise_seed: int | None
@@ -64,13 +62,15 @@ class Header:
         """
         try:
             settings = config.from_json(values["config"], where)
-            sizes = [(int(h), int(w)) for h, w in values["sizes"][: LARGEST_PYRAMID + 1]]
+            sizes = [(int(h), int(w)) for h, w in values["sizes"][: config.MOST_STAGES + 1]]
             amplitudes = [float(a) for a in values["amplitudes"]]
-            border = BORDERS[values["border"]]
+            border = values["border"]
+            if border not in BORDERS:
+                raise KeyError("border")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{where} lacks a valid {error} in its header; {USE}.") from None
         if (
-            not 1 <= len(amplitudes) <= len(sizes) <= LARGEST_PYRAMID
+            not 1 <= len(amplitudes) <= len(sizes) <= config.MOST_STAGES
             or not all(1 <= side <= 65536 for size in sizes for side in size)
             or not all(0 <= amplitude < inf for amplitude in amplitudes)
         ):

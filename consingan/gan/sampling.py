@@ -17,7 +17,7 @@ from consingan.finish.photo import Photo
 from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
 from consingan.gan.stills import Stills
 from consingan.grid.noise import Draw, walk
-from consingan.grid.resize import Size
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window, tiles
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from consingan.grid.noise import Source
-from consingan.grid.resize import Size
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consingan.config import SEED, setting
+from consingan.config import MOST_STAGES, SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import BOUND, check_size
-from consingan.pictures.pyramid import Size, rescaled
+from consingan.grid.sizes import Size, rescaled
 
 PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
@@ -25,7 +25,9 @@ class Stills:
     size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, as 600x400")
     scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
     scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
-    gen_start_scale: int = setting(0, "first stage that draws noise; more is closer to the picture", low=0, high=20)
+    gen_start_scale: int = setting(
+        0, "first stage that draws noise; more is closer to the picture", low=0, high=MOST_STAGES
+    )
     finish: str | None = setting(
         None,
         "patches of the picture make samples sharp at any size; none: as the generator",

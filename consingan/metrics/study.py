@@ -15,6 +15,8 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from consingan.errors import UserError
+from consingan.grid import ranges
+from consingan.pictures.formats import SUFFIXES
 from consingan.storage.results import Role, by_name
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ MEANING = {
 PER_SAMPLE = ("swd", "coherence", "completeness", "copy")
 TOGETHER = 2**22  # pixels
 SIFID = {"sifid64": 64, "sifid192": 192}
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 # ---- which files
@@ -253,7 +254,7 @@ def unit(path: Path) -> Tensor:
     """A picture file as ``[1, 3, H, W]`` in [0, 1]."""
     from consingan.pictures import images
 
-    return (images.load(path, channels=3).pixels + 1) / 2
+    return ranges.unit(images.load(path, channels=3).pixels)
 
 
 def pixels(picture: Tensor) -> str:

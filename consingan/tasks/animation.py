@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Use
@@ -21,7 +21,7 @@ class Animation:
 
     name: str = "animation"
     summary: str = "the picture set in motion"
-    border: Literal["extend", "zero"] = "extend"
+    border: str = "extend"
     takes_naive: bool = False
     first_noise: int = 0
     sampling: Use = Use("walk")

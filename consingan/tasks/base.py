@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,8 +46,8 @@ class Task(Protocol):
         """What it is for, in a few words."""
 
     @property
-    def border(self) -> Literal["extend", "zero"]:
-        """How the generator treats borders."""
+    def border(self) -> str:
+        """What lies past the picture, a name in `gan.borders.BORDERS`: ``extend`` or ``zero``."""
 
     @property
     def sampling(self) -> Use:
@@ -67,7 +67,7 @@ class Task(Protocol):
 
     @property
     def takes_naive(self) -> bool:
-        """Whether its models are applied to a picture with a pasted object, --naive_img."""
+        """Whether its training takes a picture with a pasted object, --naive_img, for previews and fine-tuning."""
 
     @property
     def law(self) -> Law:

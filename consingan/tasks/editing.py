@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.augment import shifted_tiles
@@ -34,7 +34,7 @@ class Editing:
 
     name: str = "editing"
     summary: str = "parts moved by hand, made one piece"
-    border: Literal["extend", "zero"] = "zero"
+    border: str = "zero"
     takes_naive: bool = True
     first_noise: int = 1
     sampling: Use = Use("edit")

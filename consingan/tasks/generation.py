@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Use
@@ -48,7 +48,7 @@ class Generation:
 
     name: str = "generation"
     summary: str = "new pictures of the same place"
-    border: Literal["extend", "zero"] = "extend"
+    border: str = "extend"
     takes_naive: bool = False
     first_noise: int = 0
     sampling: Use = Use("samples")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from consingan.pictures.pyramid import Law, geometric
 from consingan.tasks.augment import augmented
@@ -42,7 +42,7 @@ class Harmonization:
 
     name: str = "harmonization"
     summary: str = "a pasted object, painted like the rest"
-    border: Literal["extend", "zero"] = "zero"
+    border: str = "zero"
     takes_naive: bool = True
     first_noise: int = 1
     sampling: Use = Use("harmonize")

@@ -15,7 +15,7 @@ from consingan import config
 from consingan.config import Train
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel, channels_last, layers
-from consingan.gan.networks import PatchCritic, place
+from consingan.gan.networks import PatchCritic, move
 from consingan.tasks import TASKS
 from consingan.training import watchdog
 from consingan.training.convergence import Figures
@@ -116,7 +116,7 @@ def restored_critic(model: SingleImageModel, tensors: dict[str, Tensor], where: 
         critic = new_critic(model.settings, torch.device("meta"))
     check_shapes(tensors, {name: value.shape for name, value in critic.state_dict().items()}, f"{where}, critic")
     critic.load_state_dict(tensors, assign=True)
-    place(critic, model.device)
+    move(critic, model.device)
     return critic
 
 
@@ -154,5 +154,5 @@ def new_critic(settings: Train, device: torch.device) -> PatchCritic:
     network = settings.network
     told = {"channels": network.nc_im + 2} if network.positions else {}
     critic = PatchCritic(**(layers(network) | told))
-    place(critic, device)
+    move(critic, device)
     return critic

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from consingan.gan import schedule
 from consingan.gan.networks import Critic
+from consingan.grid.ranges import unit
 from consingan.metrics.figures import quick_swd
 
 WINDOW = 6  # figures that are averaged before they are compared: a single one may be off by a third
@@ -58,7 +59,7 @@ def measure(iteration: int, real: Tensor, reconstruction: Tensor, fake: Tensor, 
     scores = critic(torch.cat([real, fake])).float()
     score_real, score_fake = scores.mean(dim=(1, 2, 3))
     balance = (score_real - score_fake) / scores.std(correction=0).clamp_min(1e-12)
-    distance = quick_swd((real.float() + 1) / 2, (fake.float() + 1) / 2)
+    distance = quick_swd(unit(real.float()), unit(fake.float()))
     return Figures(iteration, error.item(), balance.item(), distance)
 
 

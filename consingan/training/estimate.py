@@ -14,8 +14,8 @@ from consingan import config, devices
 from consingan.applications import writing
 from consingan.config import Train
 from consingan.gan import schedule
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
-from consingan.pictures.pyramid import Size
 from consingan.training.state import Training
 from consingan.watch.monitor import peak_memory
 

@@ -11,7 +11,8 @@ from typing import Any
 from consingan import config
 from consingan.config import Iterations, Train
 from consingan.errors import UserError
-from consingan.pictures.pyramid import Size, proposed_stages, sizes
+from consingan.grid.sizes import Size
+from consingan.pictures.pyramid import proposed_stages, sizes
 from consingan.storage.files import read_json
 from consingan.storage.run import Run, folder_for, label
 from consingan.tasks import TASKS

@@ -21,7 +21,7 @@ from consingan.gan.model import KEPT, SingleImageModel, channels_last
 from consingan.gan.networks import Critic, PatchCritic, located, widened
 from consingan.gan.objectives import OBJECTIVES
 from consingan.grid.noise import Source, whole
-from consingan.grid.resize import Size
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window
 from consingan.pictures import structure
 

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
+from consingan.grid.sizes import at_most, size_of
 from consingan.metrics.pictures import PATCH, match
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
-from consingan.pictures.small import at_most
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
 from consingan.watch.monitor import duration
 from consingan.watch.report import reading
-from consingan.watch.report.judged import judged_files, read_samples, unit
+from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (
     FIGURES,
     SHOT_SIDE,
@@ -141,7 +142,7 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
         return {}, 0
     real = unit(images.load(facts.picture).pixels)
     samples = read_samples([each.path for each in files], files[0].moving)
-    samples = match(samples, at_most((samples.shape[2], samples.shape[3]), side))
+    samples = match(samples, at_most(size_of(samples), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
     return evaluate(real, samples), len(samples)

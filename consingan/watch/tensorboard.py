@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
 from consingan.storage import results
 from consingan.storage.files import read_json
 from consingan.storage.results import Role
@@ -112,4 +113,4 @@ class EventFiles:
             except UserError:  # gone since
                 continue
             tag = TAGS.get(each.role, each.path.stem)
-            self._writer.add_image(f"pictures/{tag}", ((pixels[0] + 1) / 2).clamp(0, 1), step)
+            self._writer.add_image(f"pictures/{tag}", unit(pixels[0]).clamp(0, 1), step)

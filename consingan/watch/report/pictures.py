@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consingan.pictures.small import at_most
+from consingan.grid.sizes import at_most
 
 if TYPE_CHECKING:
     from PIL import Image
