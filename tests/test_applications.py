@@ -22,6 +22,7 @@ from consingan.applications.base import Application, Expected, Material, Result,
 from consingan.applications.samples import Samples
 from consingan.applications.use import previews, used
 from consingan.command import cli
+from consingan.command.sample import wanted_use
 from consingan.config import setting
 from consingan.errors import UserError
 from consingan.gan.after import Chain
@@ -87,6 +88,13 @@ def test_an_option_that_is_none_is_refused():
         next(used(Use("samples", {"frames": 3}), Material()))
     with pytest.raises(UserError, match=r"--variation is 2\.0; give a number from 0 to 1"):
         chosen(APPLICATIONS["samples"], {"variation": 2})
+
+
+def test_what_a_task_says_of_its_application_is_said_of_no_other():
+    own = Use("samples", {"num_samples": 3})
+    assert wanted_use(own, None, {"seed": 1}) == Use("samples", {"num_samples": 3, "seed": 1})
+    assert wanted_use(own, "samples", {"num_samples": 5}) == Use("samples", {"num_samples": 5})
+    assert wanted_use(own, "walk", {"seed": 1}) == Use("walk", {"seed": 1})
 
 
 def test_the_table_needs_no_torch():

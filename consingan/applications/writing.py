@@ -99,13 +99,11 @@ def snapshot(result: Result, folder: Path, iteration: int) -> Path:
     make_folder(inner)
     path, strip = inner / f"iteration_{iteration:06d}.png", folder / "strip.png"
     images.save(path, result.frames[0], text=result.facts)
-    with storage.indexed(folder) as kept:
-        kept.append(Kept(path, Role.SNAPSHOT, facts={**result.facts, ITERATION: f"{iteration}"}))
-        kept.append(Kept(strip, Role.STRIP))
+    facts = {**result.facts, ITERATION: f"{iteration}"}
+    storage.add(folder, [Kept(path, Role.SNAPSHOT, facts=facts), Kept(strip, Role.STRIP)])
     shots = storage.snapshots(storage.kept(folder))
-    images.save(
-        strip, sheets.side_by_side([(f"{number} iterations", images.load(file).pixels) for number, file in shots])
-    )
+    items = [(f"{number} iterations", images.load(file).pixels) for number, file in shots]
+    images.save(strip, sheets.side_by_side(items))
     return path
 
 
