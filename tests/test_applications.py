@@ -232,6 +232,13 @@ def test_the_index_tells_of_everything_that_a_run_has_drawn(trained_run):
         assert [number for number, _ in results.snapshots(entries.values())] == [1, 5, 10]
 
 
+def test_the_way_through_a_stage_ends_with_its_first_sample(trained_run):
+    stage = reading.read(Run(trained_run)).stages[-1]
+    first, last = images.load(stage.samples[0].path).pixels, images.load(stage.moments[-1].picture).pixels
+    assert torch.equal(first, last)
+    assert not torch.equal(images.load(stage.reconstruction).pixels, last)
+
+
 def test_further_results_in_a_folder_leave_the_index_of_the_first(typed, trained_run):
     made(typed, trained_run, "--size", "40x30", "--num_samples", 1)
     found = made(typed, trained_run, "--application", "walk", "--frames", 2, "--start_scale", 0)
