@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from consingan.errors import UserError
 from consingan.storage import results
 from consingan.storage.files import StorageError
 from consingan.storage.results import Kept, Role
@@ -63,9 +64,7 @@ def test_the_nearest_index_speaks_for_a_file(tmp_path):
     "text",
     [
         "",
-        "[]",
-        '{"schema": 2, "results": []}',
-        '{"schema": 1}',
+        '{"schema": 1, "res',
         '{"schema": 1, "results": [3, {}, {"file": 1}]}',
         '{"schema": 1, "results": [{"file": "a_view.png", "role": "new", "facts": {}}]}',
         '{"schema": 1, "results": [{"file": "a_view.png", "role": ["mask"], "facts": {}}]}',
@@ -79,6 +78,18 @@ def test_an_index_that_makes_no_sense_is_none(tmp_path, text):
     assert roles(tmp_path) == {"a_view.png": "view"}
     results.add(tmp_path, [Kept(tmp_path / "a_view.png", Role.NATIVE)])
     assert roles(tmp_path) == {"a_view.png": "native"}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"schema": 2, "results": []}', '{"schema": 1}', '{"accuracy": 0.9}'])
+def test_a_file_of_that_name_which_is_another_s_is_left_alone(tmp_path, text):
+    file(tmp_path, "a_view.png")
+    (tmp_path / "results.json").write_text(text)
+    assert roles(tmp_path) == {"a_view.png": "view"}
+    with pytest.raises(UserError, match=r"results\.json is no list of results of this version; move it away, or"):
+        results.add(tmp_path, [Kept(tmp_path / "a_view.png", Role.NATIVE)])
+    with pytest.raises(UserError, match="move it away"), results.indexed(tmp_path):
+        pytest.fail("the work has begun")
+    assert (tmp_path / "results.json").read_text() == text
 
 
 def test_entries_lead_nowhere_but_to_files_of_the_folder(tmp_path):

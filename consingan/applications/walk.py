@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
 from consingan.applications.samples import check_noise, first_noise, no_stage_for_noise
 from consingan.config import MOST_STAGES, SEED, setting
+from consingan.finish.scales import FRAME_BOUND
 from consingan.gan.stills import check_start
 from consingan.storage.results import Role
 
@@ -34,7 +35,7 @@ class WalkOptions:
         "patches; none: as the generator",
         choices=("moved", "patches", "none"),
     )
-    longest: int = setting(512, "longer side of finished frames, px", low=16, high=2048)
+    longest: int = setting(FRAME_BOUND, "longer side of finished frames, px", low=16, high=2048)
     fps: float = setting(10.0, "frames per second", low=0.1, high=50)
     seed: int = setting(0, "seed of the walk", **SEED)
     format: str = setting("gif", "file format", choices=("gif", "webp", "png"))

@@ -12,8 +12,8 @@ from torch import Tensor
 from consingan import devices
 from consingan.config import Network, Train
 from consingan.errors import out_of_memory
-from consingan.finish import motion
 from consingan.finish.photo import Photo
+from consingan.finish.scales import FRAME_BOUND
 from consingan.gan import model_file, sampling
 from consingan.gan.after import Chain
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
@@ -256,7 +256,7 @@ class SingleImageModel:
         start: int,
         seed: int,
         finish: str | None = None,
-        longest: int = motion.BOUND,
+        longest: int = FRAME_BOUND,
     ) -> Iterator[Tensor]:
         """The frames of a ``walk``, finished, one at a time.
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.finish import motion
 from consingan.finish import scales as finished
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
@@ -142,7 +141,7 @@ def frame_finish(model: SingleImageModel, finish: str | None) -> str:
 
 
 def frames(
-    model: SingleImageModel, walk: Walk, finish: str | None = None, longest: int = motion.BOUND
+    model: SingleImageModel, walk: Walk, finish: str | None = None, longest: int = finished.FRAME_BOUND
 ) -> Iterator[Tensor]:
     """A walk's frames after their finish, see ``SingleImageModel.animate``."""
     made = model.walk(walk.frames, walk.alpha, walk.beta, walk.start, walk.seed)

@@ -104,7 +104,7 @@ def read(folder: Path) -> list[Kept]:
     """What a folder's index holds; nothing where there is none that can be read, and no entry that makes no sense."""
     with suppress(UserError):
         values = read_json(folder / INDEX)
-        if isinstance(values, dict) and values.get("schema") == SCHEMA and isinstance(values.get("results"), list):
+        if is_index(values):
             return [entry for value in values["results"] if (entry := read_entry(folder, value))]
     return []
 
@@ -120,12 +120,35 @@ def read_entry(folder: Path, value: object) -> Kept | None:
     return Kept(folder.joinpath(*value["file"].split("/")), Role(role), value.get("moving") is True, facts)
 
 
+def check_own(folder: Path) -> None:
+    """Refuse a folder where another program, or a newer version, keeps a file of the index's name.
+
+    Raises:
+        UserError: names the file.
+    """
+    try:
+        values = read_json(folder / INDEX)
+    except UserError:  # there is none, or one that is damaged and is written anew
+        return
+    if not is_index(values):
+        raise UserError(
+            f"{folder / INDEX} is no list of results of this version; move it away, or choose another folder."
+        )
+
+
+def is_index(values: object) -> bool:
+    """Whether a JSON value is an index that this version reads."""
+    return isinstance(values, dict) and values.get("schema") == SCHEMA and isinstance(values.get("results"), list)
+
+
 def add(folder: Path, results: Iterable[Kept]) -> None:
     """Write results into a folder's index, over older entries of the same files.
 
     Raises:
         StorageError: the disk refuses.
+        UserError: the file of that name is another program's.
     """
+    check_own(folder)
     entries = {each.path: each for each in (*read(folder), *results)}
     values = [
         {
@@ -144,8 +167,10 @@ def indexed(folder: Path) -> Iterator[list[Kept]]:
     """A list of results that goes into the folder's index at the end, also where the work breaks off.
 
     Raises:
+        UserError: the file of that name is another program's; before the work begins.
         StorageError: the disk refuses.
     """
+    check_own(folder)
     made: list[Kept] = []
     try:
         yield made
