@@ -27,6 +27,7 @@ from consingan.config import setting
 from consingan.errors import UserError
 from consingan.gan.after import Chain
 from consingan.gan.model import SingleImageModel
+from consingan.gan.sampling import Walk, frame_steps, frames
 from consingan.gan.stills import Stills
 from consingan.pictures import images
 from consingan.storage import results
@@ -280,6 +281,25 @@ def test_steps_of_an_application_come_after_the_finish(trained_run):
     (_, result) = Samples(after=[Twice(0.5)]).apply(Material.of(model), options, quiet)
     expected = model.sample(1, (30, 40), finish="patches")
     assert torch.equal(result.frames[0], expected.repeat_interleave(2, 2).repeat_interleave(2, 3) - 0.5)
+
+
+class Backwards:
+    """Frames upside down, each a little lighter than the one before."""
+
+    def frames(self, frames, draw):
+        for number, frame in enumerate(frames):
+            yield frame.flip(2) + number / 8
+
+
+def test_frames_go_through_steps_one_after_the_other(animation_run):
+    model = SingleImageModel.load(animation_run)
+    way = Walk(3, 0.1, 0.9, 0, 5)
+    plain = list(model.animate(3, 0.1, 0.9, 0, 5, "moved", 48))
+    steps = [*frame_steps(model, "moved", 48), Backwards(), Backwards()]
+    made = list(frames(model, way, steps))
+    assert len(made) == 3
+    for number, (before, after) in enumerate(zip(plain, made, strict=True)):
+        torch.testing.assert_close(after, before + number / 4)
 
 
 def test_the_python_face_takes_every_option_of_stills(trained_run):

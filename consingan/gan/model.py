@@ -269,7 +269,8 @@ class SingleImageModel:
         Raises:
             UserError: the model holds no picture to finish with.
         """
-        return sampling.frames(self, Walk(frames, alpha, beta, start, seed), finish, longest)
+        way = Walk(frames, alpha, beta, start, seed)
+        return sampling.frames(self, way, sampling.frame_steps(self, finish, longest))
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
         """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).

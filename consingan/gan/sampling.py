@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -140,47 +140,60 @@ def frame_finish(model: SingleImageModel, finish: str | None) -> str:
     return finish or (MOVED if photo else "none")
 
 
-def frames(
-    model: SingleImageModel, walk: Walk, finish: str | None = None, longest: int = finished.FRAME_BOUND
-) -> Iterator[Tensor]:
-    """A walk's frames after their finish, see ``SingleImageModel.animate``."""
-    made = model.walk(walk.frames, walk.alpha, walk.beta, walk.start, walk.seed)
+def frame_steps(model: SingleImageModel, finish: str | None, longest: int) -> list[FrameStep]:
+    """The steps that an animation's frames go through, the first next to the generator.
+
+    Args:
+        model: whose frames.
+        finish: as for ``SingleImageModel.animate``.
+        longest: px of the frames' longer side at most.
+
+    Raises:
+        UserError: as ``photo_for``.
+    """
     photo = photo_for(model, finish)
     if photo is None:
-        return made
+        return []
     size = finished.own_size(photo.size, longest)
     finished.check_size(size)
-    step = FRAME_FINISHES[frame_finish(model, finish)](model, photo, size)
-    return step.frames(made, Draw(walk.seed, ("walk",), model.device))
+    return [FRAME_FINISHES[frame_finish(model, finish)](model, photo, size)]
 
 
-def layouts_of(model: SingleImageModel, steps: Walk) -> Iterator[Tensor]:
+def frames(model: SingleImageModel, way: Walk, steps: Sequence[FrameStep]) -> Iterator[Tensor]:
+    """A walk's frames through steps, one at a time."""
+    made = model.walk(way.frames, way.alpha, way.beta, way.start, way.seed)
+    for step in steps:
+        made = step.frames(made, Draw(way.seed, ("walk",), model.device))
+    return made
+
+
+def layouts_of(model: SingleImageModel, way: Walk) -> Iterator[Tensor]:
     """A walk's frames as the generator makes them, see ``SingleImageModel.walk``."""
     places = [Window.whole(model.size)]
     if not model.settings.network.batch_norm:
         places = list(tiles(model.size, model.tile))
     if len(places) == 1:
-        yield from in_window(model, places[0], steps)
+        yield from in_window(model, places[0], way)
         return
-    made = [model.fixed[0].new_empty(1, model.generator.channels, *model.size) for _ in range(steps.frames)]
+    made = [model.fixed[0].new_empty(1, model.generator.channels, *model.size) for _ in range(way.frames)]
     for window in places:
-        for frame, part in zip(made, in_window(model, window, steps), strict=True):
+        for frame, part in zip(made, in_window(model, window, way), strict=True):
             window.cut(frame).copy_(part)
     yield from made
 
 
-def in_window(model: SingleImageModel, window: Window, steps: Walk) -> Iterator[Tensor]:
+def in_window(model: SingleImageModel, window: Window, way: Walk) -> Iterator[Tensor]:
     """A walk's frames in a window."""
     sizes = model.sizes[: model.stages]
     parts = model.generator.parts(sizes, window)
     anchors = [anchor(part.noise) for anchor, part in zip(model.anchors, parts, strict=True)]
-    draw = Draw(steps.seed, ("walk",), model.device)
+    draw = Draw(way.seed, ("walk",), model.device)
 
     def moving(stage: int) -> Iterator[Tensor]:
         def fresh(time: str | int) -> Tensor:
             return model.noise(draw.at(time), stage)(parts[stage].noise)
 
-        return walk(anchors[stage], steps.frames, steps.alpha, steps.beta, fresh)
+        return walk(anchors[stage], way.frames, way.alpha, way.beta, fresh)
 
-    for noise in zip(*map(moving, range(steps.start, model.stages)), strict=True):
-        yield model.generate([*anchors[: steps.start], *noise], sizes, window)
+    for noise in zip(*map(moving, range(way.start, model.stages)), strict=True):
+        yield model.generate([*anchors[: way.start], *noise], sizes, window)
