@@ -111,10 +111,7 @@ def report_page(run: Run, live: bool = False) -> str:
         samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
         evaluation=evaluation(run),
         found=found,
-        figures=[
-            (METRICS[name].title, METRICS[name].shown(value), METRICS[name].note)
-            for name, value in found.figures.items()
-        ],
+        figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
         losses=plots(facts.losses, facts.starts),
         curves=plots(facts.figures, facts.starts),
         settings=setting_rows(facts.settings),
