@@ -46,6 +46,7 @@ from consingan.pictures import images, sheets
 from consingan.watch.monitor import duration, read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
+FIGURES = [name for name, metric in METRICS.items() if not metric.network]
 CELL = 160  # px, the longer side of a picture on the sheet
 
 
@@ -290,8 +291,8 @@ def cell(file: str) -> torch.Tensor:
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Markdown: means over the pictures that held, means of others' samples, and ratios where a picture has both."""
     held = [each for each in outcomes if each.held]
-    yield f"\n| samples (pictures) | s, median | s, largest | CPU s | {' | '.join(METRICS)} |"
-    yield "|" + "---|" * (4 + len(METRICS))
+    yield f"\n| samples (pictures) | s, median | s, largest | CPU s | {' | '.join(FIGURES)} |"
+    yield "|" + "---|" * (4 + len(FIGURES))
     if held:
         walls = [each.seconds for each in held]
         times = [f"{median(walls):.0f}", f"{max(walls):.0f}", f"{fmean(each.cpu_seconds for each in held):.0f}"]
@@ -300,7 +301,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         theirs = [each.beside[name] for each in outcomes if name in each.beside]
         yield row(f"{name} ({len(theirs)})", ["", "", ""], theirs)
         both = [(each.figures, each.beside[name]) for each in held if name in each.beside]
-        cells = [ratio([(a[figure], b[figure]) for a, b in both if figure in a and figure in b]) for figure in METRICS]
+        cells = [ratio([(a[figure], b[figure]) for a, b in both if figure in a and figure in b]) for figure in FIGURES]
         yield f"| ratio to {name}, of means; lower on ({len(both)}) | | | | {' | '.join(cells)} |"
     if held:
         troubled = sum(bool(each.returns or each.starts) for each in held)
@@ -313,7 +314,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def row(name: str, times: Sequence[str], figures: Sequence[dict[str, float]]) -> str:
     """A line of means."""
-    columns = [[each[figure] for each in figures if figure in each] for figure in METRICS]
+    columns = [[each[figure] for each in figures if figure in each] for figure in FIGURES]
     return f"| {' | '.join([name, *times, *(f'{fmean(column):.4f}' if column else '' for column in columns)])} |"
 
 

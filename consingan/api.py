@@ -50,7 +50,7 @@ def train(
         name = str(image)
         picture = images.load(image, channels=settings.get("nc_im")).pixels
     else:
-        name, picture = "array", arrays.from_array(image)
+        name, picture = "array", arrays.from_array(image, settings.get("nc_im"))
     size = (picture.shape[2], picture.shape[3])
     resolved, _ = plan.resolve(mode, preset, name, picture.shape[1], settings, size)
     place = devices.pick(device)
