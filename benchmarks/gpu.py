@@ -41,7 +41,7 @@ from consingan.metrics.table import evaluate
 from consingan.pictures import images
 from consingan.training.state import Training, named
 from consingan.training.step import Products
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 
 ROOT = Path(__file__).parent.parent
 LOSSES = 1e-3  # tolerance of a loss term, as a share of the larger of it and 1

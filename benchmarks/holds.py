@@ -44,7 +44,8 @@ from consingan.applications.cases import at_most
 from consingan.errors import UserError
 from consingan.metrics.table import METRICS
 from consingan.pictures import images
-from consingan.watch.monitor import duration, read_log
+from consingan.watch.clock import duration
+from consingan.watch.log import read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
 CELL = 160  # px, the longer side of a picture on the sheet

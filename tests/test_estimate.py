@@ -8,10 +8,9 @@ import torch
 
 from consingan import config
 from consingan.training import estimate as estimate_module
-from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, estimate_of, passes, work
-from consingan.training.state import Training
+from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, passes, work
+from consingan.training.state import Training, named
 
-CPU = torch.device("cpu")
 SPEED = 1e-6  # seconds per unit of work
 
 
@@ -71,7 +70,7 @@ def test_weights_are_seconds_per_stage_and_sum_to_the_whole():
 @pytest.mark.parametrize("niter", [10, (10, 5), (9, 8, 7, 6, 5, 4)])
 def test_the_whole_is_the_sum_over_all_iterations(picture, clock, niter):
     settings = settings_of(niter=niter)
-    cost = estimate(settings, picture, CPU)
+    cost = estimate(Training.start(settings, picture))
     expected = [
         SPEED * count * config.iterations(settings.optimisation.niter, stage)
         for stage, count in enumerate(works(settings, picture))
@@ -86,7 +85,7 @@ def test_what_is_not_measured_follows_from_its_work(picture, clock, share):
     """The time that is needed is proportional to the work here, so the extrapolation must be exact."""
     settings = settings_of()
     counts = works(settings, picture)
-    cost = estimate(settings, picture, CPU, budget=share * 2 * SPEED * sum(counts))
+    cost = estimate(Training.start(settings, picture), budget=share * 2 * SPEED * sum(counts))
     assert cost.per_iteration == pytest.approx([SPEED * count for count in counts])
     assert 2 <= len(clock.measured) < 6
     assert clock.measured == list(range(len(clock.measured)))
@@ -97,7 +96,7 @@ def test_the_time_allowed_is_kept(picture, clock, share):
     settings = settings_of()
     counts = works(settings, picture)
     budget = share * 2 * SPEED * sum(counts)
-    estimate(settings, picture, CPU, budget=budget)
+    estimate(Training.start(settings, picture), budget=budget)
     assert clock.now <= budget
     measured = len(clock.measured)
     if measured < 6:  # one stage more would have been too much
@@ -106,7 +105,7 @@ def test_the_time_allowed_is_kept(picture, clock, share):
 
 @pytest.mark.parametrize("stages", [1, 2])
 def test_two_stages_are_always_measured(picture, clock, stages):
-    cost = estimate(settings_of(train_stages=stages), picture, CPU, budget=0.0)
+    cost = estimate(Training.start(settings_of(train_stages=stages), picture), budget=0.0)
     assert clock.measured == list(range(stages))
     assert len(cost.per_iteration) == stages
 
@@ -126,24 +125,40 @@ def test_a_training_that_begins_in_its_last_stage_costs_that_stage(picture, cloc
         state.enter_stage()
         state.leave_stage()
     last = SPEED * works(settings, picture)[2]
-    cost = estimate_of(state)
+    cost = estimate(state)
     assert cost.per_iteration == [0.0, 0.0, last]
     assert cost.weights(settings) == [0.0, 0.0, 7 * last]
-    assert cost.seconds == 7 * last
+    assert cost.seconds == pytest.approx(7 * last + SPEED * passes(state.model.sizes))
 
 
 def test_real_iterations_are_timed_and_leave_no_trace(picture):
     settings = settings_of(train_stages=3)
     before = torch.get_rng_state()
-    untouched = Training.start(settings, picture).model.generator.state_dict()
-    cost = estimate(settings, picture.clone(), CPU)
+    state = Training.start(settings, picture)
+    untouched = [named(state.model, state.critic), dict(enumerate(state.reals)), {"photo": state.model.photo.pixels}]
+    untouched = [{name: value.clone() for name, value in each.items()} for each in untouched]
+    cost = estimate(state)
     assert all(0 < seconds < 10 for seconds in cost.per_iteration)
     iterations = 10 * sum(cost.per_iteration)
     assert iterations < cost.seconds < 2 * iterations
     assert 10 < cost.peak_mb < 100_000
     assert torch.equal(torch.get_rng_state(), before)
-    afterwards = Training.start(settings, picture).model.generator.state_dict()
-    assert all(torch.equal(afterwards[name], value) for name, value in untouched.items())
+    assert (state.stage, state.iteration, state.step, state.model.stages) == (0, 0, None, 0)
+    now = [named(state.model, state.critic), dict(enumerate(state.reals)), {"photo": state.model.photo.pixels}]
+    assert all(a.keys() == b.keys() for a, b in zip(now, untouched, strict=True))
+    assert all(torch.equal(a[name], b[name]) for a, b in zip(now, untouched, strict=True) for name in a)
+
+
+def test_what_is_tried_has_networks_of_its_own_and_the_same_pictures(picture):
+    state = Training.start(settings_of(train_stages=3), picture)
+    tried = estimate_module.trial(state)
+    assert all(a is b for a, b in zip(tried.reals, state.reals, strict=True))
+    assert tried.model.photo is state.model.photo
+    for one, other in ((tried.model.generator, state.model.generator), (tried.critic, state.critic)):
+        pairs = list(zip(one.parameters(), other.parameters(), strict=True))
+        assert pairs
+        assert all(torch.equal(a, b) and a.data_ptr() != b.data_ptr() for a, b in pairs)
+        assert all(a.stride() == b.stride() for a, b in pairs)
 
 
 def test_memory_grows_with_the_stages_that_are_not_measured(picture, clock, monkeypatch):
@@ -152,7 +167,7 @@ def test_memory_grows_with_the_stages_that_are_not_measured(picture, clock, monk
     monkeypatch.setattr(estimate_module, "peak_memory", lambda: (next(used), "process"))
     settings = settings_of()
     counts = works(settings, picture)
-    cost = estimate(settings, picture, CPU, budget=0.0)
+    cost = estimate(Training.start(settings, picture), budget=0.0)
     sizes = Training.start(settings, picture).model.sizes
     pixels = [height * width for height, width in sizes]
     pictures = BYTES_PER_PIXEL * (pixels[-1] - pixels[1]) / 2**20
@@ -201,9 +216,9 @@ def test_memory_that_runs_out_while_it_is_estimated_makes_the_window_smaller(pic
 
 def test_memory_that_cannot_be_told_is_not_a_number(picture, clock, monkeypatch):
     monkeypatch.setattr(estimate_module, "peak_memory", lambda: (None, "process"))
-    assert math.isnan(estimate(settings_of(train_stages=2), picture, CPU).peak_mb)
+    assert math.isnan(estimate(Training.start(settings_of(train_stages=2), picture)).peak_mb)
 
 
 def test_finished_previews_are_part_of_the_time(picture, clock):
-    plain, finished = (estimate(settings_of(finish=each), picture, CPU).seconds for each in ("none", "patches"))
+    plain, finished = (estimate(Training.start(settings_of(finish=each), picture)).seconds for each in ("none", "patches"))
     assert finished == pytest.approx(plain + 5.0 * 6)  # of each stage

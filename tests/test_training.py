@@ -20,7 +20,8 @@ from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training, stage_sizes
 from consingan.training.step import Step, gains_by_bf16, precision
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 TINY = {"train_stages": 3, "max_size": 32, "min_size": 25, "niter": (2,), "nfc": 4, "precision": "fp32"}
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter
-
-import torch
-from torch import Tensor
 
 from consingan import config, devices
 from consingan.applications import writing
@@ -17,7 +15,7 @@ from consingan.gan import schedule
 from consingan.grid.windows import Window
 from consingan.pictures.pyramid import Size
 from consingan.training.state import Training
-from consingan.watch.monitor import peak_memory
+from consingan.watch.memory import peak_memory
 
 PREVIEWS = 4  # pictures after a stage: the reconstruction and three samples
 BETWEEN = 5.0  # seconds after a stage whose samples are finished: its previews, those on the way, figures and report
@@ -45,40 +43,47 @@ class Estimate:
         return [config.iterations(niter, stage) * each for stage, each in enumerate(self.per_iteration)]
 
 
-def estimate(settings: Train, picture: Tensor, device: torch.device, budget: float = 2.0) -> Estimate:
+def estimate(start: Training, budget: float = 2.0) -> Estimate:
     """Run two iterations per stage, coarsest first, until the budget is used up; the rest follows from the work.
 
     Args:
-        settings, picture, device: as for ``Training.start``.
-        budget: seconds to spend, kept to within the cost of one stage's iterations.
+        start: a training at its beginning, at any stage; a copy of it is tried, and it stays as it is to the bit.
+        budget: seconds to spend, kept to within the cost of one stage's iterations; two stages are always tried.
     """
-    state = Training.start(settings, picture, device)
-    sizes = state.model.sizes
+    state = trial(start)
+    sizes, first = state.model.sizes, state.stage
     times: list[float] = []
     memory: list[float] = []
     begin = perf_counter()
-    for stage in range(len(sizes)):
+    for stage in range(first, len(sizes)):
         likely = 2 * times[-1] * work(state, stage) / work(state, stage - 1) if times else 0.0
-        if stage >= 2 and perf_counter() - begin + likely > budget:
+        if stage >= first + 2 and perf_counter() - begin + likely > budget:
             break
-        with devices.threads_for(sizes[stage], device):
+        with devices.threads_for(sizes[stage], state.model.device):
             times.append(_seconds_of_one(state))
         memory.append(peak_memory()[0] or float("nan"))
         state.leave_stage()
-    measured = len(times)
+    measured = first + len(times)
     for stage in range(measured, len(sizes)):
         growth = work(state, stage) / work(state, stage - 1)
         times.append(times[-1] * growth)
         memory.append(memory[-1] + max(0.0, memory[-1] - memory[0]) * (growth - 1))
+    settings = state.model.settings
     niter = settings.optimisation.niter
-    seconds = sum(config.iterations(niter, stage) * each for stage, each in enumerate(times))
+    seconds = sum(config.iterations(niter, stage) * each for stage, each in enumerate(times, first))
     pace = times[-1] / work(state, len(sizes) - 1)
-    seconds += pace * sum(passes(sizes[: stage + 1]) for stage in range(len(sizes)))
+    seconds += pace * sum(passes(sizes[: stage + 1]) for stage in range(first, len(sizes)))
     if settings.sampling.finish == "patches":
-        seconds += BETWEEN * len(sizes)
+        seconds += BETWEEN * (len(sizes) - first)
     pictures = BYTES_PER_PIXEL * (prod(sizes[-1]) - prod(sizes[measured - 1])) / 2**20
     tile = BYTES_PER_NUMBER * settings.network.nfc * min(prod(sizes[-1]), state.model.tile) / 2**20
-    return Estimate(times, seconds, max(max(memory), memory[0] + tile) + pictures)
+    return Estimate([0.0] * first + times, seconds, max(max(memory), memory[0] + tile) + pictures)
+
+
+def trial(start: Training) -> Training:
+    """A copy of a training to try iterations on: with networks of its own, and the same pictures."""
+    pictures = [*start.reals, *start.model.fixed, start.model.photo]
+    return copy.deepcopy(start, {id(picture): picture for picture in pictures})
 
 
 def work(state: Training, stage: int) -> float:
@@ -101,13 +106,6 @@ def passes(sizes: Sequence[Size]) -> float:
     """Work between the iterations of a stage: one picture for the amplitude, the others as previews."""
     pictures = min(PREVIEWS, max(2.0, writing.PREVIEW_PIXELS / prod(sizes[-1])))
     return (1 + pictures) * sum(prod(size) for size in sizes)
-
-
-def estimate_of(state: Training) -> Estimate:
-    """The cost of a training that begins in its last stage; two of its iterations are run, and change it."""
-    seconds = _seconds_of_one(state)
-    number = config.iterations(state.model.settings.optimisation.niter, state.stage)
-    return Estimate([0.0] * state.stage + [seconds], number * seconds, peak_memory()[0] or float("nan"))
 
 
 def _seconds_of_one(state: Training) -> float:

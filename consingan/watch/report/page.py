@@ -13,7 +13,7 @@ from consingan import config
 from consingan.config import Train
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 from consingan.watch.report import reading
 from consingan.watch.report.commands import commands
 from consingan.watch.report.pictures import Embedded, embedded

@@ -18,7 +18,7 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.storage.files import read_json
 from consingan.storage.run import Run
-from consingan.watch.monitor import RESERVED, read_log
+from consingan.watch.log import RESERVED, read_log
 
 STILLS = (".png", ".jpg", ".webp", ".tif")
 MOVING = (".gif",)
