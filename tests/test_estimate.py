@@ -12,6 +12,7 @@ from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, pas
 from consingan.training.state import Training, named
 
 SPEED = 1e-6  # seconds per unit of work
+PLAIN = 0.2 + 2 * 0.05  # seconds of a stage beside its iterations, where samples are as the generator made them
 
 
 def settings_of(**values):
@@ -56,9 +57,9 @@ def works(settings, picture) -> list[float]:
 
 
 def between(settings, picture) -> float:
-    """The same of the pictures that are made between the iterations."""
+    """Seconds by that clock of the pictures that are made between the iterations, and of what is done beside."""
     sizes = Training.start(settings, picture).model.sizes
-    return sum(passes(sizes[: stage + 1]) for stage in range(len(sizes)))
+    return SPEED * sum(passes(sizes[: stage + 1]) for stage in range(len(sizes))) + PLAIN * len(sizes)
 
 
 def test_weights_are_seconds_per_stage_and_sum_to_the_whole():
@@ -76,7 +77,7 @@ def test_the_whole_is_the_sum_over_all_iterations(picture, clock, niter):
         for stage, count in enumerate(works(settings, picture))
     ]
     assert cost.weights(settings) == pytest.approx(expected)
-    assert cost.seconds == pytest.approx(sum(expected) + SPEED * between(settings, picture))
+    assert cost.seconds == pytest.approx(sum(expected) + between(settings, picture))
     assert clock.measured == list(range(6))
 
 
@@ -128,7 +129,7 @@ def test_a_training_that_begins_in_its_last_stage_costs_that_stage(picture, cloc
     cost = estimate(state)
     assert cost.per_iteration == [0.0, 0.0, last]
     assert cost.weights(settings) == [0.0, 0.0, 7 * last]
-    assert cost.seconds == pytest.approx(7 * last + SPEED * passes(state.model.sizes))
+    assert cost.seconds == pytest.approx(7 * last + SPEED * passes(state.model.sizes) + PLAIN)
 
 
 def test_real_iterations_are_timed_and_leave_no_trace(picture):
@@ -140,7 +141,7 @@ def test_real_iterations_are_timed_and_leave_no_trace(picture):
     cost = estimate(state)
     assert all(0 < seconds < 10 for seconds in cost.per_iteration)
     iterations = 10 * sum(cost.per_iteration)
-    assert iterations < cost.seconds < 2 * iterations
+    assert iterations < cost.seconds - 3 * PLAIN < 2 * iterations
     assert 10 < cost.peak_mb < 100_000
     assert torch.equal(torch.get_rng_state(), before)
     assert (state.stage, state.iteration, state.step, state.model.stages) == (0, 0, None, 0)
@@ -219,6 +220,19 @@ def test_memory_that_cannot_be_told_is_not_a_number(picture, clock, monkeypatch)
     assert math.isnan(estimate(Training.start(settings_of(train_stages=2), picture)).peak_mb)
 
 
-def test_finished_previews_are_part_of_the_time(picture, clock):
-    plain, finished = (estimate(Training.start(settings_of(finish=each), picture)).seconds for each in ("none", "patches"))
-    assert finished == pytest.approx(plain + 5.0 * 6)  # of each stage
+def test_pictures_of_the_result_and_the_report_are_part_of_the_time(picture, clock):
+    def seconds(**values) -> float:
+        return estimate(Training.start(settings_of(**values), picture)).seconds
+
+    first, after, on_the_way = 2.5, 4.9, 0.85
+    plain = seconds()
+    assert seconds(finish="patches") == pytest.approx(plain + first + 6 * (after + 2 * on_the_way - PLAIN))
+    often = seconds(finish="patches", snapshot_every=2)  # five in ten iterations
+    assert often == pytest.approx(plain + first + 6 * (after + 5 * on_the_way - PLAIN))
+
+
+def test_a_training_that_goes_on_knows_its_stages_by_their_work(picture):
+    settings = settings_of(niter=(9, 8, 7), train_stages=3)
+    state = Training.start(settings, picture)
+    counts = works(settings, picture)
+    assert estimate_module.relative(state) == [9 * counts[0], 8 * counts[1], 7 * counts[2]]

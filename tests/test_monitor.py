@@ -415,6 +415,16 @@ def test_time_left_of_a_resumed_run_does_not_count_what_was_done_before(time):
     assert stream.getvalue().splitlines()[0] == "stage 2/2  iteration 6/10  1 it/s  4 s left"
 
 
+def test_time_left_holds_what_is_done_beside_the_iterations(time):
+    stream = io.StringIO()
+    with Monitor(None, "plain", stream, interval_s=1.0) as monitor:
+        monitor.begin([1.0, 1.0, 1.0], beside=100.0)
+        monitor.begin_stage(1, 3, 2)
+        time.sleep(1.0)
+        monitor.observe(0, {})
+    assert stream.getvalue().splitlines()[0].endswith("  3 min 23 s left")  # three iterations, two stages' pictures
+
+
 def test_rich_without_a_terminal_is_plain(time, monkeypatch):
     text = {}
     for display in ("rich", "plain"):

@@ -14,11 +14,13 @@ from consingan.config import Train
 from consingan.gan import schedule
 from consingan.grid.windows import Window
 from consingan.pictures.pyramid import Size
-from consingan.training.state import Training
+from consingan.training.state import SNAPSHOTS, Training
 from consingan.watch.memory import peak_memory
 
 PREVIEWS = 4  # pictures after a stage: the reconstruction and three samples
-BETWEEN = 5.0  # seconds after a stage whose samples are finished: its previews, those on the way, figures and report
+# Seconds on one core beside the iterations: after a stage (previews, figures, report), and of a picture on the way.
+BETWEEN = {"finished": (4.9, 0.85), "applied": (2.7, 0.6), "plain": (0.2, 0.05)}
+FIRST_LOOK = 2.5  # seconds of the finished pictures that are made before anything is trained
 BYTES_PER_PIXEL = 200  # of a large picture: itself, its reconstruction, previews and the checkpoint, some of them twice
 BYTES_PER_NUMBER = 24  # of a feature map while a tile is computed: six maps of four bytes
 
@@ -29,13 +31,15 @@ class Estimate:
 
     Args:
         per_iteration: seconds of one iteration, by stage.
-        seconds: of all iterations, and of the pictures that are made between them.
+        seconds: of all iterations, and of what is done beside them.
         peak_mb: peak memory in MB: of the device on CUDA, of the process elsewhere.
+        beside: seconds of a stage beside its iterations, the same for each.
     """
 
     per_iteration: list[float]
     seconds: float
     peak_mb: float
+    beside: float = 0.0
 
     def weights(self, settings: Train) -> list[float]:
         """Seconds of each whole stage."""
@@ -73,17 +77,31 @@ def estimate(start: Training, budget: float = 2.0) -> Estimate:
     seconds = sum(config.iterations(niter, stage) * each for stage, each in enumerate(times, first))
     pace = times[-1] / work(state, len(sizes) - 1)
     seconds += pace * sum(passes(sizes[: stage + 1]) for stage in range(first, len(sizes)))
-    if settings.sampling.finish == "patches":
-        seconds += BETWEEN * (len(sizes) - first)
+    each = beside(settings)
+    seconds += each * (len(sizes) - first) + (FIRST_LOOK if settings.sampling.finish == "patches" else 0.0)
     pictures = BYTES_PER_PIXEL * (prod(sizes[-1]) - prod(sizes[measured - 1])) / 2**20
     tile = BYTES_PER_NUMBER * settings.network.nfc * min(prod(sizes[-1]), state.model.tile) / 2**20
-    return Estimate([0.0] * first + times, seconds, max(max(memory), memory[0] + tile) + pictures)
+    return Estimate([0.0] * first + times, seconds, max(max(memory), memory[0] + tile) + pictures, each)
 
 
 def trial(start: Training) -> Training:
     """A copy of a training to try iterations on: with networks of its own, and the same pictures."""
     pictures = [*start.reals, *start.model.fixed, start.model.photo]
     return copy.deepcopy(start, {id(picture): picture for picture in pictures})
+
+
+def relative(state: Training) -> list[float]:
+    """What each whole stage costs, in pixels; of a training at any place, without trying an iteration."""
+    niter = state.model.settings.optimisation.niter
+    return [config.iterations(niter, stage) * work(state, stage) for stage in range(len(state.reals))]
+
+
+def beside(settings: Train) -> float:
+    """Seconds of a stage beside its iterations: pictures of the result, figures, report."""
+    finished = settings.sampling.finish == "patches"
+    after, picture = BETWEEN["finished" if finished else "applied" if settings.naive.naive_img else "plain"]
+    every = settings.naive.snapshot_every
+    return after + picture * (config.iterations(settings.optimisation.niter, 0) / every if every else len(SNAPSHOTS))
 
 
 def work(state: Training, stage: int) -> float:

@@ -218,7 +218,7 @@ class Job:
                     monitor.message(note)
                 if run:
                     look_first(state, run, monitor)
-                monitor.begin(planned.cost.weights(planned.settings))
+                monitor.begin(planned.cost.weights(planned.settings), planned.cost.beside)
                 return self._train(state, run, monitor, company)
 
     # ---- a run that was stopped
@@ -245,6 +245,7 @@ class Job:
             company: who looks on.
             reals: the picture at each stage's size, where the order has one.
         """
+        from consingan.training.estimate import beside, relative
         from consingan.training.loop import resume
 
         said = [*company.notes, *notes]
@@ -260,6 +261,7 @@ class Job:
                 monitor.tell("started", **facts_of(state, run), seconds=None, peak_memory_mb=None, resumed=True)
                 for note in said:
                     monitor.message(note)
+                monitor.begin(relative(state), beside(state.model.settings))
                 return self._train(state, run, monitor, company)
 
     # ---- to the end

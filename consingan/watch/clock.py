@@ -73,9 +73,13 @@ class StageTime:
 
 @dataclass
 class WholeTime:
-    """How far the whole training is, in units of cost: weights[i] is what stage i costs."""
+    """How far the whole training is, in units of cost: weights[i] is what stage i costs.
+
+    `beside` are seconds of each stage that the clock does not count, such as those of its previews.
+    """
 
     weights: list[float]
+    beside: float = 0.0
     began: tuple[float, float] | None = None  # work and seconds when this process began its first stage
 
     def work(self, stage: StageTime) -> float:
@@ -92,4 +96,7 @@ class WholeTime:
         work = self.work(stage)
         work_before, seconds_before = self.began or (0.0, 0.0)
         gained = work - work_before
-        return (sum(self.weights) - work) * (now - seconds_before) / gained if gained > 0 else None
+        if gained <= 0:
+            return None
+        left = (sum(self.weights) - work) * (now - seconds_before) / gained
+        return left + self.beside * (len(self.weights) - stage.number)

@@ -127,9 +127,12 @@ class Monitor:
         record = {"stage": stage, "iteration": iteration, "files": list(files), "time_s": self._time()}
         self._emit({"event": "pictures", **record})
 
-    def begin(self, weights: Sequence[float]) -> None:
-        """Say what each stage costs, in any unit: gives the share of the whole training and its time left."""
-        self._whole = WholeTime([float(weight) for weight in weights])
+    def begin(self, weights: Sequence[float], beside: float = 0.0) -> None:
+        """Say what each stage costs, in any unit: gives the share of the whole training and its time left.
+
+        `beside` are seconds of each stage that lie inside `paused`.
+        """
+        self._whole = WholeTime([float(weight) for weight in weights], beside)
 
     def begin_stage(self, stage: int, stages: int, iterations: int, start_iteration: int = 0, **facts: Any) -> None:
         """Stage `stage` (from 0) of `stages` starts at `start_iteration` (above 0 when resumed).
