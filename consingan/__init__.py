@@ -11,6 +11,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from consingan import config
+from consingan.gan.objectives import OBJECTIVES
+
 __version__ = "0.1.0"
 __all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "train"]
 
@@ -22,6 +25,8 @@ WHERE = {
     "estimate": "consingan.api",
     "train": "consingan.api",
 }
+
+config.TABLES["objective"] = OBJECTIVES
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,7 @@ def test_a_run_folder_is_made_only_when_asked_for(tmp_path):
     (run,) = (tmp_path / "array").iterdir()
     loaded = consingan.SingleImageModel.load(run)
     assert torch.equal(loaded.sample(2, seed=5), model.sample(2, seed=5))
-    assert model.generator.border == "zero"
+    assert model.generator.border.name == "zero"
 
 
 def test_grey_arrays_train_with_one_channel():

@@ -193,7 +193,7 @@ def test_with_windows_the_work_does_not_grow_with_the_picture():
     last = [work(state, stage) for stage in range(10) if math.prod(state.model.sizes[stage]) > 256**2]
     assert len(last) == 3
     assert max(last) < 1.25 * min(last)
-    state.most = 96
+    state.widest = 96
     assert work(state, 9) < 0.4 * last[-1]
 
 
@@ -206,8 +206,8 @@ def test_memory_that_runs_out_while_it_is_estimated_makes_the_window_smaller(pic
     own, calls = Training.iterate, []
 
     def tight(state):
-        calls.append(state.most)
-        return None if state.most is None else own(state)
+        calls.append(state.widest)
+        return None if state.widest is None else own(state)
 
     monkeypatch.setattr(Training, "iterate", tight)
     state = Training.start(settings_of(train_stages=1, min_size=48), picture)

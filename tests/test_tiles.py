@@ -9,8 +9,8 @@ from PIL import Image
 from consingan import config
 from consingan.applications import writing
 from consingan.errors import UserError
+from consingan.gan.borders import Extend
 from consingan.gan.model import SingleImageModel, nearest
-from consingan.gan.networks import GrowingGenerator
 from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
@@ -174,17 +174,18 @@ def test_batch_norm_is_computed_whole():
 
 def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatch):
     seen = []
-    finer = GrowingGenerator._finer
+    border = type(model.generator.border)
+    finer = border.finer
 
-    def watched(self, stage, below, noise, sizes, wanted):
-        seen.append((stage, noise.shape[2] * noise.shape[3]))
-        return finer(self, stage, below, noise, sizes, wanted)
+    def watched(self, convolutions, below, noise, *rest):
+        seen.append((convolutions, noise.shape[2] * noise.shape[3]))
+        return finer(self, convolutions, below, noise, *rest)
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", watched)
+    monkeypatch.setattr(border, "finer", watched)
     model.tile = 1500
     model.sample(1, (90, 800))
     assert max(pixels for _, pixels in seen) < 3200
-    assert max(stage for stage, _ in seen) == 3
+    assert {convolutions for convolutions, _ in seen} == set(model.generator.stages[1:])
 
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
@@ -313,21 +314,21 @@ def exhausted(request):
 def test_smaller_tiles_where_memory_runs_out(exhausted, monkeypatch):
     model, said = untrained(), []
     expected = model.sample(1, (90, 200))
-    forward = GrowingGenerator._finer
+    finer = Extend.finer
 
-    def tight(self, stage, below, noise, *rest):
+    def tight(self, convolutions, below, noise, *rest):
         if noise.shape[2] * noise.shape[3] > 7000:
             raise exhausted
-        return forward(self, stage, below, noise, *rest)
+        return finer(self, convolutions, below, noise, *rest)
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", tight)
+    monkeypatch.setattr(Extend, "finer", tight)
     monkeypatch.setattr("consingan.gan.model.SMALLEST_TILE", 16)
     model.say = said.append
     model.tile = 4 * 4800
     torch.testing.assert_close(model.sample(1, (90, 200)), expected, rtol=0, atol=2e-5)
     assert said == ["Memory ran out: going on with tiles of 69 px."]
     model.tile = 16
-    monkeypatch.setattr(GrowingGenerator, "_finer", lambda *args: (_ for _ in ()).throw(exhausted))
+    monkeypatch.setattr(Extend, "finer", lambda *args: (_ for _ in ()).throw(exhausted))
     with pytest.raises(type(exhausted)):
         model.sample(1, (90, 200))
     assert len(said) == 1
@@ -337,7 +338,7 @@ def test_other_faults_are_not_taken_for_memory(monkeypatch):
     def faulty(*args):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", faulty)
+    monkeypatch.setattr(Extend, "finer", faulty)
     with pytest.raises(RuntimeError, match="do not match"):
         untrained()
 
@@ -351,7 +352,7 @@ class Tight:
         def update(step, critic, real, *rest):
             self.calls += 1
             if self.calls > after and real.shape[2] * real.shape[3] > pixels:
-                step.critic.requires_grad_(False)
+                step.learners[0].critic.requires_grad_(False)
                 raise error
             return own(step, critic, real, *rest)
 
@@ -387,7 +388,7 @@ def test_the_iteration_that_ran_out_leaves_no_trace(monkeypatch):
     """After three good iterations memory gets short: the result is that of the small window from the start."""
     settings = {"window": "48", "train_stages": 1, "niter": (6,), "min_size": 56}
     plain = training(**settings)
-    plain.most = 32
+    plain.widest = 32
     expected = train(plain, Monitor(display="quiet")).tensors()
     Tight(monkeypatch, 2000, MemoryError(), after=3)
     state = training(**settings)
@@ -411,7 +412,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
     write_start(state, run)
     state.take_smaller_window()
     state.save(run)
-    assert resume(run, "cpu", lambda note: None).most == 32
+    assert resume(run, "cpu", lambda note: None).widest == 32
 
 
 # ---- files

@@ -18,7 +18,8 @@ from consingan.finish import motion, patches
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.finish.scales import BOUND, Plan, check_size, own_size
-from consingan.gan.networks import Border, GrowingGenerator, place
+from consingan.gan.borders import BORDERS
+from consingan.gan.networks import GrowingGenerator, move
 from consingan.grid.noise import Draw, Field, Source, draws_alike, fingerprint, mixed, walk, whole
 from consingan.grid.resize import Size, resize
 from consingan.grid.windows import Window, tiles
@@ -40,7 +41,7 @@ class SingleImageModel:
 
     Args:
         settings: the configuration that it is trained with.
-        border: the task's way with borders.
+        border: the task's way with borders, a name in ``BORDERS``.
         sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
         device: where it lives.
 
@@ -55,7 +56,7 @@ class SingleImageModel:
         told: hears how far each finished sample has come, from 0 to 1.
     """
 
-    def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Train, border: str, sizes: Sequence[Size], device: torch.device | str = "cpu"):
         network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.fixed: list[Tensor] = []
@@ -71,7 +72,7 @@ class SingleImageModel:
         self.tile = TILE // network.nfc
         self.say: Callable[[str], None] = lambda note: None
         self.told: Told = lambda share: None
-        place(self.generator, self.device)
+        move(self.generator, self.device)
 
     @property
     def stages(self) -> int:
@@ -99,7 +100,7 @@ class SingleImageModel:
             self.anchors = [self._anchor(0)]
             return
         self.generator.grow()
-        place(self.generator, self.device)
+        move(self.generator, self.device)
         self.amplitudes.append(0.0)
         self.anchors.append(self._anchor(stage))
         error = (self.reconstruct() - real).square().mean().sqrt()
@@ -405,7 +406,7 @@ class SingleImageModel:
         """What has to be stored beside the tensors, as JSON values."""
         return {
             "config": config.to_json(self.settings),
-            "border": self.generator.border,
+            "border": self.generator.border.name,
             "sizes": [list(size) for size in self.sizes],
             "amplitudes": self.amplitudes,
             "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
@@ -457,7 +458,9 @@ class SingleImageModel:
             settings = config.from_json(header["config"], where)
             sizes = [(int(h), int(w)) for h, w in header["sizes"][: LARGEST_PYRAMID + 1]]
             amplitudes = [float(a) for a in header["amplitudes"]]
-            border = {"extend": "extend", "zero": "zero"}[header["border"]]
+            border = header["border"]
+            if border not in BORDERS:
+                raise KeyError("border")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{where} lacks a valid {error} in its header; use a file that this program wrote."
@@ -469,7 +472,7 @@ class SingleImageModel:
         ):
             raise UserError(f"{where} has sizes and amplitudes that do not fit; use a file that this program wrote.")
         with torch.device("meta"):  # shapes without memory
-            model = cls(settings, border, sizes, "meta")  # type: ignore[arg-type]
+            model = cls(settings, border, sizes, "meta")
             for _ in amplitudes[1:]:
                 model.generator.grow()
         noise = None if header.get("noise") is None else stored_seed(header["noise"], where)
@@ -501,7 +504,7 @@ class SingleImageModel:
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
-        place(self.generator, self.device)
+        move(self.generator, self.device)
         self.photo = Photo(self.photo.pixels, self.device) if self.photo else None
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]

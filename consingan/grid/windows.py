@@ -7,14 +7,15 @@ compute these and nothing else; the result is the same as a part of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, sqrt
 
 from torch import Tensor
 
-from consingan.grid.resize import Size, Span, aligned_span
+from consingan.grid.resize import aligned_span
+from consingan.grid.sizes import Size, Span
 
 MOST = 0.75  # share of a picture from which on a window of it saves nothing
 
@@ -95,31 +96,44 @@ class Part:
     noise: Window
 
 
-def parts(sizes: Sequence[Size], window: Window, margin: int, surplus: int, extends: bool) -> list[Part]:
+Rule = Callable[[Window, Size, Size], tuple[Part, Window]]  # see ``borders.Border.part``
+
+
+def parts(sizes: Sequence[Size], window: Window, rule: Rule) -> list[Part]:
     """What of every stage the features in a window of the last one depend on.
 
     Args:
-        sizes: ``(h, w)`` of the stages.
+        sizes: ``(h, w)`` of the stages; neighbours may be equal.
         window: of the last stage's features.
-        margin: pixels that a stage's input reaches past its output, see ``GrowingGenerator``.
-        surplus: pixels beside a part that its convolutions spoil, as they pad what is no border of the picture.
-        extends: whether a stage's input is made as large as its margins ask, rather than padded with zeros.
+        rule: what of a stage, and of the one below it, a window of its features depends on, by both sizes.
+
+    Returns:
+        By stage, coarsest first.
     """
     found: list[Part] = []
     kept = window
-    for stage in range(len(sizes) - 1, 0, -1):
-        size, below = sizes[stage], sizes[stage - 1]
-        made = kept.grown(surplus, size)
-        noise = made.padded(margin) if extends else made
-        found.append(Part(made, kept, noise))
-        wide = (size[0] + 2 * margin, size[1] + 2 * margin) if extends else size
-        kept = Window(
-            _union(aligned_span(below[0], wide[0], noise.rows), aligned_span(below[0], size[0], kept.rows)),
-            _union(aligned_span(below[1], wide[1], noise.columns), aligned_span(below[1], size[1], kept.columns)),
-        )
+    for below, size in reversed(list(pairwise(sizes))):
+        part, kept = rule(kept, size, below)
+        found.append(part)
     coarsest = Window.whole(sizes[0])  # always computed whole: it is small
     found.append(Part(coarsest, kept, coarsest))
     return found[::-1]
+
+
+def source_of(window: Window, below: Size, size: Size) -> Window:
+    """The part of a map of one size that a window of it at another depends on, resized with aligned corners.
+
+    Args:
+        window: of the result.
+        below, size: ``(h, w)`` of the map and of the result.
+    """
+    rows = aligned_span(below[0], size[0], window.rows)
+    return Window(rows, aligned_span(below[1], size[1], window.columns))
+
+
+def joined(one: Window, other: Window) -> Window:
+    """The smallest window that holds both."""
+    return Window(_union(one.rows, other.rows), _union(one.columns, other.columns))
 
 
 def _split(length: int, pieces: int) -> list[Span]:

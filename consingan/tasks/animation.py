@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from consingan.config import SEED, setting
 from consingan.pictures.pyramid import Law, rescaling
@@ -49,7 +49,7 @@ class Animation:
 
     name: str = "animation"
     summary: str = "the picture set in motion"
-    border: Literal["extend", "zero"] = "extend"
+    border: str = "extend"
     options: type = WalkOptions
     takes_naive: bool = False
     preview: WalkOptions = WalkOptions(start_scale=0, frames=20, longest=250)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,8 +55,8 @@ class Task(Protocol):
         """What it is for, in a few words."""
 
     @property
-    def border(self) -> Literal["extend", "zero"]:
-        """How the generator treats borders."""
+    def border(self) -> str:
+        """What lies past the picture, a name in `gan.borders.BORDERS`: ``extend`` or ``zero``."""
 
     @property
     def options(self) -> type:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from consingan.applications.naive import PREVIEW, NaiveOptions, results
 from consingan.pictures.pyramid import Law, rescaling
@@ -43,7 +43,7 @@ class Editing:
 
     name: str = "editing"
     summary: str = "parts moved by hand, made one piece"
-    border: Literal["extend", "zero"] = "zero"
+    border: str = "zero"
     options: type = NaiveOptions
     takes_naive: bool = True
     preview: NaiveOptions = PREVIEW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from consingan.config import SEED, setting
 from consingan.errors import UserError
@@ -78,7 +78,7 @@ class Generation:
 
     name: str = "generation"
     summary: str = "new pictures of the same place"
-    border: Literal["extend", "zero"] = "extend"
+    border: str = "extend"
     options: type = StillOptions
     takes_naive: bool = False
     preview: StillOptions = StillOptions(num_samples=3, scale_h=1.0, scale_w=1.0, longest=250)

@@ -108,16 +108,17 @@ def work(state: Training, stage: int) -> float:
     """Work of one iteration of a stage, in pixels that pass a stage's convolutions or the critic's once.
 
     A learning stage makes the fake and the reconstruction, a frozen one both without gradients; a backward pass costs
-    two forward ones. The critic takes real and fake in every step of its own, and the penalty's two passes; the
-    generator's step takes the fake through it once more, without the gradient of its weights.
+    two forward ones. What the critic does, its objective says.
     """
-    optimisation = state.model.settings.optimisation
-    sizes = state.model.sizes[: stage + 1]
-    window = state.window_of(sizes[-1], (0.5, 0.5)) or Window.whole(sizes[-1])
-    frozen = schedule.first_learning(stage, optimisation.train_depth)
-    parts = state.model.generator.parts(sizes, window)
-    made = sum(prod(part.made.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
-    return made + prod(window.size) * (10 * optimisation.Dsteps + 3)
+    settings, done = state.model.settings.optimisation, 0.0
+    frozen = schedule.first_learning(stage, settings.train_depth)
+    for branch in state.branches:
+        sizes = branch.model.sizes[: stage + 1]
+        window = state.window_of(sizes[-1], (0.5, 0.5)) or Window.whole(sizes[-1])
+        parts = branch.model.generator.parts(sizes, window)
+        done += sum(prod(part.made.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
+        done += prod(window.size) * branch.objective.work(settings.Dsteps)
+    return done
 
 
 def passes(sizes: Sequence[Size]) -> float:

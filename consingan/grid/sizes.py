@@ -1,0 +1,17 @@
+"""Heights and widths: the one home of ``Size`` and ``Span``, and the arithmetic that needs no tensors."""
+
+from __future__ import annotations
+
+Size = tuple[int, int]  # (height, width) in pixels
+Span = tuple[int, int]  # rows or columns, from the first to before the last
+
+
+def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:
+    """Size times a scale per axis, rounded, at least one pixel."""
+    return max(1, round(size[0] * scale_h)), max(1, round(size[1] * scale_w))
+
+
+def at_most(size: Size, side: int) -> Size:
+    """The size with a longer side of at most ``side`` pixels, in its own proportions; a smaller one as it is."""
+    shrink = min(1.0, side / max(size))
+    return rescaled(size, shrink, shrink)
