@@ -38,7 +38,7 @@ from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
-from consingan.pictures import images
+from consingan.pictures import arrays, images
 from consingan.training.state import Training
 from consingan.training.step import Products
 from consingan.watch.clock import duration
@@ -168,7 +168,7 @@ def finish_agrees(setup: Setup) -> Iterator[Row]:
     made = []
     for device in (setup.device, torch.device("cpu")):
         finished = patches.finish(Photo(pixels, device), layout, size, [Draw(0, ("finish",), device)]).picture
-        made.append(torch.from_numpy(images.to_uint8(finished)).int())
+        made.append(torch.from_numpy(arrays.to_uint8(finished)).int())
     apart = (made[0] - made[1]).abs()
     equal = (apart == 0).double().mean().item()
     yield Row(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from consingan import devices
 from consingan.gan.model import SingleImageModel
-from consingan.pictures import images
+from consingan.pictures import arrays
 from consingan.training.job import Job
 from consingan.training.order import Order
 from consingan.training.plan import Plan
@@ -113,4 +113,4 @@ def _job(image: Picture | None, **order: Any) -> Job:
     """The job of a picture in any of its forms."""
     if image is None or isinstance(image, str | Path):
         return Job(Order(picture=None if image is None else str(image), **order))
-    return Job(Order(picture="array", **order), images.from_array(image))
+    return Job(Order(picture="array", **order), arrays.from_array(image))

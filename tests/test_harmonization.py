@@ -15,7 +15,7 @@ from consingan.gan import schedule
 from consingan.gan.model import SingleImageModel
 from consingan.grid.noise import Draw, whole
 from consingan.grid.resize import resize
-from consingan.pictures import images, structure
+from consingan.pictures import arrays, images, structure
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
@@ -59,7 +59,7 @@ def evaluated(run, out, *arguments):
 
 
 def pixels(file):
-    return torch.from_numpy(images.to_uint8(images.load(file).pixels).copy())
+    return torch.from_numpy(arrays.to_uint8(images.load(file).pixels).copy())
 
 
 def refused(*arguments, word, folder):
@@ -160,7 +160,7 @@ def test_evaluation_is_that_of_the_trained_model_and_repeatable(pasted_run, naiv
     assert first[native].read_bytes() == second[native].read_bytes() != other[native].read_bytes()
     model = SingleImageModel.load(pasted_run)
     wanted = model.transform(images.load(naive_file).pixels, seed=3)
-    assert torch.equal(pixels(first[native]), torch.from_numpy(images.to_uint8(wanted)))
+    assert torch.equal(pixels(first[native]), torch.from_numpy(arrays.to_uint8(wanted)))
 
 
 def test_the_anchor_goes_through_as_the_reconstruction(pasted_run):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from consingan.config import SEED, setting
 from consingan.errors import UserError
+from consingan.grid.ranges import signed
 from consingan.tasks.base import Result
 from consingan.tasks.generation import check_start
 
@@ -132,9 +133,9 @@ def one(
         before = applied(base, case, seed) if base else None
         yield Result(f"{stem}_view", [side_by_side(case, made, before, model.settings.naive.fine_tune)], facts)
     if made.mask is not None:
-        yield Result(f"{name}_soft_mask", [made.mask * 2 - 1], {})
+        yield Result(f"{name}_soft_mask", [signed(made.mask)], {})
     if case.derived and case.mask is not None:
-        yield Result(f"{name}_derived_mask", [case.mask * 2 - 1], {})
+        yield Result(f"{name}_derived_mask", [signed(case.mask)], {})
 
 
 def side_by_side(case: Case, made: Applied, before: Applied | None, tuned: bool) -> Tensor:
@@ -142,7 +143,7 @@ def side_by_side(case: Case, made: Applied, before: Applied | None, tuned: bool)
     from consingan.applications import cases
 
     first = before if tuned else made
-    items = [("naive", case.picture), ("mask", None if made.mask is None else made.mask * 2 - 1)]
+    items = [("naive", case.picture), ("mask", None if made.mask is None else signed(made.mask))]
     if first is not None:
         items += [("harmonized", first.whole), ("masked", first.masked)]
     if tuned:

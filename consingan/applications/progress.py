@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from consingan.pictures.pyramid import Size
+from consingan.grid.sizes import Size
 from consingan.tasks.base import Result
 from consingan.watch.clock import duration
 

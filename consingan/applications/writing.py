@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from consingan.applications import cases
-from consingan.pictures import images
+from consingan.pictures import images, sheets
 from consingan.storage.files import StorageError
 from consingan.tasks.base import Result
 
@@ -43,7 +43,7 @@ def write(
             make_folder(path.parent)
             gallery = shown[path.parent, result.format]
             if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
-                gallery.append(cases.at_most(result.frames[0], GRID_SIDE))
+                gallery.append(sheets.at_most(result.frames[0], GRID_SIDE))
             if begun is not None:
                 yield begun.result()
             begun = writer.submit(save, result, path, facts)
@@ -54,7 +54,7 @@ def write(
     for (inner, extension), pictures in shown.items():
         if len(pictures) > 1:
             path = inner / f"grid.{extension}"
-            images.save(path, images.grid(pictures))
+            images.save(path, sheets.grid(pictures))
             yield path
 
 

@@ -28,7 +28,7 @@ from consingan.tasks.generation import StillOptions
 
 if TYPE_CHECKING:
     from consingan.gan.model import SingleImageModel
-    from consingan.pictures.pyramid import Size
+    from consingan.grid.sizes import Size
 
 INSTANT = 9  # pictures that are made of a picture without training, unless --num_samples says otherwise
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.grid.resize import resize
+from consingan.grid.sizes import size_of
 
 BOUND = 512  # px, the longer side of frames where no size is asked for
 SIDE = 64  # px, the longer side at which motion is looked for
@@ -38,7 +39,7 @@ def moving(picture: Tensor, rest: Tensor, layouts: Iterable[Tensor]) -> Iterator
     Yields:
         For each layout a frame ``[1, C, H, W]``; for ``rest`` itself the picture, to rounding.
     """
-    size = (picture.shape[2], picture.shape[3])
+    size = size_of(picture)
     shrink = min(1.0, SIDE / max(rest.shape[2:]))
     small = (max(8, round(rest.shape[2] * shrink)), max(8, round(rest.shape[3] * shrink)))
     rest = resize(rest, small)

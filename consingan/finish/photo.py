@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.devices import Products
-from consingan.finish.scales import SEARCHED, Plan, Size
+from consingan.finish.scales import SEARCHED, Plan
 from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, at_most, size_of
 
 REACH = 3  # px from a patch's centre to its border: patches of 7x7
 COMPONENTS = 24  # numbers that a patch is compared by
@@ -74,8 +75,7 @@ def components(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def stored(picture: Tensor) -> Tensor:
     """A picture as it is kept with a model: ``[1, C, H, W]`` in [-1, 1] -> uint8, shrunk to ``LARGEST`` px."""
-    shrink = min(1.0, LARGEST / max(picture.shape[2:]))
-    size = (max(1, round(picture.shape[2] * shrink)), max(1, round(picture.shape[3] * shrink)))
+    size = at_most(size_of(picture), LARGEST)
     return ((resize(picture, size).clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import REACH, Scale
-from consingan.finish.scales import Size
+from consingan.grid.sizes import Size
 
 Field = tuple[Tensor, Tensor]
 

@@ -21,13 +21,13 @@ from consingan.finish.scales import BOUND, Plan, check_size, own_size
 from consingan.gan.borders import BORDERS
 from consingan.gan.networks import GrowingGenerator, move
 from consingan.grid.noise import Draw, Field, Source, draws_alike, fingerprint, mixed, walk, whole
-from consingan.grid.resize import Size, resize
+from consingan.grid.ranges import signed
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, rescaled
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
-from consingan.pictures.pyramid import rescaled
 from consingan.storage import files
 
-LARGEST_PYRAMID = 20  # stages; as --train_stages
 TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
 SMALLEST_TILE = 64**2  # pixels
 PHOTO = "picture"  # the name of the training picture in a file
@@ -346,7 +346,7 @@ class SingleImageModel:
         if finish == "patches":
             check_size(size)
             return patches.steady(photo, layouts, size, Draw(seed, ("walk",), self.device))
-        return motion.moving(photo.at(size) * 2 - 1, self.reconstruct(), layouts)
+        return motion.moving(signed(photo.at(size)), self.reconstruct(), layouts)
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
         """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).
@@ -456,7 +456,7 @@ class SingleImageModel:
         """
         try:
             settings = config.from_json(header["config"], where)
-            sizes = [(int(h), int(w)) for h, w in header["sizes"][: LARGEST_PYRAMID + 1]]
+            sizes = [(int(h), int(w)) for h, w in header["sizes"][: config.MOST_STAGES + 1]]
             amplitudes = [float(a) for a in header["amplitudes"]]
             border = header["border"]
             if border not in BORDERS:
@@ -466,7 +466,7 @@ class SingleImageModel:
                 f"{where} lacks a valid {error} in its header; use a file that this program wrote."
             ) from None
         if (
-            not 1 <= len(amplitudes) <= len(sizes) <= LARGEST_PYRAMID
+            not 1 <= len(amplitudes) <= len(sizes) <= config.MOST_STAGES
             or not all(1 <= side <= 65536 for size in sizes for side in size)
             or not all(0 <= amplitude < inf for amplitude in amplitudes)
         ):

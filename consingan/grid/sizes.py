@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Size = tuple[int, int]  # (height, width) in pixels
 Span = tuple[int, int]  # rows or columns, from the first to before the last
+
+
+def size_of(x: Tensor) -> Size:
+    """``(H, W)`` of ``[B, C, H, W]``."""
+    return x.shape[2], x.shape[3]
 
 
 def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
 from consingan.pictures import images
+from consingan.pictures.arrays import with_channels
 
 KEY_NEAR, KEY_FAR = 0.06, 0.2  # distance to the key colour, of full scale: below transparent, above opaque
 
@@ -92,7 +94,7 @@ def paste_files(
         raise UserError(f"--scale {scale:g} makes an object of {pixels} pixels; give a smaller number.")
     made, mask = pasted(picture, cutting, Placement(at[0], at[1], scale, rotate, feather))
     images.save(naive, made)
-    images.save(mask_file, mask * 2 - 1)
+    images.save(mask_file, signed(mask))
     return naive, mask_file
 
 
@@ -102,7 +104,7 @@ def cut(path: Path, key_colour: str | None = None, rectangle: tuple[int, int, in
     Raises:
         UserError: the file cannot be read, has no alpha and nothing else says what the object is, or nothing is left.
     """
-    colour = (images.load(path, channels=3, background="black").pixels + 1) / 2  # laid on black: times alpha
+    colour = unit(images.load(path, channels=3, background="black").pixels)  # laid on black: times alpha
     alpha = images.alpha_of(path)
     alpha = torch.ones_like(colour[:, :1]) if alpha is None else alpha
     if key_colour is None and rectangle is None and bool((alpha == 1).all()):
@@ -161,7 +163,7 @@ def pasted(picture: Tensor, cutting: Cutting, place: Placement) -> tuple[Tensor,
     colour = torch.zeros(1, 3, height, width)
     colour[:, :, rows, columns] = object_.colour[:, :, inner_rows, inner_columns]
     if picture.shape[1] == 1:
-        colour = (colour * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        colour = with_channels(colour, 1)
     return picture * (1 - mask) + (2 * colour - mask), mask  # 2 c a - a = a (2 c - 1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from consingan.config import SEED, setting
+from consingan.config import MOST_STAGES, SEED, setting
 from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Result
 from consingan.tasks.generation import Generation, check_start
@@ -29,7 +29,7 @@ class WalkOptions:
     num_samples: int = setting(1, "animations per setting, each with a walk of its own", low=1, high=100_000)
     alpha: float | None = setting(None, "pull back to the picture, 0.1 unless given", low=0, high=1)
     beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
-    start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=20)
+    start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=MOST_STAGES)
     frames: int = setting(100, "frames", low=1, high=10_000)
     finish: str | None = setting(
         None,

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from math import pi
 from typing import TYPE_CHECKING
 
+from consingan.grid.ranges import signed, unit
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -50,12 +52,12 @@ def augmented(picture: Tensor, draw: Draw) -> Tensor:
     Returns:
         ``[1, C, h, w]`` in [-1, 1].
     """
-    x = (picture + 1) / 2
+    x = unit(picture)
     if uniform(draw.at("colour?")) < COLOUR_SHARE:
         x = one_of(COLOURS, x, draw.at("colour"))
     if uniform(draw.at("cutout?")) < CUTOUT_SHARE:
         x = cutout(x, draw.at("cutout"))
-    return x.clamp(0, 1) * 2 - 1
+    return signed(x.clamp(0, 1))
 
 
 def shifted_tiles(picture: Tensor, draw: Draw) -> Tensor:

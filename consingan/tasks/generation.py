@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from consingan.config import SEED, setting
+from consingan.config import MOST_STAGES, SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import check_size
-from consingan.pictures.pyramid import Law, Size, rescaled, rescaling
+from consingan.grid.sizes import Size, rescaled
+from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.base import Recipes, Result
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class StillOptions:
     size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, as 600x400")
     scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
     scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
-    gen_start_scale: int = setting(0, "first stage that draws noise; more is closer to the picture", low=0, high=20)
+    gen_start_scale: int = setting(
+        0, "first stage that draws noise; more is closer to the picture", low=0, high=MOST_STAGES
+    )
     finish: str | None = setting(
         None,
         "patches of the picture make samples sharp at any size; none: as the generator",

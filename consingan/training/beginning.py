@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consingan.config import Train
-from consingan.pictures.pyramid import Size
+from consingan.grid.sizes import Size
 from consingan.storage.run import Run
 from consingan.training import plan
 from consingan.training.order import Order

@@ -12,8 +12,8 @@ from consingan import config, devices
 from consingan.applications import writing
 from consingan.config import Train
 from consingan.gan import schedule
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
-from consingan.pictures.pyramid import Size
 from consingan.training.state import SNAPSHOTS, Training
 from consingan.watch.memory import peak_memory
 
@@ -86,8 +86,8 @@ def estimate(start: Training, budget: float = 2.0) -> Estimate:
 
 def trial(start: Training) -> Training:
     """A copy of a training to try iterations on: with networks of its own, and the same pictures."""
-    pictures = [*start.reals, *start.model.fixed, start.model.photo]
-    return copy.deepcopy(start, {id(picture): picture for picture in pictures})
+    shared = [each for one in start.branches for each in (*one.reals, *one.model.fixed, one.model.photo)]
+    return copy.deepcopy(start, {id(each): each for each in shared})
 
 
 def relative(state: Training) -> list[float]:

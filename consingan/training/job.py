@@ -191,8 +191,8 @@ class Job:
             settings=model.settings,
             origins=ready.origins,
             sizes=tuple(model.sizes),
-            generator=model.generator.parameters_with(len(model.sizes)),
-            critic=sum(p.numel() for p in state.critic.parameters()),
+            generator=sum(one.model.generator.parameters_with(len(one.reals)) for one in state.branches),
+            critic=sum(p.numel() for one in state.branches for p in one.critic.parameters()),
             cost=estimate(state),
             device=devices.describe(model.device),
             folder=None if outdir is None else plan.planned_folder(outdir, model.settings),
@@ -357,9 +357,12 @@ def needed_bytes(state: Training) -> int:
 
     Each holds the networks, two numbers of Adam for each of theirs, the last good state of both, and the pyramid.
     """
-    generator = state.model.generator.parameters_with(len(state.model.sizes))
-    learned = generator + sum(p.numel() for p in state.critic.parameters())
-    return 3 * 4 * (6 * learned + sum(real.numel() for real in state.reals))
+    numbers = 0
+    for one in state.branches:
+        critic = sum(p.numel() for p in one.critic.parameters())
+        numbers += 6 * (one.model.generator.parameters_with(len(one.reals)) + critic)
+        numbers += sum(real.numel() for real in one.reals)
+    return 3 * 4 * numbers
 
 
 def check_place(wanted: Path, least: int) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from consingan import config
 from consingan.config import Iterations, Train
+from consingan.config.resolving import check_together
 from consingan.errors import UserError
-from consingan.pictures.pyramid import Size, proposed_stages, sizes
+from consingan.grid.sizes import Size
+from consingan.pictures.pyramid import proposed_stages, sizes
 from consingan.storage.files import read_json
 from consingan.storage.run import Run, folder_for, label
 from consingan.tasks import TASKS
@@ -35,7 +37,7 @@ class Plan:
         settings: the resolved configuration.
         origins: by setting, in words, where its value comes from.
         sizes: ``(H, W)`` of each stage, coarsest first.
-        generator, critic: numbers that they learn, with all stages.
+        generator, critic: numbers that they learn, with all stages; of all branches.
         cost: seconds and memory, from a few real iterations.
         device: where it would train, in words.
         folder: the run folder that would be made now; None where nothing would be written.
@@ -146,7 +148,7 @@ def settled(draft: Train, waiting: Collection[str], size: Size | None) -> Train:
         section = next(s.section for s in config.settings() if s.name == name)
         changed = replace(getattr(settings, section), **{name: AUTO[name][1](settings, size)})
         settings = replace(settings, **{section: changed})
-    config.check_together(settings)
+    check_together(settings)
     return settings
 
 

@@ -22,7 +22,7 @@ from consingan.gan.model import KEPT, channels_last
 from consingan.gan.networks import Critic, widened
 from consingan.gan.objectives.base import Sight
 from consingan.grid.noise import Source, whole
-from consingan.grid.resize import Size
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window
 from consingan.tasks.terms import Made, Term
 from consingan.training.branch import Branch

@@ -11,20 +11,22 @@ from torch import Tensor
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
+from consingan.grid.sizes import at_most, size_of
 from consingan.metrics.pictures import PATCH, match
-from consingan.metrics.table import evaluate
+from consingan.metrics.table import METRICS, evaluate
 from consingan.pictures import images
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
 from consingan.watch.clock import duration
 from consingan.watch.report import reading
-from consingan.watch.report.judged import judged_files, read_samples, unit
+from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (
-    FIGURES,
     SHOT_SIDE,
     Plot,
     Shot,
     caption,
+    described,
     memory,
     render,
     shown,
@@ -139,19 +141,11 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     if stage is None or not files:
         return {}, 0
     real = unit(images.load(facts.picture).pixels)
-    samples = at_most(read_samples(files), side)
+    samples = read_samples(files)
+    samples = match(samples, at_most(size_of(samples), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
     return evaluate(real, samples), len(samples)
-
-
-def at_most(pictures: Tensor, side: int) -> Tensor:
-    """``[N, C, H, W]`` in [0, 1], shrunk so that the longer side is ``side`` px at most."""
-    scale = side / max(pictures.shape[2:])
-    if scale >= 1:
-        return pictures
-    height, width = (max(1, round(length * scale)) for length in pictures.shape[2:])
-    return match(pictures, (height, width))
 
 
 def different_pictures(runs: Sequence[Facts]) -> bool:
@@ -178,14 +172,13 @@ def figure_rows(columns: Sequence[Column], same: bool) -> list[Row]:
     """
     rows = []
     for name in dict.fromkeys(name for each in columns for name in each.figures):
-        title, meaning, better = FIGURES.get(name, (name, "", 0))
+        metric = METRICS[name]
         values = [each.figures.get(name) for each in columns]
         known = [value for value in values if value is not None]
-        best = (min(known) if better < 0 else max(known)) if same and better and len(known) > 1 else None
-        cells = ["–" if value is None else f"{value:.4f}" for value in values]
+        best = (min(known) if metric.better < 0 else max(known)) if same and metric.better and len(known) > 1 else None
+        cells = ["–" if value is None else metric.shown(value) for value in values]
         marked = [number for number, value in enumerate(values) if best is not None and value == best]
-        note = f"{meaning}; {'lower' if better < 0 else 'higher'} is better" if better else meaning
-        rows.append(Row(title, cells, note, marked))
+        rows.append(Row(metric.title, cells, metric.note, marked))
     return rows
 
 
@@ -228,7 +221,7 @@ def overlaid(columns: Sequence[Column]) -> list[Plot]:
             Curve(each.letter, curve.pieces) for each in columns for curve in kind(each.facts) if curve.name == name
         ]
         if found:
-            title, meaning, _ = FIGURES.get(name, (name, "", 0))
+            title, meaning, _ = described(name)
             plots.append(Plot(title, meaning, [curve.name for curve in found], plot(title, found)))
     return plots
 

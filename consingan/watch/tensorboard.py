@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
 from consingan.storage.run import Run
 from consingan.watch.log import RESERVED, Record
 
@@ -105,4 +106,4 @@ class EventFiles:
                     pixels = images.load(run.folder / file).pixels
                 except UserError:  # gone since
                     continue
-                self._writer.add_image(f"pictures/{tag}", ((pixels[0] + 1) / 2).clamp(0, 1), step)
+                self._writer.add_image(f"pictures/{tag}", unit(pixels[0]).clamp(0, 1), step)

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.ranges import signed, unit
 from consingan.metrics.table import evaluate
-from consingan.pictures import images
+from consingan.pictures import arrays, images
 from consingan.watch.report import origins
 from consingan.watch.report.pictures import Embedded, still
 from consingan.watch.report.reading import MOVING, Facts, Stage
@@ -118,7 +119,7 @@ def frames(file: Path) -> list[Tensor]:
         found = []
         for number in chosen:
             image.seek(number)
-            found.append(images.from_array(np.asarray(image.convert("RGB"))))
+            found.append(arrays.from_array(np.asarray(image.convert("RGB"))))
         return found
 
 
@@ -146,9 +147,4 @@ def as_embedded(picture: Tensor) -> Embedded:
     """A picture ``[1, C, H, W]`` in [0, 1] for the page."""
     from PIL import Image
 
-    return still(Image.fromarray(images.to_uint8(picture * 2 - 1)).convert("RGB"), LEGEND_SIDE)
-
-
-def unit(picture: Tensor) -> Tensor:
-    """[-1, 1] -> [0, 1]."""
-    return ((picture + 1) / 2).clamp(0, 1)
+    return still(Image.fromarray(arrays.to_uint8(signed(picture))).convert("RGB"), LEGEND_SIDE)

@@ -23,18 +23,16 @@ from consingan.watch.report.reading import Curve, Facts, Stage
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from consingan.metrics.table import Metric
+
 HERO_SIDE, SHOT_SIDE, SMALL_SIDE = 640, 320, 160  # longer sides of embedded pictures, in pixels
 HERO_SAMPLES = 4
 NEWEST_SHOTS, EARLIER_SHOTS = 9, 4  # samples of the newest stage, of the others
 WIDE = 2.4  # width over height from which on a picture gets a row of its own
 
-# what is known about a figure: its full name, what it means, where better lies (-1 lower, 1 higher, 0 neither)
-FIGURES = {
-    "swd": ("Patch distance", "sliced Wasserstein distance between the patches of samples and picture", -1),
-    "coherence": ("Coherence", "how far a sample's patches are from the picture's: what the picture does not hold", -1),
-    "completeness": ("Completeness", "how far the picture's patches are from a sample's: what a sample lacks", -1),
-    "copy": ("Copied in place", "share of patches that are the picture's own at the same place", 0),
-    "diversity": ("Diversity", "standard deviation between samples, over the contrast of the picture", 0),
+# Figures that only the log has: full name, what it means, where better lies (-1 lower, 1 higher, 0 neither). Those of
+# samples are told of in METRICS.
+LOGGED = {
     "reconstruction": ("Reconstruction", "how far the reconstruction is from the picture", -1),
     "balance": ("Balance", "how well the critic tells the picture from one of fixed noise", 0),
     "convergence": ("Convergence", "reconstruction plus balance, in the sense of BEGAN's measure", -1),
@@ -96,6 +94,7 @@ def report_page(run: Run, live: bool = False) -> str:
         run: at any point of its training.
         live: the page asks its server for news.
     """
+    from consingan.metrics.table import METRICS
     from consingan.watch.report.judged import find
 
     facts = reading.read(run)
@@ -112,7 +111,7 @@ def report_page(run: Run, live: bool = False) -> str:
         samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
         evaluation=evaluation(run),
         found=found,
-        figures=[(FIGURES.get(name, (name, "", 0)), value) for name, value in found.figures.items()],
+        figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
         losses=plots(facts.losses, facts.starts),
         curves=plots(facts.figures, facts.starts),
         settings=setting_rows(facts.settings),
@@ -230,8 +229,27 @@ def plots(curves: Iterable[Curve], starts: Sequence[int]) -> list[Plot]:
 def drawn(group: Sequence[Curve], starts: Sequence[int]) -> Plot:
     """Curves in one plot."""
     names = [curve.name.replace("_", " ") for curve in group]
-    title, meaning, _ = FIGURES.get(group[0].name, (" and ".join(names).capitalize(), "", 0))
+    title, meaning, _ = described(group[0].name, " and ".join(names).capitalize())
     return Plot(title, meaning, names, plot(title, group, starts))
+
+
+def tile(metric: Metric, value: float) -> tuple[str, str, str]:
+    """A figure on the page: its name, its value, what it means."""
+    return metric.title, metric.shown(value), metric.note
+
+
+def described(name: str, otherwise: str | None = None) -> tuple[str, str, int]:
+    """A figure's or a curve's full name, what it means, and where better lies.
+
+    Args:
+        name: in METRICS or LOGGED, or any other.
+        otherwise: the full name of another; its own if None.
+    """
+    from consingan.metrics.table import METRICS
+
+    if name in METRICS:
+        return METRICS[name].title, METRICS[name].meaning, METRICS[name].better
+    return LOGGED.get(name, (otherwise or name, "", 0))
 
 
 def setting_rows(settings: Train) -> list[SettingRow]:
