@@ -9,7 +9,7 @@ import torch
 from consingan import config
 from consingan.training import estimate as estimate_module
 from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, passes, work
-from consingan.training.state import Training, named
+from consingan.training.state import Training
 
 SPEED = 1e-6  # seconds per unit of work
 PLAIN = 0.2 + 2 * 0.05  # seconds of a stage beside its iterations, where samples are as the generator made them
@@ -132,12 +132,18 @@ def test_a_training_that_begins_in_its_last_stage_costs_that_stage(picture, cloc
     assert cost.seconds == pytest.approx(7 * last + SPEED * passes(state.model.sizes) + PLAIN)
 
 
+def held(state: Training) -> dict[str, torch.Tensor]:
+    """Networks and pictures of a training."""
+    parts = {"generator": state.model.generator.state_dict(), "critic": state.critic.state_dict()}
+    tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    return tensors | {f"real.{i}": x for i, x in enumerate(state.reals)} | {"photo": state.model.photo.pixels}
+
+
 def test_real_iterations_are_timed_and_leave_no_trace(picture):
     settings = settings_of(train_stages=3)
     before = torch.get_rng_state()
     state = Training.start(settings, picture)
-    untouched = [named(state.model, state.critic), dict(enumerate(state.reals)), {"photo": state.model.photo.pixels}]
-    untouched = [{name: value.clone() for name, value in each.items()} for each in untouched]
+    untouched = {name: value.clone() for name, value in held(state).items()}
     cost = estimate(state)
     assert all(0 < seconds < 10 for seconds in cost.per_iteration)
     iterations = 10 * sum(cost.per_iteration)
@@ -145,9 +151,9 @@ def test_real_iterations_are_timed_and_leave_no_trace(picture):
     assert 10 < cost.peak_mb < 100_000
     assert torch.equal(torch.get_rng_state(), before)
     assert (state.stage, state.iteration, state.step, state.model.stages) == (0, 0, None, 0)
-    now = [named(state.model, state.critic), dict(enumerate(state.reals)), {"photo": state.model.photo.pixels}]
-    assert all(a.keys() == b.keys() for a, b in zip(now, untouched, strict=True))
-    assert all(torch.equal(a[name], b[name]) for a, b in zip(now, untouched, strict=True) for name in a)
+    now = held(state)
+    assert now.keys() == untouched.keys()
+    assert all(torch.equal(now[name], value) for name, value in untouched.items())
 
 
 def test_what_is_tried_has_networks_of_its_own_and_the_same_pictures(picture):
