@@ -40,9 +40,9 @@ from consingan.grid.resize import resize
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
 from consingan.pictures import arrays, images
-from consingan.training.state import Training, named
+from consingan.training.state import Training
 from consingan.training.step import Products
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 
 ROOT = Path(__file__).parent.parent
 LOSSES = 1e-3  # tolerance of a loss term, as a share of the larger of it and 1
@@ -115,8 +115,8 @@ def iterations_agree(setup: Setup) -> Iterator[Row]:
             f"losses differ by {terms:.1e} (at most {LOSSES:.0e}), gradients by {apart:.1e} (at most {GRADIENTS:.0e})",
             terms <= LOSSES and apart <= GRADIENTS,
         )
-        theirs = named(there.model, there.critic)
-        for name, value in named(here.model, here.critic).items():
+        theirs = there.branches[0].learned()
+        for name, value in here.branches[0].learned().items():
             value.data.copy_(theirs[name])
         for state in (here, there):
             state.leave_stage()

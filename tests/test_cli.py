@@ -545,7 +545,7 @@ def test_json_lines_are_those_of_the_log(desk):
     result = typed(cli.train, "a.png", *TINY, "--log-format", "json", "--gpu", 0)
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert lines == log_of(Path(result.stdout.strip()))
-    events = {"message", "begin_stage", "iteration", "figures", "stage", "pictures"}
+    events = {"started", "message", "begin_stage", "iteration", "figures", "stage", "pictures", "finished"}
     assert {line["event"] for line in lines} == events
     sampled = typed(cli.sample, "--model_dir", result.stdout.strip(), "--num_samples", 1, "--log-format", "json")
     assert {json.loads(line)["event"] for line in sampled.stderr.splitlines()} == {"message"}

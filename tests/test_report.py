@@ -273,8 +273,8 @@ def test_a_stopped_run_can_be_gone_on_with_as_the_page_says(picture_file, tmp_pa
     command = [str(picture_file), *TINY, "--outdir", str(tmp_path), "--not_cuda", "--quiet"]
     stopped = CliRunner().invoke(cli.train, command)
     run = Run(Path(stopped.stdout.strip()))
-    text = "".join(Reader(run.report.read_text()).texts)  # that of the first stage
-    assert "at stage 0 of 0 to 1, iteration 2 of 2" in text
+    text = "".join(Reader(run.report.read_text()).texts)  # made anew when it was stopped
+    assert "at stage 1 of 0 to 1, iteration 2 of 2" in text
     line = next(line for line in Reader(run.report.read_text()).texts if "--resume" in line)
     assert CliRunner().invoke(cli.train, [*shlex.split(line)[2:], "--quiet"]).exit_code == 0
     assert ">finished</span>" in run.report.read_text()

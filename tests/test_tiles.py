@@ -354,7 +354,7 @@ class Tight:
         def update(step, critic, real, *rest):
             self.calls += 1
             if self.calls > after and real.shape[2] * real.shape[3] > pixels:
-                step.critic.requires_grad_(False)
+                step.learners[0].critic.requires_grad_(False)
                 raise error
             return own(step, critic, real, *rest)
 
@@ -390,7 +390,7 @@ def test_the_iteration_that_ran_out_leaves_no_trace(monkeypatch):
     """After three good iterations memory gets short: the result is that of the small window from the start."""
     settings = {"window": "48", "train_stages": 1, "niter": (6,), "min_size": 56}
     plain = training(**settings)
-    plain.most = 32
+    plain.widest = 32
     expected = train(plain, Monitor(display="quiet")).tensors()
     Tight(monkeypatch, 2000, MemoryError(), after=3)
     state = training(**settings)
@@ -414,7 +414,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
     write_start(state, run)
     state.take_smaller_window()
     state.save(run)
-    assert resume(run, "cpu", lambda note: None).most == 32
+    assert resume(run, "cpu", lambda note: None).widest == 32
 
 
 # ---- files

@@ -9,7 +9,7 @@ from time import monotonic
 from consingan.applications.base import Result
 from consingan.grid.sizes import Size
 from consingan.storage.results import Role
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 
 SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
 MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process

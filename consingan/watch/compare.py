@@ -18,7 +18,7 @@ from consingan.metrics.table import METRICS, evaluate
 from consingan.pictures import images
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 from consingan.watch.report import reading
 from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (

@@ -15,7 +15,7 @@ from consingan.storage import results
 from consingan.storage.files import write_bytes
 from consingan.storage.results import Kept, Role
 from consingan.storage.run import Run
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 from consingan.watch.report import reading
 from consingan.watch.report.commands import commands
 from consingan.watch.report.pictures import Embedded, embedded

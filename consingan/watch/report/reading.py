@@ -20,7 +20,7 @@ from consingan.storage import results
 from consingan.storage.files import read_json
 from consingan.storage.results import SUMMARIES, Kept, Role
 from consingan.storage.run import Run
-from consingan.watch.monitor import RESERVED, read_log
+from consingan.watch.log import RESERVED, read_log
 
 Log = Sequence[Mapping[str, Any]]
 
