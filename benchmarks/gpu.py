@@ -34,6 +34,7 @@ from consingan import config
 from consingan.finish import patches
 from consingan.finish.photo import Photo, stored
 from consingan.finish.scales import own_size
+from consingan.gan.sampling import own_size as own_size_of
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.metrics.pictures import match
@@ -214,7 +215,7 @@ def training(setup: Setup) -> Iterator[Row]:
     seconds = perf_counter() - begin
     setup.run = next((setup.scratch / "runs").glob("*/*/model.safetensors")).parent
     yield Row("default training of meadow.png, with its previews", f"{seconds:.1f} s")
-    size = model.own_size(longest=40 if setup.small else 250)
+    size = own_size_of(model, longest=40 if setup.small else 250)
     begin = perf_counter()
     made = ((model.sample(2 if setup.small else 5, size, seed=0).cpu() + 1) / 2).clamp(0, 1)
     seconds = perf_counter() - begin

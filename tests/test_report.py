@@ -332,10 +332,10 @@ def test_a_changed_file_is_read_again(tmp_path):
 
 def test_animations_move_on_the_page(animation_run):
     stage = reading.read(Run(animation_run)).newest
-    shown = decoded(embedded(stage.samples[0], 100).uri)
-    with Image.open(stage.samples[0]) as stored:
+    shown = decoded(embedded(stage.samples[0].path, 100).uri)
+    with Image.open(stage.samples[0].path) as stored:
         assert shown.n_frames == min(stored.n_frames, 40) > 1
-    assert len(judged.frames(stage.samples[0])) == 5
+    assert len(judged.frames(stage.samples[0].path)) == 5
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_figures_on_the_page_are_those_of_the_metrics(trained_run):
     read = reading.read(Run(trained_run))
     found = judged.find(read)
     stage = read.stages[-1]
-    samples = torch.cat([images.load(path).pixels for path in stage.samples[:5]])
+    samples = torch.cat([images.load(each.path).pixels for each in stage.samples[:5]])
     wanted = evaluate((images.load(read.picture).pixels + 1) / 2, (samples + 1) / 2)
     assert found.figures == pytest.approx(wanted)
     assert found.judged == 3

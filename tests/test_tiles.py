@@ -8,15 +8,17 @@ from PIL import Image
 
 from consingan import config
 from consingan.applications import writing
+from consingan.applications.base import Result
 from consingan.errors import UserError
 from consingan.gan.borders import Extend
-from consingan.gan.model import SingleImageModel, nearest
+from consingan.gan.model import SingleImageModel
+from consingan.gan.sources import nearest
 from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
 from consingan.storage import files
+from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.tasks.base import Result
 from consingan.training.loop import resume, train, write_start
 from consingan.training.state import Training
 from consingan.training.step import Step
@@ -190,7 +192,7 @@ def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatc
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
     alone = model.sample(3, (100, 90))
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 2)
     model.tile = 1500
     torch.testing.assert_close(model.sample(3, (100, 90)), alone, rtol=0, atol=2e-5)
 
@@ -421,7 +423,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
 def pictures(*sizes):
     """Results of these sizes, each of another grey."""
     for number, size in enumerate(sizes):
-        yield Result(f"all/{number}", [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
+        yield Result(f"all/{number}", Role.SAMPLE, [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
 
 
 def test_previews_stop_when_enough_pixels_have_been_made():

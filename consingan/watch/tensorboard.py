@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from itertools import accumulate
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consingan.errors import UserError
 from consingan.grid.ranges import unit
+from consingan.storage import results
+from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.watch.log import RESERVED, Record
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FLUSH_S = 20  # between two writings to the disk
+TAGS = {Role.SNAPSHOT: "over_time", Role.GRID: "samples"}  # of the others their file's name
 COST = ("seconds_per_iteration", "peak_memory_mb")
 
 
@@ -93,17 +96,14 @@ class EventFiles:
                 self._writer.add_scalar(f"{group}/{name}", value, self._step)
 
     def _pictures(self, run: Run, files: list[str], step: int) -> None:
-        """Every picture but the single ones of a grid."""
+        """Every picture but the single ones of a grid, by the roles in the index beside them."""
         from consingan.pictures import images
 
         assert self._writer is not None
-        for file in files:
-            path = PurePosixPath(file)
-            inner = path.parent.name
-            if inner.startswith("stage_") or inner == "snapshots" or path.stem == "grid":
-                tag = {"snapshots": "over_time"}.get(inner, "samples" if path.stem == "grid" else path.stem)
-                try:
-                    pixels = images.load(run.folder / file).pixels
-                except UserError:  # gone since
-                    continue
-                self._writer.add_image(f"pictures/{tag}", unit(pixels[0]).clamp(0, 1), step)
+        for each in results.overview([results.of(run.folder / file, run.folder) for file in files]):
+            try:
+                pixels = images.load(each.path).pixels
+            except UserError:  # gone since
+                continue
+            tag = TAGS.get(each.role, each.path.stem)
+            self._writer.add_image(f"pictures/{tag}", unit(pixels[0]).clamp(0, 1), step)
