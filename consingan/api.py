@@ -113,4 +113,4 @@ def _job(image: Picture | None, **order: Any) -> Job:
     """The job of a picture in any of its forms."""
     if image is None or isinstance(image, str | Path):
         return Job(Order(picture=None if image is None else str(image), **order))
-    return Job(Order(picture="array", **order), arrays.from_array(image))
+    return Job(Order(picture="array", **order), arrays.from_array(image, order["settings"].get("nc_im")))

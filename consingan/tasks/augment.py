@@ -81,15 +81,15 @@ def shifted_tiles(picture: Tensor, draw: Draw) -> Tensor:
     return result
 
 
-# By the number of tiles: the least and the most share of a side that one covers.
+# By the number of tiles: the least and the most share of a side that one covers, and that it is moved by.
 TILE_SHARES = {1: (0.2, 0.5), 2: (0.15, 0.3), 3: (0.1, 0.2), 4: (0.1, 0.15), 5: (0.1, 0.15)}
-TILE_SHIFT = (0.05, 0.15)  # of a side
+TILE_SHIFTS = {1: (0.05, 0.15), 2: (0.05, 0.1), 3: (0.05, 0.1), 4: (0.05, 0.1), 5: (0.05, 0.1)}
 
 
 def tile_on_side(side: int, count: int, draw: Draw) -> tuple[int, int, int]:
     """Start, length and shift of a tile along a side; start and start + shift both keep it inside."""
     length = max(1, round(side * between(draw.at("length"), *TILE_SHARES[count])))
-    shift = round(side * between(draw.at("shift"), *TILE_SHIFT))
+    shift = round(side * between(draw.at("shift"), *TILE_SHIFTS[count]))
     shift = -shift if uniform(draw.at("sign")) < 0.5 else shift
     room = side - length - abs(shift)
     start = int(uniform(draw.at("start")) * (room + 1)) + max(0, -shift)
