@@ -150,8 +150,6 @@ class Job:
         picture, notes = self._picture(begin)
         size = (picture.shape[2], picture.shape[3])
         settings, origins = begin.resolve(picture.shape[1], size)
-        if settings.network.nc_im != picture.shape[1]:
-            raise UserError(f"--nc_im is {settings.network.nc_im}, but the picture has {picture.shape[1]} channels.")
         notes += naive_notes(settings)
         device, device_notes = self._device()
         state = begin.state(settings, picture, device)
@@ -161,10 +159,10 @@ class Job:
 
     def _picture(self, begin: Beginning) -> tuple[Tensor, tuple[str, ...]]:
         """The picture, and sentences about how it was read."""
-        from consingan.pictures import images
+        from consingan.pictures import arrays, images
 
         if self.pixels is not None:
-            return self.pixels, ()
+            return arrays.from_array(self.pixels, begin.channels), ()
         order = self.order
         loaded = images.load(
             str(order.picture),
