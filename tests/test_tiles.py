@@ -21,7 +21,7 @@ from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.training.loop import resume, train, write_start
 from consingan.training.state import Training
-from consingan.training.step import Step
+from consingan.training.step import Learner
 from consingan.watch.monitor import Monitor
 
 FIELD = Field(Draw(3, ("sample", 0)), 2)
@@ -349,16 +349,16 @@ class Tight:
     """Memory that is too small for an iteration on more than so many pixels; it fails in the generator's update."""
 
     def __init__(self, monkeypatch, pixels, error, after=0):
-        self.calls, own = 0, Step._update_generator
+        self.calls, own = 0, Learner.generator_losses
 
-        def update(step, critic, real, *rest):
+        def losses(learner, made, drawn):
             self.calls += 1
-            if self.calls > after and real.shape[2] * real.shape[3] > pixels:
-                step.learners[0].critic.requires_grad_(False)
+            if self.calls > after and made.real.shape[2] * made.real.shape[3] > pixels:
+                learner.critic.requires_grad_(False)
                 raise error
-            return own(step, critic, real, *rest)
+            return own(learner, made, drawn)
 
-        monkeypatch.setattr(Step, "_update_generator", update)
+        monkeypatch.setattr(Learner, "generator_losses", losses)
 
 
 def watched(state):

@@ -206,7 +206,8 @@ def setting_rows(runs: Sequence[Facts]) -> list[Row]:
     """Mode, picture and every setting."""
     values = [{"mode": r.settings.mode, "image": r.settings.image, **config.flat(r.settings)} for r in runs]
     notes = {s.name: s.setting.help for s in config.settings()}
-    return [Row(name, [shown_value(each[name]) for each in values], notes.get(name, "")) for name in values[0]]
+    names = dict.fromkeys(name for each in values for name in each)  # each objective has options of its own
+    return [Row(name, [shown_value(each.get(name)) for each in values], notes.get(name, "")) for name in names]
 
 
 def overlaid(columns: Sequence[Column]) -> list[Plot]:

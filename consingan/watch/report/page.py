@@ -263,6 +263,7 @@ def setting_rows(settings: Train) -> list[SettingRow]:
     return [
         SettingRow(s.section, s.name, shown_value(values[s.name]), shown_value(s.default), s.setting.help)
         for s in config.settings()
+        if s.name in values  # options of an objective that was not chosen are not
     ]
 
 
