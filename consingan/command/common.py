@@ -14,7 +14,7 @@ from consingan.command.flags import (
     options,
     typed,
 )
-from consingan.errors import UserError
+from consingan.errors import UserError, printable
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 
@@ -99,7 +99,7 @@ def watched(flags: dict[str, Any], run: Run) -> Iterator[Monitor]:
 
 def note(text: str) -> None:
     """Say something beside the results."""
-    click.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), err=True)
+    click.echo(printable(text), err=True)
 
 
 def check_mode(mode: str, file: Path) -> None:

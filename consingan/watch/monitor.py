@@ -32,7 +32,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -42,7 +41,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
-from consingan.errors import UserError
+from consingan.errors import UserError, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -308,10 +307,8 @@ def _print(stream: TextIO, text: str) -> None:
 
 
 def _printable(text: str, stream: Any) -> str:
-    """In the stream's encoding, without control characters: a file's name could steer the terminal."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    """Lines of text for a stream."""
+    return printable(text, getattr(stream, "encoding", None) or "utf-8", keep="\n\t")
 
 
 # ---------------------------------------------------------------------------------------------------------
