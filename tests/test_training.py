@@ -13,7 +13,7 @@ from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
 from consingan.gan.objectives import OBJECTIVES
 from consingan.gan.objectives.wgan_gp import WganGp, double_backward
-from consingan.grid.noise import whole
+from consingan.grid.noise import as_source
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.training.loop import resume, train, write_start
@@ -168,7 +168,7 @@ def in_float64(state, kept=None):
     """Take the stage in progress to double precision, so that equal means equal."""
     state.model.generator.double()
     state.critic.double()
-    state.model.anchors = [whole(anchor.double()) for anchor in anchors_of(state.model)]
+    state.model.anchors = [as_source(anchor.double()) for anchor in anchors_of(state.model)]
     state.reals = [real.double() for real in state.reals]
     state.step = Step(state.model, state.critic, state.reals[state.stage], kept)
     return state.step

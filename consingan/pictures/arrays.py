@@ -82,17 +82,17 @@ def _from_numpy(array: np.ndarray) -> Tensor:
 def _from_tensor(x: Tensor) -> Tensor:
     if not x.is_floating_point():
         raise UserError(f"a picture tensor has type {x.dtype}: pass floats in [-1, 1] or a numpy array")
-    whole = x[None] if x.ndim == 3 else x
-    if not are_pictures(whole) or len(whole) != 1:
+    picture = x[None] if x.ndim == 3 else x
+    if not are_pictures(picture) or len(picture) != 1:
         raise UserError(f"a picture tensor has shape {tuple(x.shape)}: pass [C, H, W] with C = 1 or 3")
     _check_range(x, -1, "tensor")
-    return whole.detach().float()
+    return picture.detach().float()
 
 
 def _check_range(x: Tensor, low: int, what: str) -> None:
-    least, most = float(x.min()), float(x.max())
-    if not (least >= low - 1e-3 and most <= 1 + 1e-3):  # written so that NaN fails too
-        raise UserError(f"a picture {what} has values from {least:g} to {most:g}: scale them to [{low}, 1]")
+    darkest, brightest = float(x.min()), float(x.max())
+    if not (darkest >= low - 1e-3 and brightest <= 1 + 1e-3):  # written so that NaN fails too
+        raise UserError(f"a picture {what} has values from {darkest:g} to {brightest:g}: scale them to [{low}, 1]")
 
 
 def one_picture(x: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def work(state: Training, stage: int) -> float:
     window = state.window_of(sizes[-1], (0.5, 0.5)) or Window.whole(sizes[-1])
     frozen = schedule.first_learning(stage, optimisation.train_depth)
     parts = state.model.generator.parts(sizes, window)
-    made = sum(prod(part.made.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
+    made = sum(prod(part.computed.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
     return made + prod(window.size) * (10 * optimisation.Dsteps + 3)
 
 
