@@ -13,7 +13,7 @@ from consingan.applications import APPLICATIONS, cases
 from consingan.command.cli import main
 from consingan.gan import schedule
 from consingan.gan.model import SingleImageModel
-from consingan.grid.noise import Draw, whole
+from consingan.grid.noise import Draw, as_source
 from consingan.grid.resize import resize
 from consingan.pictures import arrays, images, structure
 from consingan.storage.checkpoints import Checkpoints
@@ -174,7 +174,7 @@ def test_the_anchor_goes_through_as_the_reconstruction(pasted_run):
 
 
 def inputs_without_noise(model):
-    return model.render([whole(model.fixed[0].clamp(-1, 1)), *model.anchors[1:]], model.sizes)
+    return model.render([as_source(model.fixed[0].clamp(-1, 1)), *model.anchors[1:]], model.sizes)
 
 
 def test_noise_scale_0_takes_the_seed_away_and_later_injection_keeps_more(pasted_run, naive_file):

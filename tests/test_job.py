@@ -140,9 +140,10 @@ def test_python_refuses_what_the_command_line_refuses_in_the_same_words(flags, g
     assert content(desk) == before
 
 
-def test_pixels_that_contradict_the_channels_are_refused(desk):
-    with pytest.raises(UserError, match="--nc_im is 1, but the picture has 3 channels"):
-        consingan.train(stripes(), nc_im=1, **SETTINGS)
+def test_pixels_are_read_in_the_channels_of_the_run_that_is_tuned(desk):
+    consingan.train("a.png", mode="editing", outdir="runs", device="cpu", nc_im=1, **SETTINGS)
+    tuning = {"fine_tune": True, "model_dir": str(the_run("runs").folder), "naive_img": "a.png", "niter": 1}
+    assert consingan.train(stripes(), mode="editing", device="cpu", **tuning).sample().shape[1] == 1
 
 
 def test_a_disk_with_little_space_is_refused_before_anything_is_written(desk, monkeypatch):

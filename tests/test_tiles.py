@@ -13,7 +13,7 @@ from consingan.errors import UserError
 from consingan.gan.borders import Extend
 from consingan.gan.model import SingleImageModel
 from consingan.gan.sources import nearest
-from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
+from consingan.grid.noise import BLOCK, Draw, Field, as_source, draws_alike, fingerprint
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
 from consingan.storage import files
@@ -76,7 +76,7 @@ def test_the_fingerprint_tells_other_numbers_from_rounding():
 def test_stretched_noise_is_repeated_pixel_by_pixel(window):
     x = torch.arange(20.0 * 17).reshape(1, 1, 20, 17)
     stretched = torch.nn.functional.interpolate(x, (50, 41))
-    assert torch.equal(nearest(whole(x), (20, 17), (50, 41))(window), window.cut(stretched))
+    assert torch.equal(nearest(as_source(x), (20, 17), (50, 41))(window), window.cut(stretched))
 
 
 # ---- tiles
@@ -274,7 +274,7 @@ def test_a_file_of_an_earlier_version_holds_its_anchors(tmp_path):
         tensors |= {f"anchor.{stage}": value for stage, value in enumerate(noise, 1)}
 
     loaded = SingleImageModel.load(rewritten(model, tmp_path / "model.safetensors", earlier))
-    model.anchors[1:] = map(whole, noise)
+    model.anchors[1:] = map(as_source, noise)
     expected = model.reconstruct()
     assert torch.equal(loaded.reconstruct(), expected)
     loaded.save(tmp_path / "model.safetensors")

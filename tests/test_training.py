@@ -12,7 +12,7 @@ from consingan import config
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
 from consingan.gan.objectives import OBJECTIVES, wgan_gp
-from consingan.grid.noise import whole
+from consingan.grid.noise import as_source
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.training.branch import stage_sizes
@@ -185,7 +185,7 @@ def in_float64(state, terms=()):
     (branch,) = state.branches
     branch.model.generator.double()
     branch.critic.double()
-    branch.model.anchors = [whole(anchor.double()) for anchor in anchors_of(state.model)]
+    branch.model.anchors = [as_source(anchor.double()) for anchor in anchors_of(state.model)]
     branch.reals = [real.double() for real in branch.reals]
     state.step = Step(state.branches, terms)
     return state.step

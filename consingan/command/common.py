@@ -14,7 +14,7 @@ from consingan.command.flags import (
     options,
     typed,
 )
-from consingan.errors import UserError
+from consingan.errors import UserError, printable
 from consingan.training.plan import check_mode as check_mode
 from consingan.watch import displays
 from consingan.watch.displays import DisplayName
@@ -102,4 +102,4 @@ def watching(flags: dict[str, Any]) -> Iterator[tuple[list[Observer], list[str]]
 
 def note(text: str) -> None:
     """Say something beside the results."""
-    click.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), err=True)
+    click.echo(printable(text), err=True)

@@ -94,8 +94,8 @@ def step(old: Tensor, new: Tensor, shift: Tensor) -> Tensor:
 def displaced(x: Tensor, shift: Tensor) -> Tensor:
     """Pictures ``[1, C, h, w]`` whose pixels come from so far down and right of their places, see ``motion``."""
     rows, columns = (centres(side, x.device) for side in x.shape[2:])
-    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")) + shift[0]
-    grid = (places * 2 - 1).flip(0).permute(1, 2, 0)[None]
+    points = torch.stack(torch.meshgrid(rows, columns, indexing="ij")) + shift[0]
+    grid = (points * 2 - 1).flip(0).permute(1, 2, 0)[None]
     return F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 

@@ -132,23 +132,23 @@ def compared(queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Seq
         keys: ``[K, D]``.
         scale, plan, draws: as for ``searched``.
     """
-    places = (queries.shape[1], queries.shape[2])
-    here, there = (located(each, plan.canvas).to(keys.device) for each in (places, scale.places))
+    grid = (queries.shape[1], queries.shape[2])
+    here, there = (located(each, plan.canvas).to(keys.device) for each in (grid, scale.grid))
     keys = torch.cat([keys, there], dim=1)
     found = []
     for query, draw in zip(queries, draws, strict=True):
         dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),)).to(keys.device)
         found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear))
-    return field_of(torch.stack(found), scale, places)
+    return field_of(torch.stack(found), scale, grid)
 
 
-def located(places: Size, canvas: tuple[float, float]) -> Tensor:
-    """Row and column of every place as numbers to be compared like a patch's, ``[h * w, 2]``.
+def located(grid: Size, canvas: tuple[float, float]) -> Tensor:
+    """Row and column of every patch of ``(h, w)`` as numbers to be compared like a patch's, ``[h * w, 2]``.
 
     Along an axis in which the sample shows more than the picture, a patch may lie anywhere.
     """
     weights = [cost**0.5 if share < 1.1 else 0.0 for cost, share in zip((ROW, COLUMN), canvas, strict=True)]
-    axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, places, strict=True)]
+    axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, grid, strict=True)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
 
 

@@ -26,6 +26,7 @@ class Scale:
         searched: whether its patches are searched; too fine a scale is not, the coarsest always.
 
     Attributes:
+        grid: how many patches lie along its height and its width.
         pixels: ``[H * W, C]``, row by row.
         blurred, sharp: ``[(H - 6) * (W - 6), 24]``, the patches in their first principal components, where they are
             searched.
@@ -34,7 +35,7 @@ class Scale:
     def __init__(self, sharp: Tensor, blurred: Tensor, searched: bool = True):
         channels, height, width = sharp.shape[1:]
         self.size = (height, width)
-        self.places = (height - 2 * REACH, width - 2 * REACH)
+        self.grid = (height - 2 * REACH, width - 2 * REACH)
         self.pixels = sharp[0].permute(1, 2, 0).reshape(-1, channels).contiguous()
         self.searched = searched
         if not searched:

@@ -21,7 +21,7 @@ from consingan.gan.networks import GrowingGenerator, move
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
 from consingan.gan.stills import Stills, output_sizes
-from consingan.grid.noise import Draw, Field, Source, mixed, whole
+from consingan.grid.noise import Draw, Field, Source, as_source, mixed
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, rescaled
 from consingan.grid.windows import Window, tiles
@@ -99,10 +99,10 @@ class SingleImageModel:
     def _anchor(self, stage: int) -> Source:
         """The anchor of a stage; that of a small stage is drawn once and kept."""
         if stage < len(self.fixed):
-            return whole(self.fixed[stage])
+            return as_source(self.fixed[stage])
         size = self.generator.input_shape(stage, self.sizes[stage])[2:]
         field = self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage)
-        return whole(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
+        return as_source(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
 
     def noise(self, draw: Draw, stage: int) -> Source:
         """Noise of a stage at a place."""
@@ -155,7 +155,7 @@ class SingleImageModel:
         for tile in tiles(sizes[-1], self.tile):
             parts = generator.parts(sizes, tile)
             inputs = [source(part.noise) for source, part in zip(sources[first:], parts[first:], strict=True)]
-            kept = parts[first - 1].kept.cut(below)
+            kept = parts[first - 1].needed.cut(below)
             tile.cut(picture).copy_(generator([UNUSED] * first + inputs, self.amplitudes, sizes, first, kept, tile))
         return picture
 
@@ -184,7 +184,7 @@ class SingleImageModel:
         sizes[first - 1] = sizes[start]  # what the next stage gets
         draw = Draw(seed, ("transform",), self.device)
         noise = [scaled(self.noise(draw, stage), noise_scale) for stage in range(first, self.stages)]
-        return self.render([whole(entering)] * first + noise, sizes, first, below)
+        return self.render([as_source(entering)] * first + noise, sizes, first, below)
 
     def fitting(self, size: Size) -> Size:
         """``(H, W)`` of a picture of the given size at the model's resolution: of as many pixels, to rounding.
@@ -245,7 +245,7 @@ class SingleImageModel:
             (anchor,) = self.anchors_for(sizes, 1)
             everything = Window.whole(sizes[0])
             noise = sources[0](everything)
-            sources[0] = whole(channels_last(mixed(anchor(everything), noise, variation)))
+            sources[0] = as_source(channels_last(mixed(anchor(everything), noise, variation)))
         return self.render(sources, sizes)
 
     def animate(
@@ -291,7 +291,7 @@ class SingleImageModel:
         for stage in range(stages):
             own, wanted = (self.generator.input_shape(stage, s[stage])[2:] for s in (self.sizes, sizes))
             anchor = self.anchors[stage]
-            fitted.append(whole(resize(self.fixed[0], wanted)) if stage == 0 else nearest(anchor, own, wanted))
+            fitted.append(as_source(resize(self.fixed[0], wanted)) if stage == 0 else nearest(anchor, own, wanted))
         return fitted
 
     def tensors(self) -> dict[str, Tensor]:

@@ -16,6 +16,11 @@ def size_of(x: Tensor) -> Size:
     return x.shape[2], x.shape[3]
 
 
+def are_pictures(x: Tensor) -> bool:
+    """Whether a tensor has the shape of pictures: ``[B, C, H, W]``, C = 1 or 3, with no side of 0."""
+    return x.ndim == 4 and x.shape[1] in (1, 3) and x.numel() > 0
+
+
 def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:
     """Size times a scale per axis, rounded, at least one pixel."""
     return max(1, round(size[0] * scale_h)), max(1, round(size[1] * scale_w))

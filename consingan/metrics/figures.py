@@ -55,7 +55,7 @@ def swd(real: Tensor, samples: Tensor) -> float:
     return mean_of(at_scale(scale) for scale in SCALES)
 
 
-def quick_swd(real: Tensor, sample: Tensor, most: int = 1024) -> float:
+def quick_swd(real: Tensor, sample: Tensor, count: int = 1024) -> float:
     """The distance of ``swd`` for one sample, from few of its places: a few milliseconds.
 
     The places are a fixed random choice, the same in both pictures, so that a copy has 0 and values of one picture can
@@ -65,14 +65,14 @@ def quick_swd(real: Tensor, sample: Tensor, most: int = 1024) -> float:
     Args:
         real: as for all figures.
         sample: ``[1, C, H', W']`` in [0, 1].
-        most: places at each scale.
+        count: places at each scale.
     """
     real, sample = prepare(real, sample)
     directions = random_directions(DIRECTIONS)
 
     def at_scale(scale: float) -> float:
         pair = [shrink(picture, scale) for picture in (real, sample)]
-        places = chosen_places(pair[0], most)
+        places = chosen_places(pair[0], count)
         wanted, found = (quantiles_at(picture, places, directions, min(QUANTILES, len(places))) for picture in pair)
         return (found - wanted).abs().mean().item()
 

@@ -49,22 +49,22 @@ def in_order(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.findall(r"[0-9]+|[^0-9]+", path.name)]
 
 
-def samples_at(places: Sequence[str]) -> list[Path]:
+def samples_at(sources: Sequence[str]) -> list[Path]:
     """The files behind files, folders and patterns.
 
     Raises:
         UserError: there is none behind one of them.
     """
     found: list[Path] = []
-    for place in places:
-        path = Path(place)
+    for source in sources:
+        path = Path(source)
         if path.is_dir():
             here = pictures_in(path)
         else:
-            here = [path] if path.is_file() else [Path(file) for file in sorted(glob.glob(place))]
+            here = [path] if path.is_file() else [Path(file) for file in sorted(glob.glob(source))]
         if not here:
             what = "folder without pictures" if path.is_dir() else "path of no file"
-            raise UserError(f"{place} is a {what}; name samples, or a folder of them as RUN/Evaluation/samples_...")
+            raise UserError(f"{source} is a {what}; name samples, or a folder of them as RUN/Evaluation/samples_...")
         found += here
     return found
 

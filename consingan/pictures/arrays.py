@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.sizes import are_pictures
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey (ITU-R BT.601)
 
@@ -81,16 +82,17 @@ def _from_numpy(array: np.ndarray) -> Tensor:
 def _from_tensor(x: Tensor) -> Tensor:
     if not x.is_floating_point():
         raise UserError(f"a picture tensor has type {x.dtype}: pass floats in [-1, 1] or a numpy array")
-    if x.ndim not in (3, 4) or (x.ndim == 4 and len(x) != 1) or x.shape[-3] not in (1, 3) or x.numel() == 0:
+    picture = x[None] if x.ndim == 3 else x
+    if not are_pictures(picture) or len(picture) != 1:
         raise UserError(f"a picture tensor has shape {tuple(x.shape)}: pass [C, H, W] with C = 1 or 3")
     _check_range(x, -1, "tensor")
-    return (x if x.ndim == 4 else x[None]).detach().float()
+    return picture.detach().float()
 
 
 def _check_range(x: Tensor, low: int, what: str) -> None:
-    least, most = float(x.min()), float(x.max())
-    if not (least >= low - 1e-3 and most <= 1 + 1e-3):  # written so that NaN fails too
-        raise UserError(f"a picture {what} has values from {least:g} to {most:g}: scale them to [{low}, 1]")
+    darkest, brightest = float(x.min()), float(x.max())
+    if not (darkest >= low - 1e-3 and brightest <= 1 + 1e-3):  # written so that NaN fails too
+        raise UserError(f"a picture {what} has values from {darkest:g} to {brightest:g}: scale them to [{low}, 1]")
 
 
 def one_picture(x: Tensor) -> Tensor:
@@ -100,7 +102,7 @@ def one_picture(x: Tensor) -> Tensor:
         ValueError: it has another shape.
     """
     x = x[None] if x.ndim == 3 else x
-    if x.ndim != 4 or x.shape[0] != 1 or x.shape[1] not in (1, 3):
+    if not are_pictures(x) or len(x) != 1:
         raise ValueError(f"a picture is [1, C, H, W] or [C, H, W] with C = 1 or 3, not {tuple(x.shape)}")
     return x.detach().cpu()
 

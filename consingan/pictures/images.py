@@ -169,14 +169,14 @@ def save_animation(path: AnyPath, frames: Sequence[Tensor], fps: float) -> None:
         ValueError: there are no frames, or frames of different shapes.
     """
     suffix = encoding.suffix_of(path, ANIMATED)
-    unit, most = ANIMATED[suffix]
-    if not SLOWEST <= fps <= most:
-        raise UserError(f"{path} cannot show {fps:g} frames a second: choose {SLOWEST} to {most}")
+    tick, fastest = ANIMATED[suffix]
+    if not SLOWEST <= fps <= fastest:
+        raise UserError(f"{path} cannot show {fps:g} frames a second: choose {SLOWEST} to {fastest}")
     pixels = [to_uint8(frame) for frame in frames]
     if len({frame.shape for frame in pixels}) != 1:
         raise ValueError(f"an animation needs frames of one shape, not {sorted({f.shape for f in pixels})}")
-    ticks = [round(k * 1000 / fps / unit) for k in range(len(pixels) + 1)]
-    times = [unit * (after - before) for before, after in pairwise(ticks)]
+    ticks = [round(k * 1000 / fps / tick) for k in range(len(pixels) + 1)]
+    times = [tick * (after - before) for before, after in pairwise(ticks)]
     with encoding.refused(path):
         data = encoding.animation(pixels, times, suffix)
     write_bytes(Path(path), data)

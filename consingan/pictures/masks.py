@@ -127,13 +127,13 @@ def derived(naive: Tensor, training: Tensor) -> Tensor | None:
     difference = (resize(naive, size) - training).abs().amax(dim=1, keepdim=True) / 2
     scale = max(size) / REFERENCE
     changed = (blurred(difference, scale) > CHANGED).float()
-    whole = dilated(changed, 3 * scale)  # closes gaps ...
-    whole = 1 - dilated(1 - whole, 4 * scale)  # ... and drops specks
-    whole = dilated(whole, scale)
-    share = whole.mean().item()
+    region = dilated(changed, 3 * scale)  # closes gaps ...
+    region = 1 - dilated(1 - region, 4 * scale)  # ... and drops specks
+    region = dilated(region, scale)
+    share = region.mean().item()
     if not 0 < share <= MOST_CHANGED:
         return None
-    return (F.interpolate(whole, size=tuple(naive.shape[2:]), mode="bilinear") > 0.5).float()
+    return (F.interpolate(region, size=tuple(naive.shape[2:]), mode="bilinear") > 0.5).float()
 
 
 def blend(naive: Tensor, output: Tensor, mask: Tensor) -> Tensor:

@@ -135,13 +135,13 @@ def part(plane: Tensor, rectangle: tuple[int, int, int, int], path: Path) -> Ten
     return plane[:, :, y : y + height, x : x + width]
 
 
-def pasted(picture: Tensor, cutting: Cutting, place: Placement) -> tuple[Tensor, Tensor]:
+def pasted(picture: Tensor, cutting: Cutting, placement: Placement) -> tuple[Tensor, Tensor]:
     """The picture with the object in it, and the mask of where it is.
 
     Args:
         picture: ``[1, C, H, W]`` in [-1, 1].
         cutting: from ``cut``.
-        place: where.
+        placement: where it goes and how.
 
     Returns:
         ``[1, C, H, W]`` in [-1, 1], unchanged to the bit where the mask is 0, and the mask ``[1, 1, H, W]`` in [0, 1].
@@ -149,16 +149,16 @@ def pasted(picture: Tensor, cutting: Cutting, place: Placement) -> tuple[Tensor,
     Raises:
         UserError: nothing of the object lies in the picture.
     """
-    object_ = feathered(turned(scaled(cutting, place.scale), place.degrees), place.feather)
+    object_ = feathered(turned(scaled(cutting, placement.scale), placement.degrees), placement.feather)
     height, width = picture.shape[2:]
-    rows, inner_rows = overlap(place.top, object_.alpha.shape[2], height)
-    columns, inner_columns = overlap(place.left, object_.alpha.shape[3], width)
+    rows, inner_rows = overlap(placement.top, object_.alpha.shape[2], height)
+    columns, inner_columns = overlap(placement.left, object_.alpha.shape[3], width)
     mask = torch.zeros(1, 1, height, width)
     mask[:, :, rows, columns] = object_.alpha[:, :, inner_rows, inner_columns]
     if not bool((mask > 0.5).any()):
         raise UserError(
-            f"--at {place.left},{place.top} leaves nothing of the object in the picture of {width}x{height} px; "
-            "give the place of the object's upper left corner inside it."
+            f"--at {placement.left},{placement.top} leaves nothing of the object in the picture of "
+            f"{width}x{height} px; give the place of the object's upper left corner inside it."
         )
     colour = torch.zeros(1, 3, height, width)
     colour[:, :, rows, columns] = object_.colour[:, :, inner_rows, inner_columns]

@@ -116,7 +116,7 @@ def work(state: Training, stage: int) -> float:
         sizes = branch.model.sizes[: stage + 1]
         window = state.window_of(sizes[-1], (0.5, 0.5)) or Window.whole(sizes[-1])
         parts = branch.model.generator.parts(sizes, window)
-        done += sum(prod(part.made.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
+        done += sum(prod(part.computed.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
         done += prod(window.size) * branch.objective.work(settings.Dsteps)
     return done
 

@@ -16,13 +16,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
+from consingan.training.checks import check_place, naive_notes, needed_bytes
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.log import Observer
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from consingan.config import Train
     from consingan.gan.model import SingleImageModel
     from consingan.training.state import Training
 
@@ -151,8 +150,6 @@ class Job:
         picture, notes = self._picture(begin)
         size = (picture.shape[2], picture.shape[3])
         settings, origins = begin.resolve(picture.shape[1], size)
-        if settings.network.nc_im != picture.shape[1]:
-            raise UserError(f"--nc_im is {settings.network.nc_im}, but the picture has {picture.shape[1]} channels.")
         notes += naive_notes(settings)
         device, device_notes = self._device()
         state = begin.state(settings, picture, device)
@@ -162,10 +159,10 @@ class Job:
 
     def _picture(self, begin: Beginning) -> tuple[Tensor, tuple[str, ...]]:
         """The picture, and sentences about how it was read."""
-        from consingan.pictures import images
+        from consingan.pictures import arrays, images
 
         if self.pixels is not None:
-            return self.pixels, ()
+            return arrays.from_array(self.pixels, begin.channels), ()
         order = self.order
         loaded = images.load(
             str(order.picture),
@@ -321,9 +318,10 @@ def monitored(run: Run | None, company: Company) -> Iterator[Monitor]:
         try:
             yield monitor
         except BaseException as error:
+            asked = isinstance(error, KeyboardInterrupt)
             with suppress(UserError):  # the disk that is full must not hide the fault that came first
                 monitor.break_off()
-                monitor.tell("failed", error=str(error) or type(error).__name__)
+                monitor.tell("failed", error="Stopped at once." if asked else str(error) or type(error).__name__)
             raise
 
 
@@ -340,49 +338,3 @@ def facts_of(state: Training, run: Run | None) -> dict[str, Any]:
         "sizes": [list(size) for size in sizes],
         "iterations": [config.iterations(settings.optimisation.niter, stage) for stage in range(len(sizes))],
     }
-
-
-def naive_notes(settings: Train) -> tuple[str, ...]:
-    """Refuse a naive picture or a mask that could not be used for previews; what to say about them."""
-    from consingan.applications import cases
-
-    if settings.naive.naive_img is None:
-        return ()
-    case = cases.read(Path(settings.naive.naive_img), settings.network.nc_im)
-    return tuple(f"{case.file}: {note}" for note in case.notes)
-
-
-def needed_bytes(state: Training) -> int:
-    """The least that a run takes on the disk: a checkpoint that is written beside the two that are kept.
-
-    Each holds the networks, two numbers of Adam for each of theirs, the last good state of both, and the pyramid.
-    """
-    numbers = 0
-    for one in state.branches:
-        critic = sum(p.numel() for p in one.critic.parameters())
-        numbers += 6 * (one.model.generator.parameters_with(len(one.reals)) + critic)
-        numbers += sum(real.numel() for real in one.reals)
-    return 3 * 4 * numbers
-
-
-def check_place(wanted: Path, least: int) -> None:
-    """Refuse a folder that cannot be made, or whose disk has less than ``least`` bytes to give; writes nothing."""
-    place = below = wanted
-    try:
-        while not os.path.lexists(place):
-            below, place = place, place.parent
-        if not place.is_dir():
-            raise UserError(f"--outdir {wanted.parent}: a file stands in the way of {below}; choose another folder.")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise UserError(f"--outdir {wanted.parent}: {place} may not be written to; choose another folder.")
-        free = shutil.disk_usage(place).free
-    except (OSError, ValueError) as error:  # ValueError: a NUL character inside the path
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"--outdir {str(wanted.parent)!r}: no folder can be made ({reason}); choose another."
-        ) from error
-    if free < least:
-        raise UserError(
-            f"--outdir {wanted.parent} has {free / 1e6:.0f} MB of free space, and this run needs at least "
-            f"{least / 1e6:.0f} MB; free some disk space or choose another folder."
-        )

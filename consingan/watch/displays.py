@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TextIO
 
+from consingan.errors import printable
 from consingan.watch.clock import duration
 from consingan.watch.log import MOMENTARY, Record, line
 
@@ -166,7 +166,5 @@ def _print(stream: TextIO, text: str) -> None:
 
 
 def _printable(text: str, stream: Any) -> str:
-    """In the stream's encoding, without control characters: a file's name could steer the terminal."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    """Lines of text for a stream."""
+    return printable(text, getattr(stream, "encoding", None) or "utf-8", keep="\n\t")
