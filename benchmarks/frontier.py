@@ -18,11 +18,9 @@ from typing import Any
 
 import click
 
-PANELS = {
-    "swd": "patch distance (swd), lower is better",
-    "coherence": "coherence, lower is better",
-    "diversity": "diversity, higher is more",
-}
+from consingan.metrics.table import METRICS
+
+PANELS = ("swd", "coherence", "diversity")  # in METRICS
 
 
 @click.command(help=__doc__)
@@ -39,10 +37,10 @@ def main(outcomes: tuple[str, ...], out: str) -> None:
         for row in json.loads(Path(file).read_text()):
             rows.setdefault(row["recipe"], []).append(row)
     figure, axes = plt.subplots(1, len(PANELS), figsize=(4 * len(PANELS), 3.4), layout="constrained")
-    for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
+    for axis, name in zip(axes, PANELS, strict=True):
         panel(axis, rows, name)
         axis.margins(0.3)
-        axis.set(title=title, xlabel="training, minutes")
+        axis.set(title=f"{METRICS[name].title}: {METRICS[name].note}", xlabel="training, minutes")
         axis.set(xlim=(0, axis.get_xlim()[1]), ylim=(0, axis.get_ylim()[1]))
     figure.savefig(out)
     click.echo(out)

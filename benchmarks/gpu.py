@@ -34,14 +34,15 @@ from consingan import config
 from consingan.finish import patches
 from consingan.finish.photo import Photo, stored
 from consingan.finish.scales import own_size
+from consingan.gan.sampling import own_size as own_size_of
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
-from consingan.pictures import images
+from consingan.pictures import arrays, images
 from consingan.training.state import Training
 from consingan.training.step import Products
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 
 ROOT = Path(__file__).parent.parent
 LOSSES = 1e-3  # tolerance of a loss term, as a share of the larger of it and 1
@@ -168,7 +169,7 @@ def finish_agrees(setup: Setup) -> Iterator[Row]:
     made = []
     for device in (setup.device, torch.device("cpu")):
         finished = patches.finish(Photo(pixels, device), layout, size, [Draw(0, ("finish",), device)]).picture
-        made.append(torch.from_numpy(images.to_uint8(finished)).int())
+        made.append(torch.from_numpy(arrays.to_uint8(finished)).int())
     apart = (made[0] - made[1]).abs()
     equal = (apart == 0).double().mean().item()
     yield Row(
@@ -214,7 +215,7 @@ def training(setup: Setup) -> Iterator[Row]:
     seconds = perf_counter() - begin
     setup.run = next((setup.scratch / "runs").glob("*/*/model.safetensors")).parent
     yield Row("default training of meadow.png, with its previews", f"{seconds:.1f} s")
-    size = model.own_size(longest=40 if setup.small else 250)
+    size = own_size_of(model, longest=40 if setup.small else 250)
     begin = perf_counter()
     made = ((model.sample(2 if setup.small else 5, size, seed=0).cpu() + 1) / 2).clamp(0, 1)
     seconds = perf_counter() - begin

@@ -21,7 +21,7 @@ from typing import Any
 import click
 from torch import Tensor
 
-from consingan.applications import cases
+from consingan.applications import APPLICATIONS, cases
 from consingan.applications.naive import tuned_from
 from consingan.finish.hand import spread, window_mean
 from consingan.gan.model import SingleImageModel
@@ -69,16 +69,16 @@ def figures(run: Run, naive: Path, painting: str | None, noise_scale: float, sta
     if case.mask is None:
         raise click.UsageError(f"{naive} has no mask beside it")
     tuned = model.settings.naive.fine_tune
-    task: Any = TASKS[model.settings.mode]
+    use: Any = APPLICATIONS[TASKS[model.settings.mode].sampling.application]
 
     def applied(by: SingleImageModel | None) -> cases.Applied | None:
-        return None if by is None else cases.apply(by, case, task.dilation, task.keep_edges, stage, noise_scale)
+        return None if by is None else cases.apply(by, case, use.dilation, use.keep_edges, stage, noise_scale)
 
     yield f"{swd(real, cropped(case.picture, case.mask)):.4f}"
     for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):
         yield "" if made is None else f"{swd(real, cropped(made.masked, case.mask)):.4f}"
     last = applied(model)
-    handed = cases.with_hand(last, case, cases.training_picture(model, run), 1.0, task.keep_edges)
+    handed = cases.with_hand(last, case, cases.training_picture(model, run), 1.0, use.keep_edges)
     yield f"{swd(real, cropped(handed.masked, case.mask)):.4f}"
     yield from (f"{figure:.3f}" for figure in grains(real, last.masked, handed.masked, case.mask))
     size = (case.picture.shape[2], case.picture.shape[3])

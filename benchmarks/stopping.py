@@ -18,7 +18,7 @@ from consingan.gan.model import SingleImageModel
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
 from consingan.storage.run import Run
-from consingan.watch.monitor import read_log
+from consingan.watch.log import read_log
 
 
 @click.command(help=__doc__)

@@ -44,11 +44,11 @@ class Circular:
         return convolutions(F.pad(x, [self.margin] * 4, mode="circular"))
 
     def finer(self, convolutions, below, noise, part, size):
-        skip = self.enlarged(below, size, part.made)
+        skip = self.enlarged(below, size, part.computed)
         reach = self.margin + self.padding
         made = convolutions(F.pad(skip + noise, [reach] * 4, mode="circular"))
         made = made[:, :, self.padding : made.shape[2] - self.padding, self.padding : made.shape[3] - self.padding]
-        return part.kept.cut(made + skip, part.made)
+        return part.needed.cut(made + skip, part.computed)
 
     def enlarged(self, below, size, wanted):
         """Twice the size; what lies past a part is spoiled as it is in a tile, past the plane it is the other side."""

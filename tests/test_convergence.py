@@ -25,7 +25,8 @@ from consingan.training.convergence import WINDOW, Figures, length, measure, sta
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 JUDGED = WganGp().judged
 

@@ -28,7 +28,8 @@ from consingan.training import signals
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 STAGES = {"train_stages": 2, "niter": (3,)}
 

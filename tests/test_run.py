@@ -326,5 +326,6 @@ def test_the_environment_holds_versions_and_no_private_names(monkeypatch):
 
 
 def test_importing_the_module_imports_no_torch():
-    code = "import sys, consingan.run, consingan.monitor, consingan.checkpoint; sys.exit('torch' in sys.modules)"
+    modules = "consingan.storage.run, consingan.watch.monitor, consingan.storage.checkpoints"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -8,15 +8,17 @@ from PIL import Image
 
 from consingan import config
 from consingan.applications import writing
+from consingan.applications.base import Result
 from consingan.errors import UserError
 from consingan.gan.borders import Extend
-from consingan.gan.model import SingleImageModel, nearest
-from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
+from consingan.gan.model import SingleImageModel
+from consingan.gan.sources import nearest
+from consingan.grid.noise import BLOCK, Draw, Field, as_source, draws_alike, fingerprint
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
 from consingan.storage import files
+from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.tasks.base import Result
 from consingan.training.loop import resume, train, write_start
 from consingan.training.state import Training
 from consingan.training.step import Learner
@@ -74,7 +76,7 @@ def test_the_fingerprint_tells_other_numbers_from_rounding():
 def test_stretched_noise_is_repeated_pixel_by_pixel(window):
     x = torch.arange(20.0 * 17).reshape(1, 1, 20, 17)
     stretched = torch.nn.functional.interpolate(x, (50, 41))
-    assert torch.equal(nearest(whole(x), (20, 17), (50, 41))(window), window.cut(stretched))
+    assert torch.equal(nearest(as_source(x), (20, 17), (50, 41))(window), window.cut(stretched))
 
 
 # ---- tiles
@@ -190,7 +192,7 @@ def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatc
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
     alone = model.sample(3, (100, 90))
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 2)
     model.tile = 1500
     torch.testing.assert_close(model.sample(3, (100, 90)), alone, rtol=0, atol=2e-5)
 
@@ -272,7 +274,7 @@ def test_a_file_of_an_earlier_version_holds_its_anchors(tmp_path):
         tensors |= {f"anchor.{stage}": value for stage, value in enumerate(noise, 1)}
 
     loaded = SingleImageModel.load(rewritten(model, tmp_path / "model.safetensors", earlier))
-    model.anchors[1:] = map(whole, noise)
+    model.anchors[1:] = map(as_source, noise)
     expected = model.reconstruct()
     assert torch.equal(loaded.reconstruct(), expected)
     loaded.save(tmp_path / "model.safetensors")
@@ -421,7 +423,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
 def pictures(*sizes):
     """Results of these sizes, each of another grey."""
     for number, size in enumerate(sizes):
-        yield Result(f"all/{number}", [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
+        yield Result(f"all/{number}", Role.SAMPLE, [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
 
 
 def test_previews_stop_when_enough_pixels_have_been_made():

@@ -12,7 +12,7 @@ from consingan import config
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
 from consingan.gan.objectives import OBJECTIVES, wgan_gp
-from consingan.grid.noise import whole
+from consingan.grid.noise import as_source
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.training.branch import stage_sizes
@@ -21,7 +21,8 @@ from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
 from consingan.training.step import Step, gains_by_bf16, precision
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 TINY = {"train_stages": 3, "max_size": 32, "min_size": 25, "niter": (2,), "nfc": 4, "precision": "fp32"}
 
@@ -184,7 +185,7 @@ def in_float64(state, terms=()):
     (branch,) = state.branches
     branch.model.generator.double()
     branch.critic.double()
-    branch.model.anchors = [whole(anchor.double()) for anchor in anchors_of(state.model)]
+    branch.model.anchors = [as_source(anchor.double()) for anchor in anchors_of(state.model)]
     branch.reals = [real.double() for real in branch.reals]
     state.step = Step(state.branches, terms)
     return state.step

@@ -20,7 +20,8 @@ from consingan.training.signals import StoppedError
 from consingan.training.state import Training
 from consingan.training.step import Step
 from consingan.training.watchdog import Attempt, CollapsedError, Look, due, look, trouble
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 SOUND = Look({"critic_real": 45.0, "penalty": 10.1, "adversarial": -59.6}, weights=20.0, spread=0.5, passing=1.0)
 TINY = {"train_stages": 1, "nfc": 4}

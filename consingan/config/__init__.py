@@ -10,6 +10,7 @@ No torch here: the command line answers ``--help`` from this room.
 """
 
 from consingan.config.declarations import (
+    MOST_STAGES,
     SECTIONS,
     SEED,
     TABLES,
@@ -41,6 +42,7 @@ from consingan.config.resolving import (
 from consingan.config.stored import SCHEMA, from_json, to_json
 
 __all__ = [
+    "MOST_STAGES",
     "SCHEMA",
     "SECTIONS",
     "SEED",

@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
 Iterations = tuple[int, ...]
+MOST_STAGES = 20  # of a pyramid
 SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
 # Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those
 # of the chosen entry stand behind it in its section, whose ``chosen`` is made of them. The tables lie in higher rooms;
@@ -57,10 +58,12 @@ class Pyramid:
         6,
         "stages of the pyramid, more keep more of the global layout; auto: by the picture's size",
         low=1,
-        high=20,
+        high=MOST_STAGES,
         auto=True,
     )
-    start_scale: int = setting(0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=19)
+    start_scale: int = setting(
+        0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=MOST_STAGES - 1
+    )
     min_size: int = setting(25, "shorter side of the coarsest stage, in pixels", low=8, high=4096)
     max_size: int = setting(250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192)
 
@@ -135,7 +138,7 @@ class Optimisation:
     lr_scale: float = setting(0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0)
     gamma: float = setting(0.1, "factor on the rates at the end of a stage", low=0, high=1)
     beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
-    train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=20)
+    train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=MOST_STAGES)
     window: str = setting("auto", "pixels that an iteration sees: side of a square, off for all, auto beyond 256x256")
     Gsteps: int = setting(3, "generator's Adam steps per iteration, on one gradient", low=1, high=100)
     Dsteps: int = setting(3, "critic's steps per iteration, on one fake", low=1, high=100)

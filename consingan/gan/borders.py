@@ -66,11 +66,11 @@ class Border(Protocol):
     def around(self, window: Window, reach: int, size: Size) -> Window:
         """What a window of a plane of ``(h, w)`` depends on where convolutions reach so many pixels to each side."""
 
-    def part(self, kept: Window, size: Size, below: Size) -> tuple[Part, Window]:
+    def part(self, needed: Window, size: Size, below: Size) -> tuple[Part, Window]:
         """What of a later stage, and of the stage below it, some of its features depend on.
 
         Args:
-            kept: the features that are wanted.
+            needed: the features that are wanted.
             size, below: ``(h, w)`` of the stage and of the one below.
         """
 
@@ -78,7 +78,7 @@ class Border(Protocol):
         """Features of stage 0, ``[B, N, h, w]``, of what the head made of its input, ``[B, N, h, w]``."""
 
     def finer(self, convolutions: Convolutions, below: Below, noise: Tensor, part: Part, size: Size) -> Tensor:
-        """Features of a later stage, ``[B, N, *part.kept.size]``: ``stage(up(below) + noise) + up(below)``.
+        """Features of a later stage, ``[B, N, *part.needed.size]``: ``stage(up(below) + noise) + up(below)``.
 
         Args:
             convolutions: of the stage.
@@ -112,11 +112,11 @@ class Extend:
     def around(self, window: Window, reach: int, size: Size) -> Window:
         return window.grown(reach, size)
 
-    def part(self, kept: Window, size: Size, below: Size) -> tuple[Part, Window]:
-        made = self.around(kept, self.padding, size)
-        wide = made.padded(self.margin)
-        needed = joined(source_of(wide, below, self.noise_size(size)), source_of(kept, below, size))
-        return Part(made, kept, wide), needed
+    def part(self, needed: Window, size: Size, below: Size) -> tuple[Part, Window]:
+        computed = self.around(needed, self.padding, size)
+        wide = computed.padded(self.margin)
+        source = joined(source_of(wide, below, self.noise_size(size)), source_of(needed, below, size))
+        return Part(computed, needed, wide), source
 
     def coarsest(self, convolutions: Convolutions, x: Tensor) -> Tensor:
         if not self.margin:
@@ -126,7 +126,7 @@ class Extend:
 
     def finer(self, convolutions: Convolutions, below: Below, noise: Tensor, part: Part, size: Size) -> Tensor:
         wide = below.upsampled(self.noise_size(size), part.noise)
-        return part.kept.cut(convolutions(wide + noise), part.made) + below.upsampled(size, part.kept)
+        return part.needed.cut(convolutions(wide + noise), part.computed) + below.upsampled(size, part.needed)
 
 
 @dataclass(frozen=True)
@@ -148,17 +148,17 @@ class Zero:
     def around(self, window: Window, reach: int, size: Size) -> Window:
         return window.grown(reach, size)
 
-    def part(self, kept: Window, size: Size, below: Size) -> tuple[Part, Window]:
-        made = self.around(kept, self.padding + self.margin, size)
-        return Part(made, kept, made), source_of(made, below, size)
+    def part(self, needed: Window, size: Size, below: Size) -> tuple[Part, Window]:
+        computed = self.around(needed, self.padding + self.margin, size)
+        return Part(computed, needed, computed), source_of(computed, below, size)
 
     def coarsest(self, convolutions: Convolutions, x: Tensor) -> Tensor:
         return convolutions(F.pad(x, [self.margin] * 4))
 
     def finer(self, convolutions: Convolutions, below: Below, noise: Tensor, part: Part, size: Size) -> Tensor:
-        skip = below.upsampled(size, part.made)
+        skip = below.upsampled(size, part.computed)
         made = convolutions(F.pad(skip + noise, [self.margin] * 4)) + skip
-        return part.kept.cut(made, part.made)
+        return part.needed.cut(made, part.computed)
 
 
 # By the word that a task states and a model file holds: a border of a stage's margin and own padding.

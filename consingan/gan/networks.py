@@ -111,7 +111,7 @@ class GrowingGenerator(nn.Module):
                 ``parts`` names; those below ``start`` are not looked at.
             amplitudes, sizes: by stage, what a later stage's noise is multiplied by, and ``(h, w)``.
             start: the first stage to run.
-            below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the kept part of them; needed
+            below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the needed part of them; needed
                 where ``start > 0``.
             window: of the picture; the whole of it if None. Not with ``norm``, whose statistics are of the whole.
         """
@@ -119,7 +119,7 @@ class GrowingGenerator(nn.Module):
         wanted = self.parts(sizes[:last], window)
         x = self.features(inputs, amplitudes, sizes, start, below, wanted)
         picture = self.picture(x)
-        return window.cut(picture, wanted[-1].kept) if window else picture
+        return window.cut(picture, wanted[-1].needed) if window else picture
 
     def features(
         self,
@@ -130,7 +130,7 @@ class GrowingGenerator(nn.Module):
         below: Tensor | None = None,
         wanted: Sequence[Part] | None = None,
     ) -> Tensor:
-        """Features of stage ``len(inputs) - 1``: ``[B, N, h, w]``, or the kept part of them.
+        """Features of stage ``len(inputs) - 1``: ``[B, N, h, w]``, or the needed part of them.
 
         Args:
             inputs, amplitudes, sizes, start, below: as for ``forward``.
@@ -140,9 +140,9 @@ class GrowingGenerator(nn.Module):
         x = below
         for i in range(start, len(inputs)):
             if x is None:
-                x = wanted[0].kept.cut(self.border.coarsest(self.stages[0], self.head(inputs[0])))
+                x = wanted[0].needed.cut(self.border.coarsest(self.stages[0], self.head(inputs[0])))
             else:
-                coarser = Below(x, wanted[i - 1].kept, sizes[i - 1])
+                coarser = Below(x, wanted[i - 1].needed, sizes[i - 1])
                 x = self.border.finer(self.stages[i], coarser, inputs[i] * amplitudes[i], wanted[i], sizes[i])
         if x is None:
             raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")

@@ -17,7 +17,7 @@ from torch import Tensor
 from consingan.grid.resize import aligned_span
 from consingan.grid.sizes import Size, Span
 
-MOST = 0.75  # share of a picture from which on a window of it saves nothing
+LARGEST_SHARE = 0.75  # of a picture, from which on a window of it saves nothing
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def at_random(size: Size, side: int, where: Sequence[float]) -> Window:
         where: two uniform numbers in [0, 1).
     """
     inner = min(side, size[0]), min(side, size[1])
-    if inner[0] * inner[1] >= MOST * size[0] * size[1]:
+    if inner[0] * inner[1] >= LARGEST_SHARE * size[0] * size[1]:
         return Window.whole(size)
-    rows, columns = (_placed(*axis) for axis in zip(size, inner, where, strict=True))
+    rows, columns = (_span_at(*axis) for axis in zip(size, inner, where, strict=True))
     return Window(rows, columns)
 
 
@@ -78,7 +78,7 @@ def tiles(size: Size, pixels: int) -> Iterator[Window]:
     height, width = size
     rows = _split(height, ceil(height / sqrt(pixels)))
     columns = _split(width, ceil(width * max(last - first for first, last in rows) / pixels))
-    yield from (Window(*place) for place in product(rows, columns))
+    yield from (Window(*spans) for spans in product(rows, columns))
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class Part:
     """What of one stage is computed.
 
     Args:
-        made: the features that its convolutions give right.
-        kept: those of them that are needed above.
+        computed: the features that its convolutions give right.
+        needed: those of them that enter the stage above.
         noise: the part of its noise that enters.
     """
 
-    made: Window
-    kept: Window
+    computed: Window
+    needed: Window
     noise: Window
 
 
@@ -111,12 +111,12 @@ def parts(sizes: Sequence[Size], window: Window, rule: Rule) -> list[Part]:
         By stage, coarsest first.
     """
     found: list[Part] = []
-    kept = window
+    needed = window
     for below, size in reversed(list(pairwise(sizes))):
-        part, kept = rule(kept, size, below)
+        part, needed = rule(needed, size, below)
         found.append(part)
     coarsest = Window.whole(sizes[0])  # always computed whole: it is small
-    found.append(Part(coarsest, kept, coarsest))
+    found.append(Part(coarsest, needed, coarsest))
     return found[::-1]
 
 
@@ -141,7 +141,7 @@ def _split(length: int, pieces: int) -> list[Span]:
     return list(pairwise(cuts))
 
 
-def _placed(length: int, inner: int, where: float) -> Span:
+def _span_at(length: int, inner: int, where: float) -> Span:
     first = int(where * (length + inner - 1)) - (inner - 1)  # from where it just touches the picture to where it ends
     first = min(max(first, 0), length - inner)
     return first, first + inner

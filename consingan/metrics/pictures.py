@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.sizes import are_pictures
 
 PATCH = 7  # side of a patch in pixels, as in the papers on patch statistics named in figures.py
 
@@ -24,7 +25,7 @@ def prepare(real: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         ([1, 3, H', W'], [N, 3, H', W']), float32 on the CPU. Preparing twice changes nothing.
     """
-    if real.ndim != 4 or len(real) != 1:
+    if not are_pictures(real) or len(real) != 1:
         raise ValueError(f"the real picture must be one picture [1, C, H, W], not {tuple(real.shape)}")
     samples = as_rgb(samples, "samples")
     height, width = samples.shape[2:]
@@ -38,7 +39,7 @@ def prepare(real: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
 
 def as_rgb(pictures: Tensor, what: str) -> Tensor:
     """[N, 1 or 3, H, W] of any float type -> [N, 3, H, W] float32 on the CPU; `what` names it in errors."""
-    if pictures.ndim != 4 or len(pictures) == 0 or pictures.shape[1] not in (1, 3):
+    if not are_pictures(pictures):
         raise ValueError(f"{what} must have the shape [N, 1 or 3, H, W], not {tuple(pictures.shape)}")
     pictures = pictures.detach().to("cpu", torch.float32)
     if not pictures.isfinite().all():

@@ -39,13 +39,12 @@ def quantiles_at(picture: Tensor, places: Tensor, directions: Tensor, count: int
     return order_statistics(directions.flatten(1) @ patches_at(picture, places).T, count)
 
 
-def chosen_places(picture: Tensor, most: int) -> Tensor:
+def chosen_places(picture: Tensor, count: int) -> Tensor:
     """All places of [1, C, H, W], or `most` of them where there are more, a fixed random choice -> [n]."""
     rows, columns = place_grid(picture)
-    count = rows * columns
-    if count <= most:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+    if rows * columns <= count:
+        return torch.arange(rows * columns)
+    return torch.randperm(rows * columns, generator=torch.Generator().manual_seed(0))[:count]
 
 
 class Nearest(NamedTuple):

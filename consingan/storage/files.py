@@ -31,6 +31,7 @@ _ADVICE = {
     errno.EDQUOT: "free some disk space",
     errno.ENOENT: "the folder is gone: put it back or choose another one",
     errno.ENOTDIR: "a file stands where a folder is needed: choose another folder",
+    errno.EISDIR: "a folder has that name: choose another one",
     errno.EIO: "the disk reports a fault: choose another disk",
 }
 
@@ -71,6 +72,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise StorageError.of(path, error) from error
+    except ValueError as error:  # a NUL character inside the path
+        raise UserError(f"{str(path)!r} is no path ({error}); choose another one.") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -256,7 +256,7 @@ def _unsafe(character: str) -> bool:
     )
 
 
-def _hint(folder: Path, wanted: str, most: int = 5) -> str:
+def _hint(folder: Path, wanted: str, shown: int = 5) -> str:
     """' (runs below it: a, b and 3 more)', the newest first, or '' where there are none.
 
     A run is a folder, one or two levels down, with a config.json and the file `wanted`.
@@ -271,8 +271,8 @@ def _hint(folder: Path, wanted: str, most: int = 5) -> str:
     if not runs:
         return ""
     runs.sort(key=lambda run: run.name, reverse=True)  # a name begins with its time
-    more = f" and {len(runs) - most} more" if len(runs) > most else ""
-    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:most])}{more})"
+    more = f" and {len(runs) - shown} more" if len(runs) > shown else ""
+    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:shown])}{more})"
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from math import pi
 from typing import TYPE_CHECKING
 
+from consingan.grid.ranges import signed, unit
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -50,12 +52,12 @@ def augmented(picture: Tensor, draw: Draw) -> Tensor:
     Returns:
         ``[1, C, h, w]`` in [-1, 1].
     """
-    x = (picture + 1) / 2
+    x = unit(picture)
     if uniform(draw.at("colour?")) < COLOUR_SHARE:
         x = one_of(COLOURS, x, draw.at("colour"))
     if uniform(draw.at("cutout?")) < CUTOUT_SHARE:
         x = cutout(x, draw.at("cutout"))
-    return x.clamp(0, 1) * 2 - 1
+    return signed(x.clamp(0, 1))
 
 
 def shifted_tiles(picture: Tensor, draw: Draw) -> Tensor:
@@ -79,15 +81,15 @@ def shifted_tiles(picture: Tensor, draw: Draw) -> Tensor:
     return result
 
 
-# By the number of tiles: the least and the most share of a side that one covers.
+# By the number of tiles: the least and the most share of a side that one covers, and that it is moved by.
 TILE_SHARES = {1: (0.2, 0.5), 2: (0.15, 0.3), 3: (0.1, 0.2), 4: (0.1, 0.15), 5: (0.1, 0.15)}
-TILE_SHIFT = (0.05, 0.15)  # of a side
+TILE_SHIFTS = {1: (0.05, 0.15), 2: (0.05, 0.1), 3: (0.05, 0.1), 4: (0.05, 0.1), 5: (0.05, 0.1)}
 
 
 def tile_on_side(side: int, count: int, draw: Draw) -> tuple[int, int, int]:
     """Start, length and shift of a tile along a side; start and start + shift both keep it inside."""
     length = max(1, round(side * between(draw.at("length"), *TILE_SHARES[count])))
-    shift = round(side * between(draw.at("shift"), *TILE_SHIFT))
+    shift = round(side * between(draw.at("shift"), *TILE_SHIFTS[count]))
     shift = -shift if uniform(draw.at("sign")) < 0.5 else shift
     room = side - length - abs(shift)
     start = int(uniform(draw.at("start")) * (room + 1)) + max(0, -shift)

@@ -16,9 +16,9 @@ from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.networks import Critic, located, move
 from consingan.gan.objectives.base import Objective
 from consingan.grid.noise import Draw
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
 from consingan.pictures import pyramid
-from consingan.pictures.pyramid import Size
 from consingan.tasks import TASKS
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from consingan.gan import schedule
 from consingan.gan.networks import Critic
 from consingan.gan.objectives.base import Objective, Sight
+from consingan.grid.ranges import unit
 from consingan.metrics.figures import quick_swd
 
 WINDOW = 6  # figures that are averaged before they are compared: a single one may be off by a third
@@ -59,7 +60,7 @@ def measure(iteration: int, sight: Sight, reconstruction: Tensor, critic: Critic
     """
     error = (reconstruction - sight.real).float().square().mean().sqrt().item()
     balance, convergence = objective.measure(critic, sight, error)
-    distance = quick_swd((sight.real.float() + 1) / 2, (sight.fake.float() + 1) / 2)
+    distance = quick_swd(unit(sight.real.float()), unit(sight.fake.float()))
     return Figures(iteration, error, balance, distance, convergence)
 
 

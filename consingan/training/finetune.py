@@ -25,6 +25,7 @@ from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.grid.resize import resize
 from consingan.pictures import images, pyramid
+from consingan.pictures.arrays import with_channels
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.training import plan
@@ -107,7 +108,7 @@ def from_run(mode: str, image: str, picture: Tensor, given: Mapping[str, Any], d
     base = Base.open(Run.open(given["model_dir"]), device)
     settings, _ = resolve(base.model.settings, mode, image, given)
     naive = images.load(given["naive_img"], channels=settings.network.nc_im).pixels
-    return start(settings, picture, naive, base, device)
+    return start(settings, with_channels(picture, settings.network.nc_im, darkest=-1), naive, base, device)
 
 
 def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: torch.device | str) -> Training:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from consingan import config, devices
-from consingan.applications import instant, writing
+from consingan.applications import use, writing
 from consingan.errors import UserError
 from consingan.finish.photo import Photo, stored
 from consingan.gan import schedule
@@ -18,6 +18,7 @@ from consingan.gan.model import SingleImageModel
 from consingan.pictures import images
 from consingan.storage import files
 from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.results import Role
 from consingan.storage.run import Run, environment
 from consingan.training import watchdog
 from consingan.training.signals import StoppedError
@@ -187,8 +188,7 @@ def look_first(state: Training, run: Run, monitor: Monitor) -> None:
     model = state.model
     if model.photo is None or model.settings.sampling.finish != "patches":
         return
-    made = instant.results(model.photo, instant.FIRST_LOOK)
-    files = list(writing.write(made, run.first_look, {"model": "none"}))
+    files = list(writing.write(use.first_look(model.photo), run.first_look, {"model": "none"}))
     monitor.pictures(0, 0, [below(run, file) for file in files])
     write_report(run, monitor)
 
@@ -244,7 +244,7 @@ def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
     for branch in state.branches:
         branch.model.save(run.model_of(branch.name))
     take_snapshot(state, run, monitor)
-    previews = writing.within(state.task.sample(state.model, state.task.preview, run), writing.PREVIEW_PIXELS)
+    previews = writing.within(use.previews(state.model, run), writing.PREVIEW_PIXELS)
     folder = run.samples / f"stage_{state.stage}"
     files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
     monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
@@ -258,8 +258,7 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
     """
     if not run.samples.is_dir():
         return
-    made = state.task.sample(state.model, state.task.preview, run)
-    result = next(result for result in made if result.name != "reconstruction")
+    result = next(result for result in use.previews(state.model, run) if result.role is not Role.RECONSTRUCTION)
     if not result.frames[0].isfinite().all():  # the watchdog sees to it
         return
     file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)

@@ -16,9 +16,9 @@ from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives.base import Sight
 from consingan.grid import windows
 from consingan.grid.noise import Draw
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
 from consingan.pictures import images
-from consingan.pictures.pyramid import Size
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.tasks import TASKS

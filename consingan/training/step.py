@@ -21,8 +21,8 @@ from consingan.gan import schedule
 from consingan.gan.model import KEPT, channels_last
 from consingan.gan.networks import Critic, widened
 from consingan.gan.objectives.base import Sight
-from consingan.grid.noise import Source, whole
-from consingan.grid.resize import Size
+from consingan.grid.noise import Source, as_source
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window
 from consingan.tasks.terms import Made, Term
 from consingan.training.branch import Branch
@@ -169,7 +169,7 @@ class Learner:
         below = None
         if self.anchor_prefix is not None:
             prefix = self._frozen_features(drawn.inputs, parts)
-            below = channels_last(torch.cat([prefix, parts[self.frozen - 1].kept.cut(self.anchor_prefix)]))
+            below = channels_last(torch.cat([prefix, parts[self.frozen - 1].needed.cut(self.anchor_prefix)]))
         elif self.frozen:
             below = self._frozen_features(both, parts)
         fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
@@ -198,7 +198,7 @@ class Learner:
     def _resident_anchors(self) -> list[Source]:
         """The anchors in the device's memory, where a recording reads them."""
         parts = self.model.generator.parts(self.model.sizes[: self.model.stages])
-        return [whole(anchor(part.noise)) for anchor, part in zip(self.model.anchors, parts, strict=True)]
+        return [as_source(anchor(part.noise)) for anchor, part in zip(self.model.anchors, parts, strict=True)]
 
     def _anchor_prefix(self) -> Tensor | None:
         """The anchors' features after the frozen stages, where these are small; else each window computes its own."""
