@@ -304,6 +304,7 @@ def test_frames_go_through_steps_one_after_the_other(animation_run):
 
 def test_the_python_face_takes_every_option_of_stills(trained_run):
     model = SingleImageModel.load(trained_run)
+    assert model.sample().shape == (1, 3, *model.size)
     assert model.sample(2, size=(20, 40), seed=1).shape == (2, 3, 20, 40)
     options = Stills(num_samples=2, seed=1, gen_start_scale=1, variation=0.5)
     expected = torch.cat(list(model.samples(options, (20, 40))))

@@ -178,19 +178,8 @@ def check_together(config: Train) -> None:
                 f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
                 "give --window off."
             )
-    naive = config.naive
-    if naive.fine_tune and not (naive.model_dir and naive.naive_img):
-        lacking = "--naive_img" if naive.model_dir else "--model_dir"
-        raise UserError(f"--fine_tune is given without {lacking}; name the trained run and the picture to tune it on.")
-    if naive.model_dir and not naive.fine_tune:
-        raise UserError(
-            f"--model_dir {naive.model_dir} is the run to fine-tune, but --fine_tune is not given; give both or none."
-        )
-    if naive.keep_structure and not naive.fine_tune:
-        raise UserError(
-            f"--keep_structure {naive.keep_structure:g} is for fine-tuning, but --fine_tune is not given; "
-            "give both or none."
-        )
+    if (contradiction := config.naive.contradiction()) is not None:
+        raise UserError(contradiction)
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "
