@@ -17,6 +17,7 @@ from PIL import Image
 from test_training import TINY, same_tensors, settings_for, striped
 from torch import nn
 
+import consingan
 from consingan import config
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
@@ -267,6 +268,27 @@ def test_its_losses_are_logged_and_its_run_is_reported(toys, tmp_path, case):
     for name, value in config.flat(state.model.settings).items():
         assert name in text, (name, value)
     assert ("lambda_k" in text) is (changes.get("objective") == "equilibrium")
+
+
+def test_a_job_of_both_is_planned_stopped_gone_on_with_and_finished(toys, tmp_path):
+    settings = {**TINY, "train_stages": 2, "objective": "equilibrium", "lambda_k": 0.3, "finish": "none"}
+    picture = striped()[0]
+    plan = consingan.estimate(picture, mode="pair", **settings)
+    assert plan.origins["lambda_k"] == "flag"
+    assert ["lambda_k", "0.3", "flag"] in [line.split() for line in str(plan).splitlines()]
+    assert "lambda_grad" not in str(plan)
+    through = consingan.train(picture, mode="pair", **settings)
+    calls = itertools.count(1)
+    stopped = consingan.train(picture, mode="pair", outdir=tmp_path, stop=lambda: next(calls) == 3, **settings)
+    assert stopped.stages == 2
+    (run,) = (tmp_path / "array").iterdir()
+    with pytest.raises(UserError, match=r"--lambda_grad is 0\.3 but the run to resume has no such setting"):
+        consingan.train(resume=run, lambda_grad=0.3)
+    with pytest.raises(UserError, match=r"--lambda_k is 0\.2 but the run to resume has 0\.3"):
+        consingan.train(resume=run, lambda_k=0.2)
+    assert same_tensors(consingan.train(resume=run, lambda_k=0.3).tensors(), through.tensors())
+    assert (run / "report.html").is_file()
+    assert (run / "model_other.safetensors").is_file()
 
 
 def test_runs_of_different_objectives_stand_side_by_side(toys, tmp_path):

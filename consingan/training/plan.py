@@ -222,6 +222,10 @@ def check_same(own: Train, mode: str | None, given: Mapping[str, Any]) -> None:
     """Refuse settings that want something else than the run to resume, which has ``own``."""
     values = {**config.flat(own), "train_mode": own.mode}
     for name, value in (decided(given) | ({} if mode is None else {"train_mode": mode})).items():
+        if name not in values:  # an option of another objective
+            raise UserError(
+                f"--{name} is {shown(value)} but the run to resume has no such setting; leave the flag out."
+            )
         if values[name] != value:
             raise UserError(
                 f"--{name} is {shown(value)} but the run to resume has {shown(values[name])}; "
