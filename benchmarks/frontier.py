@@ -1,11 +1,11 @@
-"""Time against quality: a plot of what benchmarks/recipes.py measured.
+"""Time against quality: a plot of what benchmarks/holds.py or benchmarks/recipes.py measured.
 
-    python benchmarks/recipes.py a.jpg b.jpg --recipe "fast --work 3" --recipe fast \\
-        --beside "published=FOLDER/{stem}_*.jpg" --json out.json
-    python benchmarks/frontier.py out.json --out frontier.svg
+    python benchmarks/holds.py a.jpg b.jpg --json fast.json --beside "published=FOLDER/{stem}_*.jpg"
+    python benchmarks/holds.py a.jpg b.jpg --preset quick --json quick.json
+    python benchmarks/frontier.py fast.json quick.json --out frontier.svg
 
-One panel per figure: a point per recipe, the mean over its pictures; samples of others, of which no time is known, are
-lines. Needs matplotlib: pip install -e ".[plots]"
+One panel per figure: a point per recipe, the mean over its pictures, at its CPU seconds where they are known; samples
+of others, of which no time is known, are lines. Needs matplotlib: pip install -e ".[plots]"
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import click
 
 from consingan.metrics.table import METRICS
 
-PANELS = ("swd", "coherence", "diversity")  # in METRICS
+PANELS = ("swd", "coherence", "diversity", "copy")  # in METRICS
 
 
 @click.command(help=__doc__)
@@ -32,18 +32,26 @@ def main(outcomes: tuple[str, ...], out: str) -> None:
     matplotlib.use("svg" if out.endswith(".svg") else "agg")
     import matplotlib.pyplot as plt
 
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for file in outcomes:
-        for row in json.loads(Path(file).read_text()):
-            rows.setdefault(row["recipe"], []).append(row)
+    rows = by_recipe([row for file in outcomes for row in json.loads(Path(file).read_text())])
     figure, axes = plt.subplots(1, len(PANELS), figsize=(4 * len(PANELS), 3.4), layout="constrained")
     for axis, name in zip(axes, PANELS, strict=True):
         panel(axis, rows, name)
         axis.margins(0.3)
-        axis.set(title=f"{METRICS[name].title}: {METRICS[name].note}", xlabel="training, minutes")
-        axis.set(xlim=(0, axis.get_xlim()[1]), ylim=(0, axis.get_ylim()[1]))
+        axis.set(title=METRICS[name].heading, xlabel="CPU seconds", xscale="log", ylim=(0, axis.get_ylim()[1]))
     figure.savefig(out)
     click.echo(out)
+
+
+def by_recipe(outcomes: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The outcomes of each recipe, and of the samples of others beside them, once for each picture."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    others: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in outcomes:
+        rows.setdefault(row["recipe"], []).append(row)
+        others |= {(name, row["picture"]): figures for name, figures in row.get("beside", {}).items()}
+    for (name, _), figures in others.items():
+        rows.setdefault(name, []).append({"seconds": None, "figures": figures})
+    return rows
 
 
 def panel(axis: Any, rows: dict[str, list[dict[str, Any]]], name: str) -> None:
@@ -51,15 +59,15 @@ def panel(axis: Any, rows: dict[str, list[dict[str, Any]]], name: str) -> None:
     for number, (recipe, outcomes) in enumerate(rows.items()):
         colour = f"C{number}"
         value = mean([each["figures"].get(name) for each in outcomes])
-        seconds = mean([each["seconds"] for each in outcomes])
+        seconds = mean([each.get("cpu_seconds", each["seconds"]) for each in outcomes])
         if value is None:
             continue
         if seconds is None:
             axis.axhline(value, color=colour, linestyle="--")
-            axis.annotate(recipe, (0, value), (3, 3), textcoords="offset points", color=colour)
+            axis.annotate(recipe, (1, value), (3, 3), textcoords="offset points", color=colour)
         else:
-            axis.plot([seconds / 60], [value], "o", color=colour)
-            axis.annotate(recipe, (seconds / 60, value), (5, 5), textcoords="offset points", color=colour)
+            axis.plot([seconds], [value], "o", color=colour)
+            axis.annotate(recipe, (seconds, value), (5, 5), textcoords="offset points", color=colour)
 
 
 def mean(values: Sequence[float | None]) -> float | None:

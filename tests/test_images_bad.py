@@ -310,6 +310,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
+@pytest.mark.parametrize("write", [lambda path: images.save(path, GREY), lambda p: images.save_animation(p, [GREY], 5)])
+def test_a_picture_is_on_the_disk_before_it_has_its_name(write, tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append("flushed"))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("named"), replace(*names)))
+    write(tmp_path / "a.png")
+    assert done[:2] == ["flushed", "named"]
+
+
+def test_a_path_that_is_none_is_refused_in_a_sentence():
+    with pytest.raises(UserError, match="is no path"):
+        images.save("a\0.png", GREY)
+
+
 def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_args):
         raise KeyboardInterrupt

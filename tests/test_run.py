@@ -326,6 +326,6 @@ def test_the_environment_holds_versions_and_no_private_names(monkeypatch):
 
 
 def test_importing_the_module_imports_no_torch():
-    modules = "consingan.storage.run, consingan.watch.monitor, consingan.storage.checkpoints"
+    modules = "consingan.storage.run, consingan.storage.checkpoints, consingan.watch.monitor"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

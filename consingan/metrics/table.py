@@ -127,7 +127,15 @@ class Metric:
     @property
     def note(self) -> str:
         """Its meaning, and where better lies."""
-        return self.meaning + ("" if not self.better else f"; {'lower' if self.better < 0 else 'higher'} is better")
+        return self._directed(self.meaning)
+
+    @property
+    def heading(self) -> str:
+        """Its title, and where better lies."""
+        return self._directed(self.title)
+
+    def _directed(self, text: str) -> str:
+        return text + ("" if not self.better else f"; {'lower' if self.better < 0 else 'higher'} is better")
 
 
 METRICS: dict[str, Metric] = {

@@ -47,7 +47,7 @@ class Task(Protocol):
 
     @property
     def border(self) -> str:
-        """What lies past the picture, a name in `gan.borders.BORDERS`: ``extend`` or ``zero``."""
+        """What lies past the picture, a name in ``gan.borders.BORDERS``."""
 
     @property
     def sampling(self) -> Use:
