@@ -43,7 +43,8 @@ from recipes import ROOT, figures_of
 from consingan.errors import UserError
 from consingan.metrics.table import METRICS
 from consingan.pictures import images, sheets
-from consingan.watch.monitor import duration, read_log
+from consingan.watch.clock import duration
+from consingan.watch.log import read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
 FIGURES = [name for name, metric in METRICS.items() if not metric.network]

@@ -13,9 +13,10 @@ from consingan.pictures.pyramid import geometric, repeating, rescaling, sizes
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.generation import Generation
+from consingan.training.branch import stage_sizes
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
-from consingan.training.state import Training, stage_sizes
+from consingan.training.state import Training
 from consingan.watch.monitor import Monitor
 from consingan.watch.report import write
 

@@ -8,18 +8,20 @@ from PIL import Image
 
 from consingan import config
 from consingan.applications import writing
+from consingan.applications.base import Result
 from consingan.errors import UserError
 from consingan.gan.borders import Extend
-from consingan.gan.model import SingleImageModel, nearest
+from consingan.gan.model import SingleImageModel
+from consingan.gan.sources import nearest
 from consingan.grid.noise import BLOCK, Draw, Field, as_source, draws_alike, fingerprint
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
 from consingan.storage import files
+from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.tasks.base import Result
 from consingan.training.loop import resume, train, write_start
 from consingan.training.state import Training
-from consingan.training.step import Step
+from consingan.training.step import Learner
 from consingan.watch.monitor import Monitor
 
 FIELD = Field(Draw(3, ("sample", 0)), 2)
@@ -190,7 +192,7 @@ def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatc
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
     alone = model.sample(3, (100, 90))
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 2)
     model.tile = 1500
     torch.testing.assert_close(model.sample(3, (100, 90)), alone, rtol=0, atol=2e-5)
 
@@ -347,16 +349,16 @@ class Tight:
     """Memory that is too small for an iteration on more than so many pixels; it fails in the generator's update."""
 
     def __init__(self, monkeypatch, pixels, error, after=0):
-        self.calls, own = 0, Step._update_generator
+        self.calls, own = 0, Learner.generator_losses
 
-        def update(step, critic, real, *rest):
+        def losses(learner, made, drawn):
             self.calls += 1
-            if self.calls > after and real.shape[2] * real.shape[3] > pixels:
-                step.critic.requires_grad_(False)
+            if self.calls > after and made.real.shape[2] * made.real.shape[3] > pixels:
+                learner.critic.requires_grad_(False)
                 raise error
-            return own(step, critic, real, *rest)
+            return own(learner, made, drawn)
 
-        monkeypatch.setattr(Step, "_update_generator", update)
+        monkeypatch.setattr(Learner, "generator_losses", losses)
 
 
 def watched(state):
@@ -388,7 +390,7 @@ def test_the_iteration_that_ran_out_leaves_no_trace(monkeypatch):
     """After three good iterations memory gets short: the result is that of the small window from the start."""
     settings = {"window": "48", "train_stages": 1, "niter": (6,), "min_size": 56}
     plain = training(**settings)
-    plain.most = 32
+    plain.widest = 32
     expected = train(plain, Monitor(display="quiet")).tensors()
     Tight(monkeypatch, 2000, MemoryError(), after=3)
     state = training(**settings)
@@ -412,7 +414,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
     write_start(state, run)
     state.take_smaller_window()
     state.save(run)
-    assert resume(run, "cpu", lambda note: None).most == 32
+    assert resume(run, "cpu", lambda note: None).widest == 32
 
 
 # ---- files
@@ -421,7 +423,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
 def pictures(*sizes):
     """Results of these sizes, each of another grey."""
     for number, size in enumerate(sizes):
-        yield Result(f"all/{number}", [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
+        yield Result(f"all/{number}", Role.SAMPLE, [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
 
 
 def test_previews_stop_when_enough_pixels_have_been_made():

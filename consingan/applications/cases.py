@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +11,12 @@ from consingan.errors import UserError
 from consingan.finish.hand import painted
 from consingan.gan.model import SingleImageModel
 from consingan.grid.resize import resize
-from consingan.pictures import images, masks, sheets, transfer
+from consingan.pictures import images, masks, transfer
 from consingan.pictures.formats import SUFFIXES
 from consingan.storage.run import Run
 
 RIM, RIM_SOFTNESS = 1.0, 1.0  # px at 250 px: how far the painting's hand reaches beyond the object
 SAME_PICTURE = 0.06  # of full scale: mean difference below which two pictures show the same
-VIEW_SIDE = 480  # px, the longer side of a picture in a side by side view
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +126,7 @@ def apply(
     """What the model makes of a case.
 
     Args:
-        model: trained for harmonization or editing.
+        model: of any task.
         case: from ``read``.
         dilation: of the mask, px at 250 px.
         keep_edges: as ``transfer.carried``.
@@ -181,9 +179,3 @@ def strokes_of(picture: Tensor, mask: Tensor, training: Tensor) -> tuple[Tensor,
     outside = resize((mask == 0).float(), small).clamp(0, 1)
     difference = ((resize(picture, small) - training).abs() * outside).mean(dim=1).sum() / (2 * outside.sum())
     return (picture, mask) if difference < SAME_PICTURE else (training, None)
-
-
-def view(items: Sequence[tuple[str, Tensor | None]]) -> Tensor:
-    """Pictures ``[1, C, H, W]`` in [-1, 1] side by side with their captions; those that are None are left out."""
-    known = [(text, picture) for text, picture in items if picture is not None]
-    return sheets.labelled_row([(text, sheets.at_most(picture, VIEW_SIDE)) for text, picture in known])

@@ -13,6 +13,7 @@ import click
 from consingan import config
 from consingan.config import Declared
 from consingan.errors import UserError, out_of_memory, printable
+from consingan.training.plan import shown
 
 # Dashes and underscores are the same in every flag.
 CONTEXT = {
@@ -137,8 +138,3 @@ def one_sentence() -> Iterator[None]:
 def typed(ctx: click.Context, name: str) -> bool:
     """Whether the person gave the flag."""
     return ctx.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
-
-
-def shown(value: Any) -> str:
-    """A setting's value as one types it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

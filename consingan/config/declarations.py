@@ -7,14 +7,18 @@ No torch here: the command line answers ``--help`` from this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
 Iterations = tuple[int, ...]
 MOST_STAGES = 20  # of a pyramid
 SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
+# Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those
+# of the chosen entry stand behind it in its section, whose ``chosen`` is made of them. The tables lie in higher rooms;
+# ``consingan/__init__`` names them here.
+TABLES: dict[str, Mapping[str, type]] = {}
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Objective:
-    """Losses."""
+    """Losses.
 
-    objective: str = setting("wgan_gp", "adversarial objective", choices=("wgan_gp",))
-    lambda_grad: float = setting(0.1, "weight of the gradient penalty", low=0)
+    Attributes:
+        chosen: the adversarial objective with its own settings, an instance of its entry in the table.
+    """
+
+    objective: str = setting("wgan_gp", "adversarial objective")
     alpha: float = setting(10.0, "weight of the reconstruction loss", low=0)
     noise_amp: float = setting(0.1, "amplitude of a stage's noise, times the error below it", low=0)
     noise: str = setting(
@@ -99,6 +106,11 @@ class Objective:
         "variation is a dial when sampling",
         choices=("pure", "mixed"),
     )
+    chosen: Any = None
+
+    def __post_init__(self) -> None:
+        if self.chosen is None:
+            object.__setattr__(self, "chosen", TABLES["objective"][self.objective]())
 
 
 @dataclass(frozen=True)
@@ -201,7 +213,7 @@ class Train:
     image: str
     pyramid: Pyramid = Pyramid()
     network: Network = Network()
-    objective: Objective = Objective()
+    objective: Objective = field(default_factory=Objective)
     optimisation: Optimisation = Optimisation()
     stopping: Stopping = Stopping()
     runtime: Runtime = Runtime()
@@ -242,15 +254,40 @@ class Declared:
 def declared(cls: type, section: str = "") -> list[Declared]:
     """The settings that a dataclass declares, in order."""
     kinds = get_type_hints(cls)
-    return [Declared(section, f.name, kinds[f.name], f.default, f.metadata["setting"]) for f in fields(cls)]
+    named = [f for f in fields(cls) if "setting" in f.metadata]
+    return [Declared(section, f.name, kinds[f.name], f.default, f.metadata["setting"]) for f in named]
 
 
 def settings() -> Iterator[Declared]:
-    """Every setting of a training run."""
-    for section, cls in SECTIONS.items():
-        yield from declared(cls, section)
+    """Every setting of a training run, those of each entry of a table among them, each name once."""
+    for section in SECTIONS:
+        for s in own(section):
+            yield s
+            found = {option.name: option for entry in TABLES.get(s.name, {}) for option in options(s, entry)}
+            yield from found.values()
+
+
+def own(section: str) -> list[Declared]:
+    """The settings of a section, without those of entries of a table; the words of a table are its entries."""
+    found = declared(SECTIONS[section], section)
+    return [replace(s, setting=replace(s.setting, choices=tuple(TABLES.get(s.name, s.setting.choices)))) for s in found]
+
+
+def options(chooser: Declared, entry: str) -> list[Declared]:
+    """The settings of an entry of the table of ``chooser``."""
+    return declared(TABLES[chooser.name][entry], chooser.section)
+
+
+def values(part: Any) -> dict[str, Any]:
+    """A section's values by name, those of its chosen entry behind the setting that chose it."""
+    found: dict[str, Any] = {}
+    for s in declared(type(part)):
+        found[s.name] = getattr(part, s.name)
+        if s.name in TABLES:
+            found |= {option.name: getattr(part.chosen, option.name) for option in declared(type(part.chosen))}
+    return found
 
 
 def flat(config: Train) -> dict[str, Any]:
-    """Every setting's value by name."""
-    return {s.name: getattr(getattr(config, s.section), s.name) for s in settings()}
+    """Every setting's value by name, without those of entries that were not chosen."""
+    return {name: value for section in SECTIONS for name, value in values(getattr(config, section)).items()}

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from consingan.config.declarations import SECTIONS, Declared, Iterations, Setting, Train, declared, flat, settings
+from consingan.config.declarations import (
+    SECTIONS,
+    TABLES,
+    Declared,
+    Iterations,
+    Setting,
+    Train,
+    declared,
+    flat,
+    options,
+    own,
+    settings,
+)
 from consingan.errors import UserError
 
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
@@ -27,18 +39,52 @@ def resolve(mode: str, image: str, *layers: tuple[str, Mapping[str, Any]]) -> tu
     Raises:
         UserError: a value is unknown, of the wrong type, out of range or in contradiction to another.
     """
-    values = {s.name: s.default for s in settings()}
-    origins = dict.fromkeys(values, "default")
-    for origin, layer in layers:
-        for name, value in layer.items():
-            if name not in values:
-                raise UserError(f"{name} is no setting of a training run; the settings are {', '.join(values)}.")
-            values[name], origins[name] = value, origin
-    checked = {s.name: check(s, values[s.name]) for s in settings()}
-    sections = {section: cls(**{s.name: checked[s.name] for s in declared(cls)}) for section, cls in SECTIONS.items()}
-    config = Train(mode, image, **sections)
+    given = _laid(layers)
+    values = {name: value for name, (_, _, value) in given.items()}
+    config = Train(mode, image, **{section: _section(section, values) for section in SECTIONS})
     check_together(config)
-    return config, origins
+    known = flat(config)
+    _check_options(config, {name: number for name, (number, _, _) in given.items()})
+    return config, {name: given[name][1] if name in given else "default" for name in known}
+
+
+def _laid(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[int, str, Any]]:
+    """Of every setting that is given: the number and the origin of the last layer that names it, and its value."""
+    known = [s.name for s in settings()]
+    given = {}
+    for number, (origin, layer) in enumerate(layers):
+        for name, value in layer.items():
+            if name not in known:
+                raise UserError(f"{name} is no setting of a training run; the settings are {', '.join(known)}.")
+            given[name] = (number, origin, value)
+    return given
+
+
+def _section(section: str, values: Mapping[str, Any]) -> Any:
+    """A section of checked values, the chosen entries of tables among them; what is not given is as declared."""
+
+    def checked(wanted: Sequence[Declared]) -> dict[str, Any]:
+        return {s.name: check(s, values.get(s.name, s.default)) for s in wanted}
+
+    wanted = own(section)
+    found = checked(wanted)
+    for s in wanted:
+        if s.name in TABLES:
+            entry = found[s.name]
+            found["chosen"] = TABLES[s.name][entry](**checked(options(s, entry)))
+    return SECTIONS[section](**found)
+
+
+def _check_options(config: Train, layer_of: Mapping[str, int]) -> None:
+    """Refuse what is given for an entry of a table that is not the chosen one, but for what an earlier layer said."""
+    values = flat(config)
+    for chooser, table in TABLES.items():
+        for entry, cls in table.items():
+            for s in declared(cls):
+                if s.name in layer_of and s.name not in values and layer_of[s.name] >= layer_of.get(chooser, -1):
+                    raise UserError(
+                        f"--{s.name} is an option of --{chooser} {entry}, but this is {values[chooser]}; leave it out."
+                    )
 
 
 def check_same(found: Train, wanted: Train, who: str) -> None:

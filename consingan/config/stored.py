@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from consingan.config.declarations import SECTIONS, Naive, Sampling, Stopping, Train, declared
-from consingan.config.resolving import is_whole, resolve
+from consingan.config.declarations import (
+    SECTIONS,
+    TABLES,
+    Naive,
+    Sampling,
+    Stopping,
+    Train,
+    options,
+    own,
+)
+from consingan.config.declarations import values as values_of
+from consingan.config.resolving import check, is_whole, resolve
 from consingan.errors import UserError
 
 SCHEMA = 1
@@ -30,7 +40,7 @@ def to_json(config: Train) -> dict[str, Any]:
 
 def to_json_section(part: Any) -> dict[str, Any]:
     """One section's settings as JSON values."""
-    return {s.name: _plain(getattr(part, s.name)) for s in declared(type(part))}
+    return {name: _plain(value) for name, value in values_of(part).items()}
 
 
 def from_json(values: Mapping[str, Any], where: str) -> Train:
@@ -57,17 +67,31 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         if not isinstance(values[name], str):
             raise UserError(f"{where} is not a whole configuration: {name} is {values[name]!r}, not a word.")
     layer = {}
-    for section, cls in SECTIONS.items():
-        names, found = {s.name for s in declared(cls)}, {**LATER.get(section, {}), **values[section]}
-        if set(found) != names:
-            odd = ", ".join(sorted(map(str, set(found) ^ names)))
-            raise UserError(f"{where} is not a whole configuration: {odd} is unknown or missing in {section}.")
-        layer.update(found)
+    try:
+        for section in SECTIONS:
+            found = {**LATER.get(section, {}), **values[section]}
+            if differing := set(found) ^ _names(section, found):
+                odd = ", ".join(sorted(map(str, differing)))
+                raise UserError(f"{odd} is unknown or missing in {section}.")
+            layer.update(found)
+    except UserError as error:
+        raise UserError(f"{where} is not a whole configuration: {error}") from None
     try:
         config, _ = resolve(values["mode"], values["image"], (where, layer))
     except UserError as error:
         raise UserError(f"{where} is not a sound configuration: {error}") from None
     return config
+
+
+def _names(section: str, found: Mapping[str, Any]) -> set[str]:
+    """The settings of a section in a file, by the entries of tables that it names.
+
+    Raises:
+        UserError: it names an entry that there is not.
+    """
+    wanted = own(section)
+    chosen = [(s, check(s, found.get(s.name))) for s in wanted if s.name in TABLES]
+    return {s.name for s in [*wanted, *(option for s, entry in chosen for option in options(s, entry))]}
 
 
 def _plain(value: Any) -> Any:

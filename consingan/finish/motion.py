@@ -17,7 +17,6 @@ from torch import Tensor
 from consingan.grid.resize import resize
 from consingan.grid.sizes import size_of
 
-BOUND = 512  # px, the longer side of frames where no size is asked for
 SIDE = 64  # px, the longer side at which motion is looked for
 LEVELS, STEPS = 3, 4  # of the search; each level has half the pixels of the one above along each axis
 NEAR = 3.0  # px, deviation of the window that moves as one

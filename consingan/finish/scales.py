@@ -12,6 +12,7 @@ from consingan.errors import UserError
 from consingan.grid.sizes import Size, at_most
 
 BOUND = 1024  # px, the longer side of a sample where no size is asked for
+FRAME_BOUND = 512  # px, the same of the frames of an animation
 TRUST = 40  # px, the longer side of the picture at which a layout is believed, and nothing finer in it
 SHORTEST = 14  # px that the shorter side has there at least: two patches
 RATIO = 4 / 3  # between two scales, up to SEARCHED

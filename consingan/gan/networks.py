@@ -9,29 +9,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from consingan.config import Network
 from consingan.gan.borders import BORDERS, Below, Border, Padding
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window, parts
 
 
 class Critic(Protocol):
-    """What scores pictures."""
+    """What an objective holds pictures against; what else it may have is between it and its objective."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``[B, C, h, w]`` in [-1, 1] -> ``[B, 1, h', w']``."""
-
-    @property
-    def piecewise_linear(self) -> bool:
-        """Whether ``input_gradient`` holds."""
-
-    def input_gradient(self, x: Tensor) -> Tensor:
-        """Gradient ``[B, C, h, w]`` of the summed scores by the picture, differentiable by the parameters."""
+        """``[B, C, h, w]`` in [-1, 1] -> scores of their patches ``[B, 1, h', w']``, or pictures ``[B, C, h, w]``."""
 
 
 class GrowingGenerator(nn.Module):
@@ -189,6 +183,14 @@ class PatchCritic(nn.Module):
             x = layer(x)
         return self.tail(x)
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What its layers make of pictures ``[B, C, h, w]``, first to last: ``[B, N, h', w']`` each."""
+        made = []
+        for layer in self.blocks:
+            x = layer(x)
+            made.append(x)
+        return made
+
     @property
     def piecewise_linear(self) -> bool:
         """Whether ``input_gradient`` holds for this activation."""
@@ -233,16 +235,20 @@ class LocatedCritic:
     that it makes pictures of any size as before.
 
     Args:
-        critic: of ``C + 2`` channels.
+        critic: of ``C + 2`` channels; with all that is asked of it here where it is a ``PatchCritic``.
         places: ``[1, 2, h, w]``, row and column of every pixel, from -w to w times the weight.
     """
 
-    critic: PatchCritic
+    critic: Any
     places: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``."""
+        """As the critic, of pictures ``[B, C, h, w]``."""
         return self.critic(self._located(x))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """As ``PatchCritic.features``."""
+        return self.critic.features(self._located(x))
 
     @property
     def piecewise_linear(self) -> bool:
@@ -257,7 +263,30 @@ class LocatedCritic:
         return torch.cat([x, self.places.to(x.dtype).expand(len(x), -1, -1, -1)], dim=1)
 
 
-def located(critic: PatchCritic, weight: float, size: Size, window: Window | None, device: torch.device) -> Critic:
+def patch_critic(network: Network) -> PatchCritic:
+    """The patch critic of a configuration, of two channels more where it is told where it looks."""
+    return PatchCritic(
+        channels=channels_seen(network),
+        features=network.nfc,
+        kernel=network.ker_size,
+        layers=network.num_layer,
+        padding=network.padd_size,
+        activation=network.activation,
+        slope=network.lrelu_alpha,
+    )
+
+
+def patch_side(network: Network) -> int:
+    """The side of the patches that the patch critic of a configuration scores, in pixels."""
+    return 1 + (network.num_layer + 2) * (network.ker_size - 1 - 2 * network.padd_size)
+
+
+def channels_seen(network: Network) -> int:
+    """The channels of what a critic looks at: the picture's, and row and column where it is told them."""
+    return network.nc_im + (2 if network.positions else 0)
+
+
+def located(critic: nn.Module, weight: float, size: Size, window: Window | None, device: torch.device) -> Critic:
     """The critic with the places of a window of a picture of ``(H, W)``; without a weight the critic itself.
 
     Args:

@@ -18,6 +18,7 @@ from consingan.errors import UserError
 from consingan.grid import ranges
 from consingan.grid.sizes import size_of
 from consingan.pictures.formats import SUFFIXES
+from consingan.storage.results import Role, by_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +38,9 @@ TOGETHER = 2**22  # pixels
 
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder, 2 before 10; a grid of them (``grid.*``) is left out."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.stem != "grid")
+    found = (
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and by_name(path).role is not Role.GRID
+    )
     return sorted(found, key=in_order)
 
 

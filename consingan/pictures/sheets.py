@@ -15,6 +15,8 @@ from consingan.grid.resize import resize
 from consingan.pictures.arrays import one_picture, with_channels
 from consingan.pictures.decoding import in_unit
 
+VIEW_SIDE = 480  # px, the longer side of a picture in a side by side view
+
 
 def grid(pictures: Sequence[Tensor], columns: int | None = None, gap: int = 2) -> Tensor:
     """Pictures on a white sheet, row by row: ``[1, C, H', W']`` in [-1, 1], in colour if any of them is.
@@ -69,6 +71,11 @@ def labelled_row(items: Sequence[tuple[str, Tensor]], gap: int = 4) -> Tensor:
         below = _centred(with_channels(caption, count), caption.shape[2], width)
         cells.append(torch.cat([above, below], dim=2))
     return torch.cat([F.pad(cell, (0, gap), value=1.0) for cell in cells[:-1]] + cells[-1:], dim=3)
+
+
+def side_by_side(items: Sequence[tuple[str, Tensor | None]], side: int = VIEW_SIDE) -> Tensor:
+    """A row to judge by: pictures ``[1, C, H, W]`` of at most ``side`` px; those that are None are left out."""
+    return labelled_row([(text, at_most(picture, side)) for text, picture in items if picture is not None])
 
 
 def at_most(picture: Tensor, side: int) -> Tensor:

@@ -78,6 +78,14 @@ class Run:
     def model(self) -> Path:
         return self.folder / "model.safetensors"
 
+    def picture_of(self, branch: str) -> Path:
+        """The picture of a branch of the training; the first is called ''."""
+        return self.folder / f"picture_{branch}.png" if branch else self.picture
+
+    def model_of(self, branch: str) -> Path:
+        """The model of a branch, as `picture_of`."""
+        return self.folder / f"model_{branch}.safetensors" if branch else self.model
+
     @property
     def finished(self) -> Path:
         """Written last of all: a run without it can be gone on with."""

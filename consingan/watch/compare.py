@@ -18,20 +18,20 @@ from consingan.metrics.table import METRICS, evaluate
 from consingan.pictures import images
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 from consingan.watch.report import reading
 from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (
     SHOT_SIDE,
     Plot,
     Shot,
-    caption,
     described,
     memory,
     render,
     shown,
     shown_value,
     state,
+    words,
 )
 from consingan.watch.report.plots import plot
 from consingan.watch.report.reading import Curve, Facts
@@ -119,7 +119,7 @@ def letter(number: int) -> str:
 def common_side(runs: Sequence[Facts]) -> int:
     """The longer side at which all are judged: that of the smallest newest samples, in pixels."""
     firsts = [judged_files(facts.newest)[:1] for facts in runs if facts.newest]
-    return min((max(read_samples(files).shape[2:]) for files in firsts if files), default=0)
+    return min((max(read_samples([each.path], each.moving).shape[2:]) for (each,) in filter(None, firsts)), default=0)
 
 
 def column(name: str, facts: Facts, side: int) -> Column:
@@ -128,7 +128,7 @@ def column(name: str, facts: Facts, side: int) -> Column:
     items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
     if stage:
         items.append((stage.reconstruction, "reconstruction"))
-        items += [(path, caption(path)) for path in stage.samples[:SAMPLES]]
+        items += [(each.path, words(each.path)) for each in stage.samples[:SAMPLES]]
     shots = [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
     figures, judged = figures_at(facts, side)
     return Column(name, facts, shots, figures, judged)
@@ -141,7 +141,7 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     if stage is None or not files:
         return {}, 0
     real = unit(images.load(facts.picture).pixels)
-    samples = read_samples(files)
+    samples = read_samples([each.path for each in files], files[0].moving)
     samples = match(samples, at_most(size_of(samples), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
@@ -206,7 +206,8 @@ def setting_rows(runs: Sequence[Facts]) -> list[Row]:
     """Mode, picture and every setting."""
     values = [{"mode": r.settings.mode, "image": r.settings.image, **config.flat(r.settings)} for r in runs]
     notes = {s.name: s.setting.help for s in config.settings()}
-    return [Row(name, [shown_value(each[name]) for each in values], notes.get(name, "")) for name in values[0]]
+    names = dict.fromkeys(name for each in values for name in each)  # each objective has options of its own
+    return [Row(name, [shown_value(each.get(name)) for each in values], notes.get(name, "")) for name in names]
 
 
 def overlaid(columns: Sequence[Column]) -> list[Plot]:

@@ -86,7 +86,7 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
     from PIL import Image
 
     height, width = at_most((image.height, image.width), side)
-    return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+    return image if (width, height) == image.size else image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _as_uri(data: BytesIO, image: Image.Image) -> Embedded:
