@@ -39,7 +39,8 @@ from consingan.training.state import Training
 from consingan.training.step import Step
 from consingan.training.watchdog import Attempt, CollapsedError
 from consingan.watch import compare, report
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 from consingan.watch.report.reading import read
 
 GAMMA = 0.7

@@ -21,7 +21,9 @@ from consingan.storage.results import PICTURES
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.training import finetune, plan
+from consingan.training.beginning import beginning
 from consingan.training.loop import resume, train, write_start
+from consingan.training.order import Order
 from consingan.training.signals import StoppedError
 from consingan.watch.monitor import Monitor
 
@@ -244,7 +246,10 @@ def tuning(pasted_run, picture_file, naive_file, **given):
     """Fine-tuning at its beginning, in memory."""
     mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
     given = {"fine_tune": True, "model_dir": str(pasted_run), "naive_img": str(naive_file), "niter": (3,), **given}
-    return finetune.from_run(mode, str(picture_file), images.load(picture_file).pixels, given, "cpu")
+    begin = beginning(Order(picture=str(picture_file), mode=mode, settings=given))
+    picture = images.load(picture_file, channels=begin.channels).pixels
+    settings, _ = begin.resolve(picture.shape[1], (picture.shape[2], picture.shape[3]))
+    return begin.state(settings, picture, torch.device("cpu"))
 
 
 def test_fine_tuning_changes_the_last_stage_and_the_tail_and_nothing_else(pasted_run, picture_file, naive_file):

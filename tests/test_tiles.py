@@ -362,12 +362,10 @@ class Tight:
 
 
 def watched(state):
-    said = []
-    monitor = Monitor(None, "quiet")
-    monitor._display.message = said.append
-    with monitor:
+    seen = []
+    with Monitor(None, "quiet", observers=[seen.append]) as monitor:
         train(state, monitor)
-    return said
+    return [record["text"] for record in seen if record["event"] == "message"]
 
 
 def test_a_smaller_window_where_memory_runs_out(exhausted, monkeypatch):

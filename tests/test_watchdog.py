@@ -44,9 +44,11 @@ def watched(picture=None, run=None, stop=lambda: False, **changes):
 
 def trained(state, said, run=None, stop=lambda: False):
     """Go on with a training to its end; what the watchdog says is added to a list."""
-    monitor = Monitor(run.log if run else None, "quiet", log_every=1)
-    monitor._display.message = said.append
-    with monitor:
+
+    def heard(record):
+        said.extend([record["text"]] if record["event"] == "message" else [])
+
+    with Monitor(run.log if run else None, "quiet", log_every=1, observers=[heard]) as monitor:
         return train(state, monitor, run, stop=stop)
 
 

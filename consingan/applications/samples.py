@@ -13,7 +13,7 @@ from consingan.storage.results import Role
 from consingan.tasks import TASKS
 
 if TYPE_CHECKING:
-    from consingan.gan.after import Step
+    from consingan.gan.after import StillStep
     from consingan.gan.model import SingleImageModel
     from consingan.grid.sizes import Size
 
@@ -29,7 +29,7 @@ class Samples:
     name: str = "samples"
     summary: str = "new pictures, at any size"
     options: Stills = Stills()
-    after: Sequence[Step] = ()
+    after: Sequence[StillStep] = ()
 
     def unfit(self, material: Material) -> str | None:
         return without_model(self.name, material) or no_stage_for_noise(self.name, material.trained)

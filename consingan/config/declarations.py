@@ -204,6 +204,20 @@ class Naive:
         0.0, "how much of the painting's strokes and grain the object takes over in results", low=0, high=1
     )
 
+    def contradiction(self) -> str | None:
+        """A sentence about settings that contradict each other; None where they do not."""
+        if self.fine_tune and not (self.model_dir and self.naive_img):
+            lacking = "--naive_img" if self.model_dir else "--model_dir"
+            return f"--fine_tune is given without {lacking}; name the trained run and the picture to tune it on."
+        if self.model_dir and not self.fine_tune:
+            return f"--model_dir {self.model_dir} is the run to fine-tune, but --fine_tune is not given; give both or none."
+        if self.keep_structure and not self.fine_tune:
+            return (
+                f"--keep_structure {self.keep_structure:g} is for fine-tuning, but --fine_tune is not given; "
+                "give both or none."
+            )
+        return None
+
 
 @dataclass(frozen=True)
 class Train:

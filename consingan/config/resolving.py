@@ -20,6 +20,7 @@ from consingan.config.declarations import (
     settings,
 )
 from consingan.errors import UserError
+from consingan.grid.sizes import Size
 
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
 WHOLE = 256 * 256  # pixels up to which "auto" takes all
@@ -108,7 +109,7 @@ def iterations(niter: Iterations, stage: int) -> int:
     return niter[min(stage, len(niter) - 1)]
 
 
-def window_side(config: Train, size: tuple[int, int]) -> int | None:
+def window_side(config: Train, size: Size) -> int | None:
     """Side of the window that an iteration at a stage of ``(H, W)`` looks at, in pixels; None for all of it."""
     window = config.optimisation.window
     if window == "auto":  # batch norm's statistics are of the whole picture
@@ -178,19 +179,8 @@ def check_together(config: Train) -> None:
                 f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
                 "give --window off."
             )
-    naive = config.naive
-    if naive.fine_tune and not (naive.model_dir and naive.naive_img):
-        lacking = "--naive_img" if naive.model_dir else "--model_dir"
-        raise UserError(f"--fine_tune is given without {lacking}; name the trained run and the picture to tune it on.")
-    if naive.model_dir and not naive.fine_tune:
-        raise UserError(
-            f"--model_dir {naive.model_dir} is the run to fine-tune, but --fine_tune is not given; give both or none."
-        )
-    if naive.keep_structure and not naive.fine_tune:
-        raise UserError(
-            f"--keep_structure {naive.keep_structure:g} is for fine-tuning, but --fine_tune is not given; "
-            "give both or none."
-        )
+    if (contradiction := config.naive.contradiction()) is not None:
+        raise UserError(contradiction)
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "

@@ -22,7 +22,7 @@ from consingan.grid.ranges import signed
 from consingan.grid.sizes import Size, rescaled
 
 
-class Step(Protocol):
+class StillStep(Protocol):
     """A step of stills; add one by a frozen dataclass with these two methods."""
 
     def size_before(self, size: Size) -> Size:
@@ -60,7 +60,7 @@ class Chain:
         steps: none of them: the pictures are as the generator made them.
     """
 
-    steps: Sequence[Step] = ()
+    steps: Sequence[StillStep] = ()
 
     def sizes(self, size: Size) -> list[Size]:
         """``(H, W)`` of what the generator makes for a result of ``size``, and of what each step makes."""

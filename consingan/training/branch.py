@@ -56,8 +56,8 @@ class Branch:
         """Networks from the seed, others at each further start, without pictures; ``sizes`` are the stages' (H, W)."""
         seed = settings.runtime.seed
         if start or name:
-            place = ("networks", start, name) if name else ("networks", start)
-            seed = Draw(seed, place).generator().initial_seed()
+            address = ("networks", start, name) if name else ("networks", start)
+            seed = Draw(seed, address).generator().initial_seed()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)

@@ -24,8 +24,7 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.grid.resize import resize
-from consingan.pictures import images, pyramid
-from consingan.pictures.arrays import with_channels
+from consingan.pictures import pyramid
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.training import plan
@@ -92,23 +91,6 @@ def resolve(base: Train, mode: str, image: str, given: Mapping[str, Any]) -> tup
     rates = {rate: share * trained[rate] for rate, share in RATES.items()}
     layers = (("trained run", trained), ("fine-tuning", OWN | rates), ("flag", given))
     return config.resolve(mode, image, *layers)
-
-
-def from_run(mode: str, image: str, picture: Tensor, given: Mapping[str, Any], device: torch.device | str) -> Training:
-    """The beginning of fine-tuning, from files: ``given`` names the run as ``model_dir`` and the ``naive_img``.
-
-    Args:
-        mode, image, picture: as ``resolve`` and ``start``.
-        given: settings by name.
-        device: where to train.
-
-    Raises:
-        UserError: as ``resolve`` and ``start``, or a file cannot be read.
-    """
-    base = Base.open(Run.open(given["model_dir"]), device)
-    settings, _ = resolve(base.model.settings, mode, image, given)
-    naive = images.load(given["naive_img"], channels=settings.network.nc_im).pixels
-    return start(settings, with_channels(picture, settings.network.nc_im, darkest=-1), naive, base, device)
 
 
 def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: torch.device | str) -> Training:

@@ -145,7 +145,7 @@ class Learner:
             for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
                 part.compile()
         self.critic_of_all = branch.critic_at(None)
-        self.anchors = self._whole_anchors() if recorded else model.anchors
+        self.anchors = self._resident_anchors() if recorded else model.anchors
         self.anchor_prefix = self._anchor_prefix()
 
     @property
@@ -195,7 +195,7 @@ class Learner:
         losses["reconstruction"] = self.alpha * F.mse_loss(widened(made.reconstruction), made.real)
         return losses
 
-    def _whole_anchors(self) -> list[Source]:
+    def _resident_anchors(self) -> list[Source]:
         """The anchors in the device's memory, where a recording reads them."""
         parts = self.model.generator.parts(self.model.sizes[: self.model.stages])
         return [as_source(anchor(part.noise)) for anchor, part in zip(self.model.anchors, parts, strict=True)]
