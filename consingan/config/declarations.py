@@ -210,7 +210,8 @@ class Naive:
             lacking = "--naive_img" if self.model_dir else "--model_dir"
             return f"--fine_tune is given without {lacking}; name the trained run and the picture to tune it on."
         if self.model_dir and not self.fine_tune:
-            return f"--model_dir {self.model_dir} is the run to fine-tune, but --fine_tune is not given; give both or none."
+            run = self.model_dir
+            return f"--model_dir {run} is the run to fine-tune, but --fine_tune is not given; give both or none."
         if self.keep_structure and not self.fine_tune:
             return (
                 f"--keep_structure {self.keep_structure:g} is for fine-tuning, but --fine_tune is not given; "
