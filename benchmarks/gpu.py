@@ -36,6 +36,7 @@ from consingan.finish.photo import Photo, stored
 from consingan.finish.scales import own_size
 from consingan.gan.sampling import own_size as own_size_of
 from consingan.grid.noise import Draw
+from consingan.grid.ranges import unit
 from consingan.grid.resize import resize
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
@@ -217,9 +218,9 @@ def training(setup: Setup) -> Iterator[Row]:
     yield Row("default training of meadow.png, with its previews", f"{seconds:.1f} s")
     size = own_size_of(model, longest=40 if setup.small else 250)
     begin = perf_counter()
-    made = ((model.sample(2 if setup.small else 5, size, seed=0).cpu() + 1) / 2).clamp(0, 1)
+    made = unit(model.sample(2 if setup.small else 5, size, seed=0).cpu()).clamp(0, 1)
     seconds = perf_counter() - begin
-    real = match((setup.picture + 1) / 2, size)
+    real = match(unit(setup.picture), size)
     figures = evaluate(real, made)
     told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
     yield Row(f"its samples ({len(made)}) at {size[1]}x{size[0]} px", f"{seconds:.1f} s; {told}")

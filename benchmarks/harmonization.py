@@ -25,6 +25,7 @@ from consingan.applications import APPLICATIONS, cases
 from consingan.applications.naive import tuned_from
 from consingan.finish.hand import spread, window_mean
 from consingan.gan.model import SingleImageModel
+from consingan.grid.ranges import unit
 from consingan.grid.resize import resize
 from consingan.metrics.features import random_directions
 from consingan.metrics.figures import DIRECTIONS, QUANTILES, SCALES, mean_of
@@ -119,7 +120,7 @@ def cropped(picture: Tensor, mask: Tensor) -> Tensor:
 def swd(real: Tensor, crop: Tensor) -> float:
     """As ``consingan.metrics.swd``, but each picture at its own size; both ``[1, C, h, w]`` in [-1, 1]."""
     directions = random_directions(DIRECTIONS)
-    ours, theirs = (as_rgb((x + 1) / 2, "the pictures") for x in (crop, real))
+    ours, theirs = (as_rgb(unit(x), "the pictures") for x in (crop, real))
 
     def quantiles(picture: Tensor, scale: float) -> Tensor:
         return projected_quantiles(shrink(picture, scale), directions, QUANTILES)

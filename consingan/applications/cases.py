@@ -12,7 +12,7 @@ from consingan.finish.hand import painted
 from consingan.gan.model import SingleImageModel
 from consingan.grid.resize import resize
 from consingan.pictures import images, masks, transfer
-from consingan.pictures.formats import SUFFIXES
+from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
 
 RIM, RIM_SOFTNESS = 1.0, 1.0  # px at 250 px: how far the painting's hand reaches beyond the object

@@ -20,6 +20,7 @@ from consingan.config.declarations import (
     settings,
 )
 from consingan.errors import UserError
+from consingan.grid.sizes import Size
 
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
 WHOLE = 256 * 256  # pixels up to which "auto" takes all
@@ -108,7 +109,7 @@ def iterations(niter: Iterations, stage: int) -> int:
     return niter[min(stage, len(niter) - 1)]
 
 
-def window_side(config: Train, size: tuple[int, int]) -> int | None:
+def window_side(config: Train, size: Size) -> int | None:
     """Side of the window that an iteration at a stage of ``(H, W)`` looks at, in pixels; None for all of it."""
     window = config.optimisation.window
     if window == "auto":  # batch norm's statistics are of the whole picture

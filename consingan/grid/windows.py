@@ -15,7 +15,7 @@ from math import ceil, sqrt
 from torch import Tensor
 
 from consingan.grid.resize import aligned_span
-from consingan.grid.sizes import Size, Span
+from consingan.grid.sizes import Size, Span, size_of
 
 LARGEST_SHARE = 0.75  # of a picture, from which on a window of it saves nothing
 
@@ -53,7 +53,7 @@ class Window:
             within: the part of the map that ``x`` is; all of it if None.
         """
         top, left = (within.rows[0], within.columns[0]) if within else (0, 0)
-        if self.size == (x.shape[2], x.shape[3]):
+        if self.size == size_of(x):
             return x
         return x[:, :, self.rows[0] - top : self.rows[1] - top, self.columns[0] - left : self.columns[1] - left]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from consingan.errors import UserError
 from consingan.grid import ranges
 from consingan.grid.sizes import size_of
-from consingan.pictures.formats import SUFFIXES
+from consingan.storage.formats import SUFFIXES
 from consingan.storage.results import Role, by_name
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.pictures.formats import READABLE
+from consingan.storage.formats import READABLE
 
 AnyPath = str | os.PathLike[str]
 

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from consingan.errors import UserError
 from consingan.pictures.decoding import reason
-from consingan.pictures.formats import WRITABLE
+from consingan.storage.formats import WRITABLE
 
 AnyPath = str | os.PathLike[str]
 

@@ -22,8 +22,8 @@ from consingan.grid.sizes import Size
 from consingan.pictures import encoding
 from consingan.pictures.arrays import check_channels, to_uint8, with_channels
 from consingan.pictures.decoding import AnyPath, decoded
-from consingan.pictures.formats import ANIMATED, SLOWEST, WRITABLE
 from consingan.storage.files import write_bytes
+from consingan.storage.formats import ANIMATED, SLOWEST, WRITABLE
 
 MAX_PIXELS = 100_000_000  # what load decodes unless told otherwise
 MIN_SIDE = 8  # pixels; on less, no patch statistics can be learned

@@ -17,7 +17,7 @@ from consingan.errors import UserError
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
 from consingan.pictures import images
-from consingan.pictures.formats import SUFFIXES
+from consingan.storage.formats import SUFFIXES
 
 REFERENCE = 250  # px, the longer side for which lengths are given
 SOFTNESS = 5.0  # px, the Gaussian's standard deviation

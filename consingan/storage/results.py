@@ -18,10 +18,11 @@ from pathlib import Path
 
 from consingan.errors import UserError
 from consingan.storage.files import read_json, write_json
+from consingan.storage.formats import ANIMATED, WRITABLE
 
 INDEX = "results.json"
 SCHEMA = 1
-PICTURES = frozenset({".png", ".jpg", ".webp", ".tif", ".gif"})
+PICTURES = frozenset({*WRITABLE, *ANIMATED})
 ITERATION = "iteration"  # the fact of a snapshot
 
 

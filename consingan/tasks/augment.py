@@ -15,6 +15,7 @@ from math import pi
 from typing import TYPE_CHECKING
 
 from consingan.grid.ranges import signed, unit
+from consingan.grid.sizes import Size, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -164,12 +165,12 @@ def cutout(x: Tensor, draw: Draw) -> Tensor:
     """One square hole of 30 to 60 px or two of 15 to 30 px, at 250 px, filled with a random colour."""
     colour = draw.at("colour").uniform((1, x.shape[1], 1, 1)).to(x)
     x = x.clone()
-    for rows, columns in holes((x.shape[2], x.shape[3]), draw):
+    for rows, columns in holes(size_of(x), draw):
         x[:, :, rows, columns] = colour
     return x
 
 
-def holes(size: tuple[int, int], draw: Draw) -> Iterator[tuple[slice, slice]]:
+def holes(size: Size, draw: Draw) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of each hole; centres are anywhere, what lies outside the picture is lost."""
     scale = max(size) / REFERENCE
     count, low, high = (1, 30, 60) if uniform(draw.at("count")) < 0.5 else (2, 15, 30)
