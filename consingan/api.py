@@ -57,8 +57,8 @@ def train(
         display: how progress is shown on stderr: rich, plain, json or quiet.
         checkpoint_every: seconds between two checkpoints within a stage, 1 or more.
         settings: any setting of ``consingan.config`` by name, such as ``niter=500``; ``naive_img=FILE`` for
-            harmonization and editing; fine-tuning is ``fine_tune=True, model_dir=RUN, naive_img=FILE`` and takes what
-            is not named from the trained run.
+            harmonization and editing. ``consingan.config.Naive`` has those with which a trained run learns on; it gives
+            what is not named.
 
     Returns:
         The model; where ``stop`` ended the training with the stages that it has so far.

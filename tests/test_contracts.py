@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -564,6 +566,19 @@ def test_the_photos_of_both_branches_come_back(toys, tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(before.reals, after.reals, strict=True))
     assert sorted(file.name for file in run.pyramid.iterdir()) == ["0.png", "1.png", "other.0.png", "other.1.png"]
     assert Image.open(run.picture_of("other")).size == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        ("lambda_grad", {"wgan_gp.py"}),
+        ("fine[-_ ]?tun|tuning", {"declarations.py", "beginning.py", "checkpoint.py", "finetune.py"}),
+    ],
+)
+def test_few_files_know_of_it(words, files):
+    """The penalty is its objective's business; a training that begins with a trained one that of few."""
+    package = Path(consingan.__file__).parent
+    assert {file.name for file in package.rglob("*.py") if re.search(words, file.read_text(), re.IGNORECASE)} == files
 
 
 def test_every_setting_of_a_tiny_training_is_one():

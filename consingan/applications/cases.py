@@ -1,4 +1,4 @@
-"""Apply a trained model to a naive picture, one with an object pasted in: harmonization, editing, fine-tuning."""
+"""Apply a trained model to a naive picture, one with an object pasted in: harmonization, editing, what learns on."""
 
 from __future__ import annotations
 

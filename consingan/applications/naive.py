@@ -100,7 +100,7 @@ class Naive:
             )
         training = cases.training_picture(model, material.run)
         painting = material.photo.picture if material.photo else training
-        base = tuned_from(model)
+        base = began_as(model)
         hand = model.settings.naive.hand if options.hand is None else options.hand
         options = replace(options, hand=hand)
 
@@ -147,7 +147,7 @@ def one(
         if options.native:
             yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, options.format)
         before = applied(base, case, seed) if base else None
-        view = beside(case, made, before, model.settings.naive.fine_tune)
+        view = beside(case, made, before, model.settings.naive.verb)
         yield Result(f"{stem}_view", Role.VIEW, [view], facts)
     if made.mask is not None:
         yield Result(f"{name}_soft_mask", Role.MASK, [signed(made.mask)])
@@ -155,21 +155,24 @@ def one(
         yield Result(f"{name}_derived_mask", Role.MASK, [signed(case.mask)])
 
 
-def beside(case: Case, made: Applied, before: Applied | None, tuned: bool) -> Tensor:
-    """naive | mask | harmonized | masked | fine-tuned; the last of a fine-tuned model, the two before of its base."""
+def beside(case: Case, made: Applied, before: Applied | None, verb: str | None) -> Tensor:
+    """naive | mask | harmonized | masked | what a model made that learned on; the two before are then its base's.
+
+    ``verb`` is what was done to it, None for a new model.
+    """
     from consingan.pictures.sheets import side_by_side
 
-    first = before if tuned else made
+    first = before if verb else made
     items = [("naive", case.picture), ("mask", None if made.mask is None else signed(made.mask))]
     if first is not None:
         items += [("harmonized", first.whole), ("masked", first.masked)]
-    if tuned:
-        items.append(("fine-tuned", made.whole if made.masked is None else made.masked))
+    if verb:
+        items.append((f"{verb}d", made.whole if made.masked is None else made.masked))
     return side_by_side(items)
 
 
-def tuned_from(model: SingleImageModel) -> SingleImageModel | None:
-    """The model that a fine-tuned one began as, where its run is still in place."""
+def began_as(model: SingleImageModel) -> SingleImageModel | None:
+    """The model that one which learned on began as, where its run is still in place."""
     from consingan.gan.model import SingleImageModel
 
     folder = model.settings.naive.model_dir

@@ -33,7 +33,7 @@ SECTION_TITLES = {
     "stopping": "End of a stage",
     "runtime": "Randomness and arithmetic",
     "sampling": "Samples and previews",
-    "naive": "Naive picture and fine-tuning",
+    "naive": "Naive picture, and learning on from a run",
 }
 
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})

@@ -30,6 +30,7 @@ from consingan.config.declarations import (
     flat,
     setting,
     settings,
+    typed,
 )
 from consingan.config.resolving import (
     SMALLEST_WINDOW,
@@ -70,5 +71,6 @@ __all__ = [
     "setting",
     "settings",
     "to_json",
+    "typed",
     "window_side",
 ]

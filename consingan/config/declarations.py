@@ -204,6 +204,16 @@ class Naive:
         0.0, "how much of the painting's strokes and grain the object takes over in results", low=0, high=1
     )
 
+    @property
+    def verb(self) -> str | None:
+        """What is done to the --model_dir, as a run folder's name says it; None where the model is a new one."""
+        return "fine-tune" if self.fine_tune else None
+
+    @classmethod
+    def on(cls, run: str, picture: str) -> Naive:
+        """To learn on from a trained run, on a naive picture."""
+        return cls(naive_img=picture, fine_tune=True, model_dir=run)
+
     def contradiction(self) -> str | None:
         """A sentence about settings that contradict each other; None where they do not."""
         if self.fine_tune and not (self.model_dir and self.naive_img):
@@ -303,6 +313,16 @@ def values(part: Any) -> dict[str, Any]:
         if s.name in TABLES:
             found |= {option.name: getattr(part.chosen, option.name) for option in declared(type(part.chosen))}
     return found
+
+
+def typed(part: Any) -> list[str]:
+    """The words of a command line that give a section's values, where they are no defaults."""
+    words: list[str] = []
+    for s in declared(type(part)):
+        value = getattr(part, s.name)
+        if value != s.default:
+            words += [f"--{s.name}"] if value is True else [f"--{s.name}", str(value)]
+    return words
 
 
 def flat(config: Train) -> dict[str, Any]:

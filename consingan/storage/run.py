@@ -203,7 +203,7 @@ class Run:
 
 def label(
     mode: str,
-    fine_tune: bool,
+    verb: str | None,
     train_depth: int,
     lr_scale: float,
     batch_norm: bool,
@@ -214,14 +214,13 @@ def label(
 
     Args:
         mode: the task.
-        fine_tune, train_depth, lr_scale, batch_norm, activation, lrelu_alpha: the settings of these names.
+        verb: what is done to a trained model; None for a new one.
+        train_depth, lr_scale, batch_norm, activation, lrelu_alpha: the settings of these names.
 
-    >>> label("generation", False, 3, 0.1, False, "lrelu", 0.05)
+    >>> label("generation", None, 3, 0.1, False, "lrelu", 0.05)
     'generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05'
     """
-    parts = [mode]
-    if fine_tune:
-        parts.append("fine-tune")
+    parts = [mode, verb] if verb else [mode]
     parts += ["train_depth", str(train_depth), "lr_scale", str(float(lr_scale))]
     if batch_norm:
         parts.append("BN")

@@ -67,7 +67,7 @@ class Task(Protocol):
 
     @property
     def takes_naive(self) -> bool:
-        """Whether its training takes a picture with a pasted object, --naive_img, for previews and fine-tuning."""
+        """Whether its training takes a picture with a pasted object, --naive_img, for previews and to learn on."""
 
     @property
     def law(self) -> Law:

@@ -277,7 +277,7 @@ def run_label(settings: Train) -> str:
     optimisation, network = settings.optimisation, settings.network
     return label(
         settings.mode,
-        fine_tune=settings.naive.fine_tune,
+        verb=settings.naive.verb,
         train_depth=optimisation.train_depth,
         lr_scale=optimisation.lr_scale,
         batch_norm=network.batch_norm,
