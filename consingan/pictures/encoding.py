@@ -21,6 +21,7 @@ from consingan.errors import UserError
 from consingan.pictures.decoding import AnyPath, reason
 from consingan.storage.formats import WRITABLE
 
+
 def still(pixels: np.ndarray, suffix: str, text: Mapping[str, str] | None = None) -> bytes:
     """A picture file.
 
