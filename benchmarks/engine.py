@@ -30,10 +30,9 @@ from consingan import config
 from consingan.gan import networks
 from consingan.gan.networks import GrowingGenerator, PatchCritic
 from consingan.grid import resize
-from consingan.grid.windows import Window
 from consingan.training.graphs import WARM, Captured
 from consingan.training.state import Training
-from consingan.training.step import Step
+from consingan.training.step import Drawn, Learner, Step
 
 PICTURE = (167, 250)
 
@@ -41,13 +40,13 @@ PICTURE = (167, 250)
 class Plain:
     """One iteration, nothing shared and nothing saved."""
 
-    def __init__(self, step: Step):
+    def __init__(self, step: Learner):
         self.sizes, self.amplitudes = step.model.sizes, step.model.amplitudes
         self.generator: GrowingGenerator = contiguous(step.model.generator)
         self.critic: PatchCritic = contiguous(step.critic)
         parts = step.model.generator.parts(self.sizes[: step.model.stages])
         self.anchors = [anchor(p.noise).contiguous() for anchor, p in zip(step.model.anchors, parts, strict=True)]
-        self.real, self.depth = step.real.contiguous(), step.optimisation.train_depth
+        self.real, self.depth = step.real.contiguous(), step.model.settings.optimisation.train_depth
         self.generator.requires_grad_(True)
         for stage in list(self.generator.stages)[: -self.depth]:
             stage.requires_grad_(False)
@@ -55,8 +54,9 @@ class Plain:
         self.adam_g = torch.optim.Adam(learning, 5e-4, (0.5, 0.999))
         self.adam_d = torch.optim.Adam(self.critic.parameters(), 5e-4, (0.5, 0.999))
 
-    def __call__(self, inputs: list[Tensor], uniforms: list[Tensor], window: Window | None) -> None:
-        inputs = [x.contiguous() for x in inputs]
+    def __call__(self, drawn: Drawn) -> None:
+        inputs = [x.contiguous() for x in drawn.inputs]
+        uniforms = [numbers["uniform"] for numbers in drawn.critic]
         for last, uniform in zip([False] * (len(uniforms) - 1) + [True], uniforms, strict=True):
             with torch.set_grad_enabled(last):
                 fake = self.generator(inputs, self.amplitudes, self.sizes)
@@ -88,7 +88,7 @@ def bicubic_part(x: Tensor, given: object, source: object, size: tuple[int, int]
     return bicubic(x, size)
 
 
-def seconds(step: Step | Captured | Plain, drawn: tuple[list[Tensor], list[Tensor], Window | None]) -> float:
+def seconds(step: Step | Captured | Plain, drawn: list[Drawn]) -> float:
     """Wall time of one iteration."""
     begin = perf_counter()
     step(*drawn)
@@ -122,7 +122,7 @@ def measured(rounds: int, device: str, **values: Any) -> Iterator[Stage]:
     for _ in range(len(state.reals)):
         step = state.enter_stage()
         captured = isinstance(step, Captured)
-        plain, times = Plain(step.step if captured else step), []
+        plain, times = Plain((step.step if captured else step).learners[0]), []
         warm = WARM + 2 if captured else 1  # a recording comes after a few iterations
         for _ in range(rounds + warm):
             drawn = state.draw(settings.optimisation.Dsteps)

@@ -31,7 +31,7 @@ from consingan.finish.scales import own_size
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.pictures import images
-from consingan.watch.monitor import peak_memory
+from consingan.watch.memory import peak_memory
 
 PICTURE = Path(__file__).parent.parent / "images" / "generation" / "meadow.png"
 GRAIN = 0.02  # deviation of the fine noise, in units of [-1, 1]

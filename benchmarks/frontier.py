@@ -18,12 +18,9 @@ from typing import Any
 
 import click
 
-PANELS = {
-    "swd": "patch distance (swd), lower is better",
-    "coherence": "coherence, lower is better",
-    "diversity": "diversity, higher is more",
-    "copy": "share copied, lower is better",
-}
+from consingan.metrics.table import METRICS
+
+PANELS = ("swd", "coherence", "diversity", "copy")  # in METRICS
 
 
 @click.command(help=__doc__)
@@ -37,10 +34,10 @@ def main(outcomes: tuple[str, ...], out: str) -> None:
 
     rows = by_recipe([row for file in outcomes for row in json.loads(Path(file).read_text())])
     figure, axes = plt.subplots(1, len(PANELS), figsize=(4 * len(PANELS), 3.4), layout="constrained")
-    for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
+    for axis, name in zip(axes, PANELS, strict=True):
         panel(axis, rows, name)
         axis.margins(0.3)
-        axis.set(title=title, xlabel="CPU seconds", xscale="log", ylim=(0, axis.get_ylim()[1]))
+        axis.set(title=METRICS[name].heading, xlabel="CPU seconds", xscale="log", ylim=(0, axis.get_ylim()[1]))
     figure.savefig(out)
     click.echo(out)
 

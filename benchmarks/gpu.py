@@ -34,14 +34,16 @@ from consingan import config
 from consingan.finish import patches
 from consingan.finish.photo import Photo, stored
 from consingan.finish.scales import own_size
+from consingan.gan.sampling import own_size as own_size_of
 from consingan.grid.noise import Draw
+from consingan.grid.ranges import unit
 from consingan.grid.resize import resize
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
-from consingan.pictures import images
-from consingan.training.state import Training, named
+from consingan.pictures import arrays, images
+from consingan.training.state import Training
 from consingan.training.step import Products
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 
 ROOT = Path(__file__).parent.parent
 LOSSES = 1e-3  # tolerance of a loss term, as a share of the larger of it and 1
@@ -114,8 +116,8 @@ def iterations_agree(setup: Setup) -> Iterator[Row]:
             f"losses differ by {terms:.1e} (at most {LOSSES:.0e}), gradients by {apart:.1e} (at most {GRADIENTS:.0e})",
             terms <= LOSSES and apart <= GRADIENTS,
         )
-        theirs = named(there.model, there.critic)
-        for name, value in named(here.model, here.critic).items():
+        theirs = there.branches[0].learned()
+        for name, value in here.branches[0].learned().items():
             value.data.copy_(theirs[name])
         for state in (here, there):
             state.leave_stage()
@@ -168,7 +170,7 @@ def finish_agrees(setup: Setup) -> Iterator[Row]:
     made = []
     for device in (setup.device, torch.device("cpu")):
         finished = patches.finish(Photo(pixels, device), layout, size, [Draw(0, ("finish",), device)]).picture
-        made.append(torch.from_numpy(images.to_uint8(finished)).int())
+        made.append(torch.from_numpy(arrays.to_uint8(finished)).int())
     apart = (made[0] - made[1]).abs()
     equal = (apart == 0).double().mean().item()
     yield Row(
@@ -214,11 +216,11 @@ def training(setup: Setup) -> Iterator[Row]:
     seconds = perf_counter() - begin
     setup.run = next((setup.scratch / "runs").glob("*/*/model.safetensors")).parent
     yield Row("default training of meadow.png, with its previews", f"{seconds:.1f} s")
-    size = model.own_size(longest=40 if setup.small else 250)
+    size = own_size_of(model, longest=40 if setup.small else 250)
     begin = perf_counter()
-    made = ((model.sample(2 if setup.small else 5, size, seed=0).cpu() + 1) / 2).clamp(0, 1)
+    made = unit(model.sample(2 if setup.small else 5, size, seed=0).cpu()).clamp(0, 1)
     seconds = perf_counter() - begin
-    real = match((setup.picture + 1) / 2, size)
+    real = match(unit(setup.picture), size)
     figures = evaluate(real, made)
     told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
     yield Row(f"its samples ({len(made)}) at {size[1]}x{size[0]} px", f"{seconds:.1f} s; {told}")

@@ -21,10 +21,11 @@ from typing import Any
 import click
 from torch import Tensor
 
-from consingan.applications import cases
+from consingan.applications import APPLICATIONS, cases
 from consingan.applications.naive import tuned_from
 from consingan.finish.hand import spread, window_mean
 from consingan.gan.model import SingleImageModel
+from consingan.grid.ranges import unit
 from consingan.grid.resize import resize
 from consingan.metrics.features import random_directions
 from consingan.metrics.figures import DIRECTIONS, QUANTILES, SCALES, mean_of
@@ -69,16 +70,16 @@ def figures(run: Run, naive: Path, painting: str | None, noise_scale: float, sta
     if case.mask is None:
         raise click.UsageError(f"{naive} has no mask beside it")
     tuned = model.settings.naive.fine_tune
-    task: Any = TASKS[model.settings.mode]
+    use: Any = APPLICATIONS[TASKS[model.settings.mode].sampling.application]
 
     def applied(by: SingleImageModel | None) -> cases.Applied | None:
-        return None if by is None else cases.apply(by, case, task.dilation, task.keep_edges, stage, noise_scale)
+        return None if by is None else cases.apply(by, case, use.dilation, use.keep_edges, stage, noise_scale)
 
     yield f"{swd(real, cropped(case.picture, case.mask)):.4f}"
     for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):
         yield "" if made is None else f"{swd(real, cropped(made.masked, case.mask)):.4f}"
     last = applied(model)
-    handed = cases.with_hand(last, case, cases.training_picture(model, run), 1.0, task.keep_edges)
+    handed = cases.with_hand(last, case, cases.training_picture(model, run), 1.0, use.keep_edges)
     yield f"{swd(real, cropped(handed.masked, case.mask)):.4f}"
     yield from (f"{figure:.3f}" for figure in grains(real, last.masked, handed.masked, case.mask))
     size = (case.picture.shape[2], case.picture.shape[3])
@@ -119,7 +120,7 @@ def cropped(picture: Tensor, mask: Tensor) -> Tensor:
 def swd(real: Tensor, crop: Tensor) -> float:
     """As ``consingan.metrics.swd``, but each picture at its own size; both ``[1, C, h, w]`` in [-1, 1]."""
     directions = random_directions(DIRECTIONS)
-    ours, theirs = (as_rgb((x + 1) / 2, "the pictures") for x in (crop, real))
+    ours, theirs = (as_rgb(unit(x), "the pictures") for x in (crop, real))
 
     def quantiles(picture: Tensor, scale: float) -> Tensor:
         return projected_quantiles(shrink(picture, scale), directions, QUANTILES)

@@ -40,13 +40,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installati
 from quality import files
 from recipes import ROOT, figures_of
 
-from consingan.applications.cases import at_most
 from consingan.errors import UserError
 from consingan.metrics.table import METRICS
-from consingan.pictures import images
-from consingan.watch.monitor import duration, read_log
+from consingan.pictures import images, sheets
+from consingan.watch.clock import duration
+from consingan.watch.log import read_log
 
 STOPPED = (-2, -15, 130, 143)  # exit codes of a command that somebody stopped: no result
+FIGURES = [name for name, metric in METRICS.items() if not metric.network]
 CELL = 160  # px, the longer side of a picture on the sheet
 
 
@@ -275,7 +276,7 @@ def contact_sheet(outcomes: Sequence[Outcome], samples: int, beside: Sequence[st
         shown += [(f"sample {k}", file) for k, file in enumerate(each.samples[:samples])]
         for other, pattern in patterns(each.picture, beside):
             shown += [(other, file) for file in others(pattern)[:samples]]
-        rows.append(images.labelled_row([(text, cell(file)) for text, file in shown]))
+        rows.append(sheets.labelled_row([(text, cell(file)) for text, file in shown]))
     width = max(row.shape[3] for row in rows)
     return torch.cat([F.pad(row.expand(-1, 3, -1, -1), (0, width - row.shape[3], 0, 4), value=1.0) for row in rows], 2)
 
@@ -283,7 +284,7 @@ def contact_sheet(outcomes: Sequence[Outcome], samples: int, beside: Sequence[st
 def cell(file: str) -> torch.Tensor:
     """A file's picture for the sheet, ``[1, 3, h, w]``; grey where it cannot be read."""
     try:
-        return at_most(images.load(file, channels=3).pixels, CELL)
+        return sheets.at_most(images.load(file, channels=3).pixels, CELL)
     except UserError:
         return torch.zeros(1, 3, CELL // 2, CELL)
 
@@ -291,8 +292,8 @@ def cell(file: str) -> torch.Tensor:
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Markdown: means over the pictures that held, means of others' samples, and ratios where a picture has both."""
     held = [each for each in outcomes if each.held]
-    yield f"\n| samples (pictures) | s, median | s, largest | CPU s | {' | '.join(METRICS)} |"
-    yield "|" + "---|" * (4 + len(METRICS))
+    yield f"\n| samples (pictures) | s, median | s, largest | CPU s | {' | '.join(FIGURES)} |"
+    yield "|" + "---|" * (4 + len(FIGURES))
     if held:
         walls = [each.seconds for each in held]
         times = [f"{median(walls):.0f}", f"{max(walls):.0f}", f"{fmean(each.cpu_seconds for each in held):.0f}"]
@@ -301,7 +302,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         theirs = [each.beside[name] for each in outcomes if name in each.beside]
         yield row(f"{name} ({len(theirs)})", ["", "", ""], theirs)
         both = [(each.figures, each.beside[name]) for each in held if name in each.beside]
-        cells = [ratio([(a[figure], b[figure]) for a, b in both if figure in a and figure in b]) for figure in METRICS]
+        cells = [ratio([(a[figure], b[figure]) for a, b in both if figure in a and figure in b]) for figure in FIGURES]
         yield f"| ratio to {name}, of means; lower on ({len(both)}) | | | | {' | '.join(cells)} |"
     if held:
         troubled = sum(bool(each.returns or each.starts) for each in held)
@@ -314,7 +315,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def row(name: str, times: Sequence[str], figures: Sequence[dict[str, float]]) -> str:
     """A line of means."""
-    columns = [[each[figure] for each in figures if figure in each] for figure in METRICS]
+    columns = [[each[figure] for each in figures if figure in each] for figure in FIGURES]
     return f"| {' | '.join([name, *times, *(f'{fmean(column):.4f}' if column else '' for column in columns)])} |"
 
 

@@ -15,6 +15,7 @@ import click
 import torch
 from torch import Tensor
 
+from consingan.grid import ranges
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
@@ -41,7 +42,7 @@ def main(picture: str, sets: tuple[str, ...], side: int, most: int) -> None:
 
 def unit(file: str | Path, side: int) -> Tensor:
     """A picture ``[1, 3, H, W]`` in [0, 1], its longer side shrunk to ``side``."""
-    x = (images.load(file, channels=3).pixels + 1) / 2
+    x = ranges.unit(images.load(file, channels=3).pixels)
     size = (x.shape[2], x.shape[3])
     return match(x, ceil_size(size, min(1.0, side / max(size))))
 

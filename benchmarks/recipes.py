@@ -31,7 +31,8 @@ from quality import files, unit
 from consingan import config
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
-from consingan.watch.monitor import duration, read_log
+from consingan.watch.clock import duration
+from consingan.watch.log import read_log
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import click
 
 from consingan.gan.model import SingleImageModel
+from consingan.grid.ranges import unit
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
 from consingan.storage.run import Run
-from consingan.watch.monitor import read_log
+from consingan.watch.log import read_log
 
 
 @click.command(help=__doc__)
@@ -51,7 +52,7 @@ def facts(run: Run, samples: int) -> dict[str, float]:
     return {
         "iterations": sum(record["iterations"] for record in stages),
         "reconstruction": error,
-        **evaluate((real + 1) / 2, (model.sample(samples) + 1) / 2),
+        **evaluate(unit(real), unit(model.sample(samples))),
     }
 
 

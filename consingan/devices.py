@@ -39,6 +39,29 @@ def pick(wanted: str = "auto", gpu: int | None = None, not_cuda: bool = False) -
     return device
 
 
+def choose(
+    wanted: str = "auto", gpu: int | None = None, not_cuda: bool = False, deterministic: bool = False
+) -> tuple[torch.device, list[str]]:
+    """The device that the flags ask for, and a sentence where a GPU was asked for and there is none.
+
+    Args:
+        wanted, not_cuda: as ``pick``.
+        gpu: 0 or more; None where none was asked for.
+        deterministic: as ``make_deterministic``, for the whole process.
+
+    Raises:
+        UserError: as ``pick`` and ``make_deterministic``.
+    """
+    if gpu is not None and gpu < 0:
+        raise UserError(f"--gpu is {gpu}; give the number of a GPU, 0 for the first, or --not_cuda.")
+    device = pick(wanted, gpu, not_cuda)
+    if deterministic:
+        make_deterministic(device)
+    if gpu is None or not_cuda or wanted != "auto" or device.type == "cuda":
+        return device, []
+    return device, [f"No CUDA GPU was found for --gpu {gpu}: this runs on {describe(device)}."]
+
+
 def make_deterministic(device: torch.device) -> None:
     """Let every computation of this process give the same bits each time, at some cost in speed on a GPU.
 

@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read, and the one fault that is met by doing less at once."""
+"""The one exception that a person is meant to read, how words are shown, and the fault that is met by doing less."""
 
 import re
 
@@ -11,6 +11,18 @@ class UserError(Exception):
     The message is one sentence that names the flag or file, the value seen and what to do about it.
     The command line prints it and exits with code 2; nothing is written before it is raised.
     """
+
+
+def printable(text: str, encoding: str = "utf-8", keep: str = "") -> str:
+    """Text for a terminal: names of files may hold line ends and characters that it would obey.
+
+    Args:
+        text: any.
+        encoding: of the terminal; what it lacks is escaped as well.
+        keep: unprintable characters that may stay, such as line ends.
+    """
+    shown = "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def out_of_memory(error: BaseException) -> bool:

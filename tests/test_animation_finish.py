@@ -2,6 +2,9 @@ import pytest
 import torch
 
 from consingan import config
+from consingan.applications.base import Material, quiet
+from consingan.applications.walk import WALK as APPLICATION
+from consingan.applications.walk import WalkOptions
 from consingan.errors import UserError
 from consingan.finish import patches
 from consingan.finish.motion import displaced, motion, moving
@@ -9,7 +12,6 @@ from consingan.finish.photo import Photo, stored
 from consingan.gan.model import SingleImageModel
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
-from consingan.tasks.animation import Animation, WalkOptions
 from consingan.training.loop import train
 from consingan.training.state import Training
 from consingan.watch.monitor import Monitor
@@ -33,6 +35,11 @@ def model() -> SingleImageModel:
     trained = train(Training.start(settings, waves(28, 40)), Monitor(display="quiet"))
     trained.photo = Photo(stored(PICTURE))
     return trained
+
+
+def animated(model, options):
+    """What the application makes of the model."""
+    return APPLICATION.apply(Material.of(model), options, quiet)
 
 
 def ways(layouts):
@@ -103,7 +110,7 @@ def test_frames_are_as_many_and_as_large_as_asked(model, finish, size):
 def test_without_a_finish_frames_are_the_walk(model):
     pairs = zip(model.animate(*WALK, "none"), model.walk(*WALK), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
-    *_, result = Animation().sample(model, WalkOptions(frames=4, start_scale=0, seed=5, finish="none"))
+    *_, result = animated(model, WalkOptions(frames=4, start_scale=0, seed=5, finish="none"))
     assert result.name == "animation_start_0_alpha_0.1_beta_0.9_seed_5"
     assert result.facts["finish"] == "none"
     assert torch.equal(torch.cat(result.frames), torch.cat(list(model.walk(*WALK))))
@@ -125,7 +132,7 @@ def test_frames_come_one_at_a_time(model, monkeypatch):
 
 
 def test_a_configuration_that_finishes_moves_the_picture(model):
-    *_, result = Animation().sample(model, WalkOptions(frames=2, start_scale=0, longest=64))
+    *_, result = animated(model, WalkOptions(frames=2, start_scale=0, longest=64))
     assert result.name.endswith("_moved")
     assert result.facts["finish"] == "moved"
     assert torch.equal(torch.cat(result.frames), torch.cat(list(model.animate(2, 0.1, 0.9, 0, 0, "moved", 64))))
@@ -134,4 +141,4 @@ def test_a_configuration_that_finishes_moves_the_picture(model):
 def test_a_model_without_its_picture_is_refused_before_anything_is_made(model, monkeypatch):
     monkeypatch.setattr(model, "photo", None)
     with pytest.raises(UserError, match="--finish moved needs the training picture"):
-        next(Animation().sample(model, WalkOptions(finish="moved")))
+        next(animated(model, WalkOptions(finish="moved")))

@@ -40,11 +40,33 @@ def test_a_run_folder_is_made_only_when_asked_for(tmp_path):
     (run,) = (tmp_path / "array").iterdir()
     loaded = consingan.SingleImageModel.load(run)
     assert torch.equal(loaded.sample(2, seed=5), model.sample(2, seed=5))
-    assert model.generator.border == "zero"
+    assert model.generator.border.name == "zero"
 
 
 def test_grey_arrays_train_with_one_channel():
     assert consingan.train(picture()[..., 0], **TINY).sample().shape == (1, 1, 28, 32)
+
+
+def as_tensor(array):
+    return torch.from_numpy(array).float().reshape(*array.shape[:2], -1).permute(2, 0, 1) * 2 - 1
+
+
+@pytest.mark.parametrize("form", [lambda array: array, as_tensor], ids=["array", "tensor"])
+def test_arrays_are_made_grey_or_coloured_as_files_are(form, tmp_path):
+    grey = consingan.train(form(picture()), nc_im=1, **TINY)
+    luma = (picture() @ (0.299, 0.587, 0.114))[..., None]
+    wanted = consingan.train(form(luma), **TINY)
+    assert grey.settings.network.nc_im == 1
+    torch.testing.assert_close(grey.photo.pixels, wanted.photo.pixels, rtol=0, atol=1)  # may round to the next byte
+    colour = consingan.train(form(luma[..., 0] if form is not as_tensor else luma), nc_im=3, **TINY)
+    assert torch.equal(colour.photo.pixels, wanted.photo.pixels.expand(-1, 3, -1, -1))
+    assert colour.sample().shape == (1, 3, 28, 32)
+
+
+@pytest.mark.parametrize("channels", [2, 4, "3", 0])
+def test_another_number_of_channels_is_refused_in_a_sentence(channels):
+    with pytest.raises(consingan.UserError, match="use 1 for grey or 3 for colour"):
+        consingan.train(picture(), nc_im=channels, **TINY)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +97,15 @@ def test_fine_tuning_from_python(harmonized, tmp_path):
     assert all(name.startswith(("generator.stages.1.", "generator.tail.")) for name in changed)
     other = consingan.train(source, **{**given, "naive_img": source}).tensors()
     assert any(not torch.equal(value, other[name]) for name, value in tuned.tensors().items())
+
+
+def test_a_grey_model_is_fine_tuned_on_the_colour_picture_it_was_trained_on(harmonized, tmp_path):
+    folder, _ = harmonized
+    source, naive = folder / "picture.png", str(folder / "naive.png")
+    consingan.train(source, mode="harmonization", outdir=tmp_path, min_size=25, nc_im=1, **TINY)
+    (run,) = (tmp_path / "picture").iterdir()
+    given = {"fine_tune": True, "model_dir": str(run), "naive_img": naive, "niter": 1}
+    assert consingan.train(source, mode="harmonization", **given).sample().shape[1] == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 
 from consingan.grid.noise import Draw
 from consingan.tasks import augment
-from consingan.tasks.augment import COLOURS, TILE_SHARES, augmented, cutout, holes, shifted_hsv, shifted_tiles
+from consingan.tasks.augment import COLOURS, augmented, cutout, holes, shifted_hsv, shifted_tiles
 
 
 def noisy(height=40, width=60, channels=3):
@@ -168,19 +168,42 @@ def test_tiles_are_copies_from_a_little_way_off():
             assert shifts.max() <= round(0.15 * side)
             assert shifts[shifts > 0].numel() == 0 or shifts[shifts > 0].min() >= round(0.05 * side)
         assert (moved.abs().sum(1) > 0).any()
-    assert counts.keys() == TILE_SHARES.keys()
+    assert counts.keys() == TILES.keys()
 
 
-def test_tiles_have_the_published_sizes():
-    assert TILE_SHARES == {1: (0.2, 0.5), 2: (0.15, 0.3), 3: (0.1, 0.2), 4: (0.1, 0.15), 5: (0.1, 0.15)}
+# per cent of a side, as published: the least and the most that a tile covers, and that it is moved by
+TILES = {1: ((20, 50), (5, 15)), 2: ((15, 30), (5, 10)), 3: ((10, 20), (5, 10)), 4: ((10, 15), (5, 10))}
+TILES[5] = TILES[4]
 
 
-@pytest.mark.parametrize("count", TILE_SHARES)
+@pytest.mark.parametrize("count", TILES)
+def test_tiles_have_the_published_sizes_and_shifts_and_reach_both_ends(count):
+    placed = [augment.tile_on_side(1000, count, draw) for draw in draws(600)]
+    lengths, shifts = [length for _, length, _ in placed], [abs(shift) for *_, shift in placed]
+    for seen, (low, high) in zip((lengths, shifts), TILES[count], strict=True):
+        assert 10 * low <= min(seen) <= 10 * low + 5
+        assert 10 * high - 5 <= max(seen) <= 10 * high
+    assert 0.4 < sum(shift > 0 for *_, shift in placed) / len(placed) < 0.6
+
+
+@pytest.mark.parametrize("count", TILES)
+def test_tiles_of_a_picture_are_moved_as_far_as_their_count_allows(count):
+    rows, columns = torch.meshgrid(torch.arange(200), torch.arange(100), indexing="ij")
+    place = torch.stack([rows, columns])[None].float()
+    _, (_, furthest) = TILES[count]
+    met = 0
+    for draw in draws(200):
+        if 1 + int(5 * augment.uniform(draw.at("count"))) == count:
+            moved = (shifted_tiles(place, draw) - place).abs()
+            assert moved[0, 0].max() <= 2 * furthest
+            assert moved[0, 1].max() <= furthest
+            met += 1
+    assert met > 20
+
+
+@pytest.mark.parametrize("count", TILES)
 def test_a_tile_stays_inside_before_and_after_its_shift(count):
-    low, high = TILE_SHARES[count]
     for draw in draws(300):
         start, length, shift = augment.tile_on_side(100, count, draw)
-        assert 100 * low - 1 <= length <= 100 * high + 1
-        assert 5 <= abs(shift) <= 15
         assert 0 <= start <= start + length <= 100
         assert 0 <= start + shift <= start + shift + length <= 100

@@ -109,9 +109,15 @@ def test_help_shows_headings_and_defaults(command, tmp_path):
         by_value = {s.name: s.default for s in config.settings() if s.default not in (None, False)}
         defaults = by_value | {"nc_im": "by picture"}
     else:
-        headings = ["Task:", "Sampling:", "Sampling: animation:", "Machine:", "Messages:"]
+        headings = ["Task:", "Sampling:", "Sampling: walk:", "Machine:", "Messages:"]
         flags = list(sampling_settings())
-        defaults = {"gen_start_scale": 0, "frames": 100, "fps": 10.0, "num_samples": "50 or 1", "format": "png or gif"}
+        defaults = {
+            "gen_start_scale": 0,
+            "frames": 100,
+            "fps": 10.0,
+            "num_samples": "50 or 1 or 9",
+            "format": "png or gif",
+        }
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
     for name in flags:
@@ -161,7 +167,7 @@ def test_dashes_and_underscores_are_the_same(command):
         return command.make_context("x", [*required, *words]).params
 
     values = {"text": "word", "boolean": None}
-    for param in command.params:
+    for param in command.get_params(click.Context(command)):
         for name in param.opts:
             if not isinstance(param, click.Option) or len(name.strip("-").replace("-", "_").split("_")) == 1:
                 continue
@@ -381,9 +387,12 @@ def test_mistakes_in_real_commands(arguments, words, desk):
         ("--scale_h 0", "--scale_h is 0.0; give a number above 0 and at most 100."),
         ("--scale_h nan", "--scale_h is not a number"),
         ("--gen_start_scale 2", "--gen_start_scale is 2, but this model has stages 0 to 1; give one of them."),
-        ("--beta 0.5", "--beta is for models of animation; this one is of generation, leave the flag out."),
-        ("--frames 3", "--frames is for models of animation"),
-        ("--mask m.png", "--mask is for models of harmonization, editing"),
+        (
+            "--beta 0.5",
+            "--beta is a flag of --application walk, not of samples; leave it out, or give --application walk.",
+        ),
+        ("--frames 3", "--frames is a flag of --application walk, not of samples"),
+        ("--mask m.png", "--mask is a flag of --application harmonize, edit, not of samples"),
         ("--num_samples 0", "--num_samples is 0; give a number from 1 to 100000."),
         ("--num_samples few", "'--num_samples': 'few' is not a valid integer."),
         ("--seed -1", "--seed is -1; give a number from 0 to 4294967295."),
@@ -403,8 +412,11 @@ def test_mistakes_in_sampling_are_one_sentence(line, words, desk, trained_run):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--size 60x40", "--size is for models of generation, retarget; this one is of animation, leave the flag out."),
-        ("--gen_start_scale 1", "--gen_start_scale is for models of generation, retarget"),
+        (
+            "--size 60x40",
+            "--size is a flag of --application samples, instant, not of walk; leave it out, or give ",
+        ),
+        ("--gen_start_scale 1", "--gen_start_scale is a flag of --application samples, instant, not of walk"),
         ("--start_scale 3", "--start_scale is 3, but this model has stages 0 to 2; give one of them."),
         ("--alpha 1.1", "--alpha is 1.1; give a number from 0 to 1."),
         ("--beta nan", "--beta is not a number; give a number from 0 to 1."),
@@ -533,7 +545,7 @@ def test_json_lines_are_those_of_the_log(desk):
     result = typed(cli.train, "a.png", *TINY, "--log-format", "json", "--gpu", 0)
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert lines == log_of(Path(result.stdout.strip()))
-    events = {"message", "begin_stage", "iteration", "figures", "stage", "pictures"}
+    events = {"started", "message", "begin_stage", "iteration", "figures", "stage", "pictures", "finished"}
     assert {line["event"] for line in lines} == events
     sampled = typed(cli.sample, "--model_dir", result.stdout.strip(), "--num_samples", 1, "--log-format", "json")
     assert {json.loads(line)["event"] for line in sampled.stderr.splitlines()} == {"message"}
@@ -675,10 +687,15 @@ def sampled(trained_run, tmp_path):
     return sample
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The results below a folder, without their index."""
+    return [path for path in folder.rglob("*.*") if path.name != "results.json"]
+
+
 def sizes_of(folder: Path) -> dict[str, tuple[int, int]]:
     """Width and height of every picture below a folder."""
     sizes = {}
-    for path in folder.rglob("*.*"):
+    for path in pictures_in(folder):
         with Image.open(path) as picture:
             sizes[path.relative_to(folder).as_posix()] = picture.size
     return sizes
@@ -758,9 +775,9 @@ def test_a_later_start_is_closer_to_the_picture(sampled):
 @pytest.mark.parametrize(("extension", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP"), ("tif", "TIFF")])
 def test_formats(sampled, extension, kind):
     folder = sampled("--num_samples", 1, "--size", "40x30", "--format", extension)
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    files = sorted(path.relative_to(folder).as_posix() for path in pictures_in(folder))
     assert files == [f"reconstruction.{extension}", f"samples_40x30_start_0/seed_0_sample_000.{extension}"]
-    for path in folder.rglob("*.*"):
+    for path in pictures_in(folder):
         with Image.open(path) as picture:
             assert (picture.format, picture.size) == (kind, (40, 30))
 
@@ -784,7 +801,7 @@ def test_the_twelve_published_animations(animation_run, tmp_path):
         for start in (0, 1, 2)
         for beta in ("0.8", "0.85", "0.9", "0.95")
     }
-    assert {path.name for path in tmp_path.iterdir()} == {"reconstruction.png", *names}
+    assert {path.name for path in pictures_in(tmp_path)} == {"reconstruction.png", *names}
     for name in names:
         with Image.open(tmp_path / name) as animation:
             assert animation.size == (40, 30)
@@ -814,7 +831,7 @@ def frame_times(animation: Image.Image) -> list[float]:
 )
 def test_one_animation_of_ones_own(line, name, kind, times, animation_run, tmp_path):
     typed(cli.sample, "--model_dir", animation_run, "--finish", "none", *line.split(), "--out", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"reconstruction.png", f"animation_{name}"}
+    assert {path.name for path in pictures_in(tmp_path)} == {"reconstruction.png", f"animation_{name}"}
     with Image.open(tmp_path / f"animation_{name}") as animation:
         assert animation.format == kind
         assert frame_times(animation) == times

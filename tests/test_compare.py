@@ -51,7 +51,7 @@ def test_all_are_judged_at_the_smallest_size(trained_run, others):
     assert side == 40
     figures, judged = compare.figures_at(read[1], side)
     stage = read[1].stages[-1]
-    samples = torch.cat([images.load(path).pixels for path in stage.samples[:5]])
+    samples = torch.cat([images.load(each.path).pixels for each in stage.samples[:5]])
     small = match((samples + 1) / 2, (30, 40))
     assert figures == pytest.approx(evaluate((images.load(read[1].picture).pixels + 1) / 2, small), rel=1e-3)
     assert judged == 3

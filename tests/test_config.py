@@ -1,4 +1,4 @@
-"""config.py and plan.py: what is resolved is whole and in range, everything else is one sentence with the flag."""
+"""config/ and plan.py: what is resolved is whole and in range, everything else is one sentence with the flag."""
 
 import copy
 import json

@@ -13,7 +13,10 @@ from test_training import same_tensors, settings_for, striped
 
 from consingan import config
 from consingan.command import cli
+from consingan.errors import UserError
 from consingan.gan import schedule
+from consingan.gan.objectives.base import Sight
+from consingan.gan.objectives.wgan_gp import WganGp
 from consingan.grid.noise import Draw
 from consingan.metrics.figures import quick_swd, swd
 from consingan.storage.run import Run
@@ -22,12 +25,19 @@ from consingan.training.convergence import WINDOW, Figures, length, measure, sta
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
+
+JUDGED = WganGp().judged
 
 
 def history(*values: float, every: int = 50) -> list[Figures]:
     """Figures whose reconstruction and patch distance both are the values."""
     return [Figures(every * k - 1, value, 5.0 * k, value) for k, value in enumerate(values, 1)]
+
+
+def measured(iteration, real, reconstruction, fake, critic):
+    return measure(iteration, Sight(real, fake, {}, {}), reconstruction, critic, WganGp())
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -44,18 +54,18 @@ def test_figures_by_closed_forms():
     def by_brightness(pictures):
         return 7 * pictures[:, :1] + 3
 
-    found = measure(9, real, real - 0.25, fake, by_brightness)
+    found = measured(9, real, real - 0.25, fake, by_brightness)
     assert found.reconstruction == pytest.approx(0.25)
     assert found.balance == pytest.approx(2)  # told apart at every place
     assert found.convergence == pytest.approx(2.25)
     assert found.swd == pytest.approx(swd((real + 1) / 2, (fake + 1) / 2), rel=1e-4)
-    assert measure(9, real, real, real, by_brightness) == Figures(9, 0.0, 0.0, 0.0)
-    assert measure(9, fake, fake, real, lambda pictures: -by_brightness(pictures)).balance == pytest.approx(2)
+    assert measured(9, real, real, real, by_brightness) == Figures(9, 0.0, 0.0, 0.0)
+    assert measured(9, fake, fake, real, lambda pictures: -by_brightness(pictures)).balance == pytest.approx(2)
 
 
 def test_balance_does_not_depend_on_the_scale_of_the_scores():
     real, fake = 2 * noise(2, 3, 20, 20).split(1)[0] - 1, noise(1, 3, 20, 20, seed=1)
-    one, other = (measure(0, real, real, fake, lambda x, s=scale: s * x[:, :1]).balance for scale in (1.0, 1000.0))
+    one, other = (measured(0, real, real, fake, lambda x, s=scale: s * x[:, :1]).balance for scale in (1.0, 1000.0))
     assert one == pytest.approx(other, rel=1e-5)
     assert -2 < one < 0
 
@@ -74,27 +84,27 @@ def test_quick_swd_is_near_swd_and_zero_for_copies():
 
 def test_standing_still_is_no_better_mean_than_before():
     before, now = [1.0] * WINDOW, [0.98] * WINDOW
-    assert stands_still(history(*before, *now), 0.03)
-    assert not stands_still(history(*before, *now), 0.01)
-    assert not stands_still(history(*before, *now[1:]), 0.03)
-    assert stands_still(history(*[0.1] * 5, *before, *now), 0.03)  # what was earlier does not count
-    assert stands_still(history(*now, *before), 0.0)  # worse is not better
-    assert not stands_still(history(*before, nan, *now[1:]), 0.03)
+    assert stands_still(history(*before, *now), 0.03, JUDGED)
+    assert not stands_still(history(*before, *now), 0.01, JUDGED)
+    assert not stands_still(history(*before, *now[1:]), 0.03, JUDGED)
+    assert stands_still(history(*[0.1] * 5, *before, *now), 0.03, JUDGED)  # what was earlier does not count
+    assert stands_still(history(*now, *before), 0.0, JUDGED)  # worse is not better
+    assert not stands_still(history(*before, nan, *now[1:]), 0.03, JUDGED)
     one_falls = [Figures(f.iteration, 1.0, 0.0, f.swd) for f in history(*before, *[0.5] * WINDOW)]
-    assert not stands_still(one_falls, 0.03)
+    assert not stands_still(one_falls, 0.03, JUDGED)
 
 
 def test_a_stage_that_stands_still_gets_its_decayed_fifth_at_once():
     still = history(*[1.0] * 2 * WINDOW)
     now = still[-1].iteration + 1
-    assert length(still[:-1], 10_000, 0.03) == 10_000
-    shorter = length(still, 10_000, 0.03)
+    assert length(still[:-1], 10_000, 0.03, JUDGED) == 10_000
+    shorter = length(still, 10_000, 0.03, JUDGED)
     assert shorter == now * 5 / 4
     assert schedule.step(now - 1, shorter, 0.1) == 1
     assert schedule.step(now, shorter, 0.1) == 0.1
-    assert length(still + history(*[0.1] * 30)[2 * WINDOW :], 10_000, 0.03) == shorter  # decided is decided
-    assert length(still, shorter, 0.03) == shorter
-    assert length(still, now, 0.03) == now  # never longer than it would be
+    assert length(still + history(*[0.1] * 30)[2 * WINDOW :], 10_000, 0.03, JUDGED) == shorter  # decided is decided
+    assert length(still, shorter, 0.03, JUDGED) == shorter
+    assert length(still, now, 0.03, JUDGED) == now  # never longer than it would be
 
 
 def test_decay_begins_at_any_iteration():
@@ -192,9 +202,9 @@ def test_figures_of_a_stage_that_is_trained_on_windows_are_of_one_window():
     state.enter_stage()
     state.leave_stage()
     state.enter_stage()
-    _, window = state._inputs(Draw(0, ("figures",)))
+    _, window = state._inputs(state.branches[0], Draw(0, ("figures",)))
     assert window is not None
-    whole = measure(-1, state.reals[1], state.model.reconstruct(), state.reals[1], state.critic)
+    whole = measured(-1, state.reals[1], state.model.reconstruct(), state.reals[1], state.critic)
     here = window.cut(state.model.reconstruct()) - window.cut(state.reals[1])
     found = state.measure()
     assert found == state.measure()
@@ -219,7 +229,7 @@ def test_with_auto_the_estimate_is_a_bound(picture_file):
 
 @pytest.mark.parametrize("value", [inf, nan])
 def test_a_tolerance_that_is_none_is_refused(value):
-    with pytest.raises(config.UserError, match="--stop_tolerance"):
+    with pytest.raises(UserError, match="--stop_tolerance"):
         settings_for(stop_tolerance=value)
 
 

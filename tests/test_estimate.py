@@ -8,11 +8,11 @@ import torch
 
 from consingan import config
 from consingan.training import estimate as estimate_module
-from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, estimate_of, passes, work
+from consingan.training.estimate import BYTES_PER_PIXEL, Estimate, estimate, passes, work
 from consingan.training.state import Training
 
-CPU = torch.device("cpu")
 SPEED = 1e-6  # seconds per unit of work
+PLAIN = 0.2 + 2 * 0.05  # seconds of a stage beside its iterations, where samples are as the generator made them
 
 
 def settings_of(**values):
@@ -57,9 +57,9 @@ def works(settings, picture) -> list[float]:
 
 
 def between(settings, picture) -> float:
-    """The same of the pictures that are made between the iterations."""
+    """Seconds by that clock of the pictures that are made between the iterations, and of what is done beside."""
     sizes = Training.start(settings, picture).model.sizes
-    return sum(passes(sizes[: stage + 1]) for stage in range(len(sizes)))
+    return SPEED * sum(passes(sizes[: stage + 1]) for stage in range(len(sizes))) + PLAIN * len(sizes)
 
 
 def test_weights_are_seconds_per_stage_and_sum_to_the_whole():
@@ -71,13 +71,13 @@ def test_weights_are_seconds_per_stage_and_sum_to_the_whole():
 @pytest.mark.parametrize("niter", [10, (10, 5), (9, 8, 7, 6, 5, 4)])
 def test_the_whole_is_the_sum_over_all_iterations(picture, clock, niter):
     settings = settings_of(niter=niter)
-    cost = estimate(settings, picture, CPU)
+    cost = estimate(Training.start(settings, picture))
     expected = [
         SPEED * count * config.iterations(settings.optimisation.niter, stage)
         for stage, count in enumerate(works(settings, picture))
     ]
     assert cost.weights(settings) == pytest.approx(expected)
-    assert cost.seconds == pytest.approx(sum(expected) + SPEED * between(settings, picture))
+    assert cost.seconds == pytest.approx(sum(expected) + between(settings, picture))
     assert clock.measured == list(range(6))
 
 
@@ -86,7 +86,7 @@ def test_what_is_not_measured_follows_from_its_work(picture, clock, share):
     """The time that is needed is proportional to the work here, so the extrapolation must be exact."""
     settings = settings_of()
     counts = works(settings, picture)
-    cost = estimate(settings, picture, CPU, budget=share * 2 * SPEED * sum(counts))
+    cost = estimate(Training.start(settings, picture), budget=share * 2 * SPEED * sum(counts))
     assert cost.per_iteration == pytest.approx([SPEED * count for count in counts])
     assert 2 <= len(clock.measured) < 6
     assert clock.measured == list(range(len(clock.measured)))
@@ -97,7 +97,7 @@ def test_the_time_allowed_is_kept(picture, clock, share):
     settings = settings_of()
     counts = works(settings, picture)
     budget = share * 2 * SPEED * sum(counts)
-    estimate(settings, picture, CPU, budget=budget)
+    estimate(Training.start(settings, picture), budget=budget)
     assert clock.now <= budget
     measured = len(clock.measured)
     if measured < 6:  # one stage more would have been too much
@@ -106,7 +106,7 @@ def test_the_time_allowed_is_kept(picture, clock, share):
 
 @pytest.mark.parametrize("stages", [1, 2])
 def test_two_stages_are_always_measured(picture, clock, stages):
-    cost = estimate(settings_of(train_stages=stages), picture, CPU, budget=0.0)
+    cost = estimate(Training.start(settings_of(train_stages=stages), picture), budget=0.0)
     assert clock.measured == list(range(stages))
     assert len(cost.per_iteration) == stages
 
@@ -126,24 +126,46 @@ def test_a_training_that_begins_in_its_last_stage_costs_that_stage(picture, cloc
         state.enter_stage()
         state.leave_stage()
     last = SPEED * works(settings, picture)[2]
-    cost = estimate_of(state)
+    cost = estimate(state)
     assert cost.per_iteration == [0.0, 0.0, last]
     assert cost.weights(settings) == [0.0, 0.0, 7 * last]
-    assert cost.seconds == 7 * last
+    assert cost.seconds == pytest.approx(7 * last + SPEED * passes(state.model.sizes) + PLAIN)
+
+
+def held(state: Training) -> dict[str, torch.Tensor]:
+    """Networks and pictures of a training."""
+    parts = {"generator": state.model.generator.state_dict(), "critic": state.critic.state_dict()}
+    tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    return tensors | {f"real.{i}": x for i, x in enumerate(state.reals)} | {"photo": state.model.photo.pixels}
 
 
 def test_real_iterations_are_timed_and_leave_no_trace(picture):
     settings = settings_of(train_stages=3)
     before = torch.get_rng_state()
-    untouched = Training.start(settings, picture).model.generator.state_dict()
-    cost = estimate(settings, picture.clone(), CPU)
+    state = Training.start(settings, picture)
+    untouched = {name: value.clone() for name, value in held(state).items()}
+    cost = estimate(state)
     assert all(0 < seconds < 10 for seconds in cost.per_iteration)
     iterations = 10 * sum(cost.per_iteration)
-    assert iterations < cost.seconds < 2 * iterations
+    assert iterations < cost.seconds - 3 * PLAIN < 2 * iterations
     assert 10 < cost.peak_mb < 100_000
     assert torch.equal(torch.get_rng_state(), before)
-    afterwards = Training.start(settings, picture).model.generator.state_dict()
-    assert all(torch.equal(afterwards[name], value) for name, value in untouched.items())
+    assert (state.stage, state.iteration, state.step, state.model.stages) == (0, 0, None, 0)
+    now = held(state)
+    assert now.keys() == untouched.keys()
+    assert all(torch.equal(now[name], value) for name, value in untouched.items())
+
+
+def test_what_is_tried_has_networks_of_its_own_and_the_same_pictures(picture):
+    state = Training.start(settings_of(train_stages=3), picture)
+    tried = estimate_module.trial(state)
+    assert all(a is b for a, b in zip(tried.reals, state.reals, strict=True))
+    assert tried.model.photo is state.model.photo
+    for one, other in ((tried.model.generator, state.model.generator), (tried.critic, state.critic)):
+        pairs = list(zip(one.parameters(), other.parameters(), strict=True))
+        assert pairs
+        assert all(torch.equal(a, b) and a.data_ptr() != b.data_ptr() for a, b in pairs)
+        assert all(a.stride() == b.stride() for a, b in pairs)
 
 
 def test_memory_grows_with_the_stages_that_are_not_measured(picture, clock, monkeypatch):
@@ -152,7 +174,7 @@ def test_memory_grows_with_the_stages_that_are_not_measured(picture, clock, monk
     monkeypatch.setattr(estimate_module, "peak_memory", lambda: (next(used), "process"))
     settings = settings_of()
     counts = works(settings, picture)
-    cost = estimate(settings, picture, CPU, budget=0.0)
+    cost = estimate(Training.start(settings, picture), budget=0.0)
     sizes = Training.start(settings, picture).model.sizes
     pixels = [height * width for height, width in sizes]
     pictures = BYTES_PER_PIXEL * (pixels[-1] - pixels[1]) / 2**20
@@ -177,7 +199,7 @@ def test_with_windows_the_work_does_not_grow_with_the_picture():
     last = [work(state, stage) for stage in range(10) if math.prod(state.model.sizes[stage]) > 256**2]
     assert len(last) == 3
     assert max(last) < 1.25 * min(last)
-    state.most = 96
+    state.widest = 96
     assert work(state, 9) < 0.4 * last[-1]
 
 
@@ -190,8 +212,8 @@ def test_memory_that_runs_out_while_it_is_estimated_makes_the_window_smaller(pic
     own, calls = Training.iterate, []
 
     def tight(state):
-        calls.append(state.most)
-        return None if state.most is None else own(state)
+        calls.append(state.widest)
+        return None if state.widest is None else own(state)
 
     monkeypatch.setattr(Training, "iterate", tight)
     state = Training.start(settings_of(train_stages=1, min_size=48), picture)
@@ -201,9 +223,22 @@ def test_memory_that_runs_out_while_it_is_estimated_makes_the_window_smaller(pic
 
 def test_memory_that_cannot_be_told_is_not_a_number(picture, clock, monkeypatch):
     monkeypatch.setattr(estimate_module, "peak_memory", lambda: (None, "process"))
-    assert math.isnan(estimate(settings_of(train_stages=2), picture, CPU).peak_mb)
+    assert math.isnan(estimate(Training.start(settings_of(train_stages=2), picture)).peak_mb)
 
 
-def test_finished_previews_are_part_of_the_time(picture, clock):
-    plain, finished = (estimate(settings_of(finish=each), picture, CPU).seconds for each in ("none", "patches"))
-    assert finished == pytest.approx(plain + 5.0 * 6)  # of each stage
+def test_pictures_of_the_result_and_the_report_are_part_of_the_time(picture, clock):
+    def seconds(**values) -> float:
+        return estimate(Training.start(settings_of(**values), picture)).seconds
+
+    first, after, on_the_way = 2.5, 4.9, 0.85
+    plain = seconds()
+    assert seconds(finish="patches") == pytest.approx(plain + first + 6 * (after + 2 * on_the_way - PLAIN))
+    often = seconds(finish="patches", snapshot_every=2)  # five in ten iterations
+    assert often == pytest.approx(plain + first + 6 * (after + 5 * on_the_way - PLAIN))
+
+
+def test_a_training_that_goes_on_knows_its_stages_by_their_work(picture):
+    settings = settings_of(niter=(9, 8, 7), train_stages=3)
+    state = Training.start(settings, picture)
+    counts = works(settings, picture)
+    assert estimate_module.relative(state) == [9 * counts[0], 8 * counts[1], 7 * counts[2]]

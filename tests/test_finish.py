@@ -22,6 +22,9 @@ from consingan.finish.scales import Plan, check_size, own_size
 from consingan.finish.search import distances, enlarged, exact, improved, prices
 from consingan.finish.vote import vote, weights
 from consingan.gan.model import SingleImageModel
+from consingan.gan.sampling import chain
+from consingan.gan.sampling import own_size as own_size_of
+from consingan.gan.stills import Stills
 from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.pictures import images
@@ -550,18 +553,23 @@ def test_samples_are_finished_where_the_model_says_so(model):
 
 def test_samples_finished_together_are_the_same(model, monkeypatch):
     alone = model.sample(3)
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 2)
     torch.testing.assert_close(model.sample(3), alone, rtol=0, atol=1e-5)
 
 
 def test_sizes_of_finished_samples(model):
-    assert model.own_size() == (30, 32)
+    assert own_size_of(model) == (30, 32)
     large = SingleImageModel(model.settings, "extend", [(25, 27), (30, 32)])
     large.amplitudes, large.photo = [1.0, 0.1], Photo(torch.zeros(1, 3, 600, 640, dtype=torch.uint8))
-    assert (large.own_size(), large.own_size("none"), large.own_size(longest=64)) == ((600, 640), (30, 32), (60, 64))
-    assert large.layout_size((600, 640), large.photo) == (30, 32)
-    assert large.layout_size((300, 640), large.photo) == (30, 64)  # half as high: two as wide, shown at half the size
-    assert large.layout_size((60, 64), large.photo) == (30, 32)
+    assert (own_size_of(large), own_size_of(large, "none"), own_size_of(large, longest=64)) == (
+        (600, 640),
+        (30, 32),
+        (60, 64),
+    )
+    (step,) = chain(large, Stills()).steps
+    assert step.size_before((600, 640)) == (30, 32)
+    assert step.size_before((300, 640)) == (30, 64)  # half as high: two as wide, shown at half the size
+    assert step.size_before((60, 64)) == (30, 32)
     with pytest.raises(UserError, match="--size 640x15 has a side below 16 px"):
         large.sample(1, size=(15, 640))
 

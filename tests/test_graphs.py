@@ -78,9 +78,9 @@ def test_recorded_rates_are_tensors_that_keep_their_place():
     for optimiser in state.step.optimisers.values():
         for group in optimiser.param_groups:
             group["lr"] = torch.tensor(group["lr"])
-    places = [group["lr"].data_ptr() for group in state.step.generator_optimiser.param_groups]
+    places = [group["lr"].data_ptr() for group in state.step.learners[0].generator_optimiser.param_groups]
     state.step.decay(0.1)
-    groups = state.step.generator_optimiser.param_groups
+    groups = state.step.learners[0].generator_optimiser.param_groups
     assert [group["lr"].data_ptr() for group in groups] == places
     assert [group["lr"].item() for group in groups] == pytest.approx([0.1 * group["initial_lr"] for group in groups])
 

@@ -9,18 +9,21 @@ from click.testing import CliRunner
 from conftest import trained
 
 from consingan import config
-from consingan.applications import cases
+from consingan.applications import APPLICATIONS, cases
 from consingan.command.cli import main
 from consingan.gan import schedule
 from consingan.gan.model import SingleImageModel
-from consingan.grid.noise import Draw, whole
+from consingan.grid.noise import Draw, as_source
 from consingan.grid.resize import resize
-from consingan.pictures import images, structure
+from consingan.pictures import arrays, images, structure
 from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.results import PICTURES
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.training import finetune, plan
+from consingan.training.beginning import beginning
 from consingan.training.loop import resume, train, write_start
+from consingan.training.order import Order
 from consingan.training.signals import StoppedError
 from consingan.watch.monitor import Monitor
 
@@ -55,11 +58,11 @@ def evaluated(run, out, *arguments):
     """What evaluation writes, by name without extension."""
     result = invoke("sample", "--model_dir", run, "--out", out, *arguments)
     assert result.exit_code == 0, result.output
-    return {file.stem: file for file in Path(out).iterdir() if file.is_file()}, result
+    return {file.stem: file for file in Path(out).iterdir() if file.suffix in PICTURES}, result
 
 
 def pixels(file):
-    return torch.from_numpy(images.to_uint8(images.load(file).pixels).copy())
+    return torch.from_numpy(arrays.to_uint8(images.load(file).pixels).copy())
 
 
 def refused(*arguments, word, folder):
@@ -78,8 +81,9 @@ def test_the_modes_have_the_published_recipe():
     assert TASKS["harmonization"].recipes["paper"] == {**values, "precision": "fp32"}
     assert TASKS["editing"].recipes["paper"] == {"niter": (1000,), "batch_norm": True, "precision": "fp32"}
     assert {TASKS[mode].border for mode in MODES} == {"zero"}
-    assert {mode: TASKS[mode].dilation for mode in MODES} == {"harmonization": 7, "editing": 20}
-    assert {mode: TASKS[mode].keep_edges for mode in MODES} == {"harmonization": True, "editing": False}
+    uses = {mode: APPLICATIONS[TASKS[mode].sampling.application] for mode in MODES}
+    assert {mode: use.dilation for mode, use in uses.items()} == {"harmonization": 7, "editing": 20}
+    assert {mode: use.keep_edges for mode, use in uses.items()} == {"harmonization": True, "editing": False}
 
 
 def test_the_fast_recipe_keeps_the_method_and_the_resolution():
@@ -121,7 +125,9 @@ def test_evaluation_keeps_size_and_everything_outside_the_mask(pasted_run, naive
     soft = images.load_mask(files[f"{name}_soft_mask"])[0, 0]
     assert 0 < (soft == 0).float().mean() < 1
     mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
-    reach = int((TASKS[mode].dilation + 20 + 2) * 128 / 250) + 2  # the disk, then four sigma
+    reach = (
+        int((APPLICATIONS[TASKS[mode].sampling.application].dilation + 20 + 2) * 128 / 250) + 2
+    )  # the disk, then four sigma
     far = torch.ones(96, 128, dtype=torch.bool)
     far[40 - reach : 60 + reach, max(0, 50 - reach) : 70 + reach] = False
     assert torch.equal(masked[far], naive[far])
@@ -160,7 +166,7 @@ def test_evaluation_is_that_of_the_trained_model_and_repeatable(pasted_run, naiv
     assert first[native].read_bytes() == second[native].read_bytes() != other[native].read_bytes()
     model = SingleImageModel.load(pasted_run)
     wanted = model.transform(images.load(naive_file).pixels, seed=3)
-    assert torch.equal(pixels(first[native]), torch.from_numpy(images.to_uint8(wanted)))
+    assert torch.equal(pixels(first[native]), torch.from_numpy(arrays.to_uint8(wanted)))
 
 
 def test_the_anchor_goes_through_as_the_reconstruction(pasted_run):
@@ -170,7 +176,7 @@ def test_the_anchor_goes_through_as_the_reconstruction(pasted_run):
 
 
 def inputs_without_noise(model):
-    return model.render([whole(model.fixed[0].clamp(-1, 1)), *model.anchors[1:]], model.sizes)
+    return model.render([as_source(model.fixed[0].clamp(-1, 1)), *model.anchors[1:]], model.sizes)
 
 
 def test_noise_scale_0_takes_the_seed_away_and_later_injection_keeps_more(pasted_run, naive_file):
@@ -240,7 +246,10 @@ def tuning(pasted_run, picture_file, naive_file, **given):
     """Fine-tuning at its beginning, in memory."""
     mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
     given = {"fine_tune": True, "model_dir": str(pasted_run), "naive_img": str(naive_file), "niter": (3,), **given}
-    return finetune.from_run(mode, str(picture_file), images.load(picture_file).pixels, given, "cpu")
+    begin = beginning(Order(picture=str(picture_file), mode=mode, settings=given))
+    picture = images.load(picture_file, channels=begin.channels).pixels
+    settings, _ = begin.resolve(picture.shape[1], (picture.shape[2], picture.shape[3]))
+    return begin.state(settings, picture, torch.device("cpu"))
 
 
 def test_fine_tuning_changes_the_last_stage_and_the_tail_and_nothing_else(pasted_run, picture_file, naive_file):
@@ -258,7 +267,7 @@ def test_fine_tuning_gets_the_naive_picture_and_the_training_picture_stays_the_t
 ):
     state = tuning(pasted_run, picture_file, naive_file)
     state.enter_stage()
-    (first, *_), *_ = state.draw(1)
+    first = state.draw(1)[0].inputs[0]
     naive = images.load(naive_file).pixels
     assert torch.equal(first, cases.resize(naive, state.model.sizes[0]).clamp(-1, 1))
     images.save(target := naive_file.with_name("target.png"), state.reals[-1])
@@ -276,8 +285,7 @@ def test_fine_tuning_keeps_the_structure_of_what_the_trained_model_made(pasted_r
     lost = {}
     for weight in (0.0, 1.0, 100.0):
         state = tuning(pasted_run, picture_file, naive_file, niter=(40,), lr_g=1e-3, keep_structure=weight)
-        assert state.tuning is not None
-        torch.testing.assert_close(state.tuning.result, before)
+        torch.testing.assert_close(state.lesson.tensors()["result"], before)
         model = train(state, Monitor(display="quiet"))
         lost[weight] = structure.difference(model.transform(resize(naive, model.size), noise_scale=0), before).item()
     assert lost[100] < lost[1] < lost[0]

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.pictures import images
+from consingan.pictures import arrays, images, sheets
 
 STEP = 2 / 255  # one level of 8 bits in [-1, 1]
 
@@ -529,8 +529,8 @@ def test_masks_are_resized_with_antialias(tmp_path):
 
 def test_to_uint8_rounds_and_clamps():
     x = torch.tensor([-2, -1, -1 + 0.49 * STEP, -1 + 0.51 * STEP, 1 - 0.49 * STEP, 1, 7]).view(1, 1, 1, 7)
-    assert images.to_uint8(x).tolist() == [[0, 0, 0, 1, 255, 255, 255]]
-    assert images.to_uint8(torch.full((3, 4, 5), float("inf"))).shape == (4, 5, 3)
+    assert arrays.to_uint8(x).tolist() == [[0, 0, 0, 1, 255, 255, 255]]
+    assert arrays.to_uint8(torch.full((3, 4, 5), float("inf"))).shape == (4, 5, 3)
     assert x[0, 0, 0, 0] == -2  # the caller's tensor is left alone
 
 
@@ -538,17 +538,17 @@ def test_to_uint8_undoes_from_array_for_every_value():
     for channels in (1, 3):
         values = np.arange(256 * channels).reshape(16, 16, channels).astype(np.uint8)
         values = values[..., 0] if channels == 1 else values
-        assert np.array_equal(images.to_uint8(images.from_array(values)), values)
-        half = images.from_array(values).bfloat16().requires_grad_()
-        assert np.abs(images.to_uint8(half).astype(int) - values).max() <= 1
+        assert np.array_equal(arrays.to_uint8(arrays.from_array(values)), values)
+        half = arrays.from_array(values).bfloat16().requires_grad_()
+        assert np.abs(arrays.to_uint8(half).astype(int) - values).max() <= 1
 
 
 def test_to_uint8_refuses():
     with pytest.raises(UserError, match="diverged"):
-        images.to_uint8(torch.full((1, 1, 2, 2), float("nan")))
+        arrays.to_uint8(torch.full((1, 1, 2, 2), float("nan")))
     for shape in ((2, 3, 4, 4), (1, 2, 4, 4), (4, 4)):
         with pytest.raises(ValueError, match="a picture is"):
-            images.to_uint8(torch.zeros(shape))
+            arrays.to_uint8(torch.zeros(shape))
 
 
 def test_from_array_takes_the_full_scale_of_the_type():
@@ -559,19 +559,19 @@ def test_from_array_takes_the_full_scale_of_the_type():
         np.float64([[0, 0.2, 1]]),
         np.float32([[1, 0.2, 0]])[:, ::-1],
     ):
-        x = images.from_array(array)
+        x = arrays.from_array(array)
         assert x.shape == (1, 1, 1, 3)
         assert x.dtype == torch.float32
         assert x.flatten().tolist() == pytest.approx([-1, -0.6, 1], abs=1e-6)
-    colour = images.from_array(ramp())
+    colour = arrays.from_array(ramp())
     assert np.allclose(unit(colour), ramp(), atol=1e-4)
-    assert images.from_array(ramp()[..., :1]).shape == (1, 1, 9, 12)
+    assert arrays.from_array(ramp()[..., :1]).shape == (1, 1, 9, 12)
 
 
 def test_from_array_passes_tensors_on():
     x = torch.linspace(-1, 1, 48).view(3, 4, 4)
-    assert torch.equal(images.from_array(x)[0], x)
-    assert torch.equal(images.from_array(x[None].double())[0], x)
+    assert torch.equal(arrays.from_array(x)[0], x)
+    assert torch.equal(arrays.from_array(x[None].double())[0], x)
 
 
 @pytest.mark.parametrize(
@@ -594,7 +594,7 @@ def test_from_array_passes_tensors_on():
 )
 def test_from_array_refuses(value, part):
     with pytest.raises(UserError, match=part):
-        images.from_array(value)
+        arrays.from_array(value)
 
 
 def test_parse_colour():
@@ -664,7 +664,7 @@ def test_lossless_animations(tmp_path, suffix, channels):
     seen, times, image = read_frames(tmp_path / f"a{suffix}")
     assert len(seen) == 4
     for array, frame in zip(seen, frames, strict=True):
-        expected = images.to_uint8(frame)
+        expected = arrays.to_uint8(frame)
         assert np.array_equal(array, expected if channels == 3 else expected[..., None].repeat(3, 2))
     assert sum(times) == pytest.approx(4000 / 12, abs=5)
     assert image.info["loop"] == 0
@@ -686,7 +686,7 @@ def test_a_gif_of_few_colours_is_exact(tmp_path):
     frames = [colours[torch.randint(40, (16, 16), generator=generator)].permute(2, 0, 1) for _ in range(3)]
     images.save_animation(tmp_path / "a.gif", frames, fps=10)
     for array, frame in zip(read_frames(tmp_path / "a.gif")[0], frames, strict=True):
-        assert np.array_equal(array, images.to_uint8(frame))
+        assert np.array_equal(array, arrays.to_uint8(frame))
 
 
 def test_a_gif_has_one_palette_and_stays_close(tmp_path):
@@ -695,7 +695,7 @@ def test_a_gif_has_one_palette_and_stays_close(tmp_path):
     images.save_animation(tmp_path / "a.gif", frames, fps=10)
     seen, _, _ = read_frames(tmp_path / "a.gif")
     assert len({tuple(colour) for array in seen for colour in array.reshape(-1, 3)}) <= 255
-    errors = np.stack(seen).astype(float) - np.stack([images.to_uint8(frame) for frame in frames])
+    errors = np.stack(seen).astype(float) - np.stack([arrays.to_uint8(frame) for frame in frames])
     assert np.abs(errors).mean() < 6
     # Dithering: the error nearly vanishes in the mean of a small block (2.1 without it).
     assert np.abs(errors.reshape(6, 10, 6, 10, 6, 3).mean(axis=(2, 4))).mean() < 1.2
@@ -722,38 +722,38 @@ def test_identical_frames_keep_their_time(tmp_path):
 
 def test_grid_places_the_cells():
     shades = [torch.full((1, 1, 2, 3), value) for value in (-1.0, -0.5, 0.0, 0.25, 0.5)]
-    sheet = images.grid(shades, columns=3, gap=1)
+    sheet = sheets.grid(shades, columns=3, gap=1)
     assert sheet.shape == (1, 1, 5, 11)
     assert sheet[0, 0, 0].tolist() == [-1, -1, -1, 1, -0.5, -0.5, -0.5, 1, 0, 0, 0]
     assert sheet[0, 0, 2].tolist() == [1] * 11
     assert sheet[0, 0, 4].tolist() == [0.25] * 3 + [1] + [0.5] * 3 + [1] * 4
-    assert images.grid(shades).shape == (1, 1, 2 * 2 + 2, 3 * 3 + 2 * 2)
-    assert images.grid(shades[:1]).shape == (1, 1, 2, 3)
-    assert images.grid(shades[:2], columns=9).shape == (1, 1, 2, 8)
+    assert sheets.grid(shades).shape == (1, 1, 2 * 2 + 2, 3 * 3 + 2 * 2)
+    assert sheets.grid(shades[:1]).shape == (1, 1, 2, 3)
+    assert sheets.grid(shades[:2], columns=9).shape == (1, 1, 2, 8)
 
 
 def test_grid_centres_small_pictures_and_mixes_channels():
-    sheet = images.grid([torch.zeros(3, 5, 5), torch.full((1, 1, 1, 3), -1.0)], columns=2, gap=2)
+    sheet = sheets.grid([torch.zeros(3, 5, 5), torch.full((1, 1, 1, 3), -1.0)], columns=2, gap=2)
     assert sheet.shape == (1, 3, 5, 12)
     cell = torch.ones(5, 5)
     cell[2, 1:4] = -1
     for channel in range(3):
         assert torch.equal(sheet[0, channel, :, 7:], cell)
-    odd = images.grid([torch.zeros(1, 4, 6), torch.full((1, 1, 1), -1.0)], columns=1, gap=0)[0, 0, 4:]
+    odd = sheets.grid([torch.zeros(1, 4, 6), torch.full((1, 1, 1), -1.0)], columns=1, gap=0)[0, 0, 4:]
     assert odd[1, 2] == -1  # an odd rest goes below and to the right
     assert odd.sum() == 4 * 6 - 2
 
 
 def test_grid_needs_a_picture():
     with pytest.raises(ValueError, match="at least one"):
-        images.grid([])
+        sheets.grid([])
     with pytest.raises(ValueError, match="at least one"):
-        images.labelled_row([])
+        sheets.labelled_row([])
 
 
 def test_labelled_row_shows_pictures_and_captions():
     naive, mask = torch.full((1, 3, 20, 70), -0.5), torch.full((1, 1, 30, 10), -1.0)
-    row = images.labelled_row([("naive", naive), ("a much longer caption", mask)], gap=4)
+    row = sheets.labelled_row([("naive", naive), ("a much longer caption", mask)], gap=4)
     height, width = row.shape[2:]
     assert row.shape[1] == 3
     assert height > 30 + 8
@@ -775,7 +775,7 @@ def test_labelled_row_shows_pictures_and_captions():
 
 def test_captions_differ_and_may_hold_anything():
     pictures = [
-        images.labelled_row([(text, torch.zeros(1, 1, 8, 60))]) for text in ("mask", "naive", "", "gr\u00fcn\nx")
+        sheets.labelled_row([(text, torch.zeros(1, 1, 8, 60))]) for text in ("mask", "naive", "", "gr\u00fcn\nx")
     ]
     assert not torch.equal(pictures[0], pictures[1])
     assert pictures[2][0, 0, 8:].min() == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from consingan.errors import UserError
-from consingan.pictures import images
+from consingan.pictures import decoding, images
 
 READERS = [images.load, images.alpha_of, images.load_mask]
 
@@ -36,7 +36,7 @@ def check_sentence(text: str, path) -> None:
     rest = text.replace(str(path), "FILE")
     assert "FILE" in rest
     assert "\n" not in rest
-    assert not rest.endswith(".")
+    rest = rest.removesuffix(".")
     assert not re.search(r"\. |Traceback|<_io|at 0x|Error\b(?!\))", rest)
     assert len(rest) < 250
 
@@ -110,7 +110,7 @@ def test_the_words_of_a_library_are_cut_to_a_clause(tmp_path, monkeypatch, error
     def fail(*_args):
         raise error
 
-    monkeypatch.setattr(images, "_decode", fail)
+    monkeypatch.setattr(decoding, "_decode", fail)
     message(path, "damaged", words)
 
 
@@ -121,7 +121,7 @@ def test_too_little_memory(tmp_path, monkeypatch):
     def exhaust(*_args):
         raise MemoryError
 
-    monkeypatch.setattr(images, "_decode", exhaust)
+    monkeypatch.setattr(decoding, "_decode", exhaust)
     message(path, "memory", "smaller")
 
 
@@ -289,8 +289,8 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "dir.png").mkdir()
     for path in (tmp_path / "none" / "a.png", tmp_path / "file" / "a.png", tmp_path / "dir.png"):
-        refused(lambda path=path: images.save(path, GREY), path, "cannot write", "folder")
-        refused(lambda path=path: images.save_animation(path, [GREY], 10), path, "cannot write")
+        refused(lambda path=path: images.save(path, GREY), path, "Cannot write", "folder")
+        refused(lambda path=path: images.save_animation(path, [GREY], 10), path, "Cannot write")
     assert sorted(os.listdir(tmp_path)) == ["dir.png", "file"]
     assert os.listdir(tmp_path / "dir.png") == []
 
@@ -308,6 +308,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     refused(lambda: images.save_animation(path, [GREY + 1], 10), path, "No space left on device")
     assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("write", [lambda path: images.save(path, GREY), lambda p: images.save_animation(p, [GREY], 5)])
+def test_a_picture_is_on_the_disk_before_it_has_its_name(write, tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append("flushed"))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("named"), replace(*names)))
+    write(tmp_path / "a.png")
+    assert done[:2] == ["flushed", "named"]
+
+
+def test_a_path_that_is_none_is_refused_in_a_sentence():
+    with pytest.raises(UserError, match="is no path"):
+        images.save("a\0.png", GREY)
 
 
 def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):

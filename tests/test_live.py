@@ -160,7 +160,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(picture_file, tmp_path)
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"--port {port} cannot be had"):
-            live.check_port(port)
+            live.Live(port)
         command = [str(picture_file), *TINY, "--outdir", str(tmp_path / "runs"), "--live", "--port", str(port)]
         result = CliRunner().invoke(cli.train, command)
     assert result.exit_code == 2

@@ -32,7 +32,7 @@ def test_samples_differ_among_each_other_and_by_seed(model):
 
 def test_samples_computed_together_are_the_same(model, monkeypatch):
     alone = model.sample(3)
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 2)
     torch.testing.assert_close(model.sample(3), alone, rtol=0, atol=1e-6)
 
 
@@ -107,9 +107,9 @@ def test_large_samples_are_finished_in_smaller_batches(monkeypatch):
         return own(photo, layout, *rest, **more)
 
     monkeypatch.setattr(patches, "finish", counted)
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 8)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 8)
     together = model.model.sample(3, (30, 40))
-    monkeypatch.setattr("consingan.gan.model.TOGETHER", 2 * 30 * 40 + 5)
+    monkeypatch.setattr("consingan.gan.sampling.TOGETHER", 2 * 30 * 40 + 5)
     apart = model.model.sample(3, (30, 40))
     assert sizes == [3, 2, 1]
     torch.testing.assert_close(apart, together, rtol=0, atol=1e-3)

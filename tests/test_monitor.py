@@ -13,8 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consingan.errors import UserError
+from consingan.watch import clock as clock_module
+from consingan.watch import log as log_module
 from consingan.watch import monitor as monitor_module
-from consingan.watch.monitor import Monitor, duration, read_log
+from consingan.watch.clock import duration
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 
 class Time:
@@ -33,7 +37,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch):
     clock = Time()
-    monkeypatch.setattr(monitor_module, "perf_counter", clock)
+    monkeypatch.setattr(clock_module, "perf_counter", clock)
     return clock
 
 
@@ -132,7 +136,7 @@ def test_values_that_are_not_finite_stay_valid_json_and_readable(tmp_path, time)
 
 @given(value=st.floats(width=64))
 def test_every_float_goes_through_the_log_unchanged(value):
-    line = monitor_module._line({"loss": value})
+    line = log_module.line({"loss": value})
     back = float(json.loads(line, parse_constant=pytest.fail)["loss"])
     assert back == value or (math.isnan(back) and math.isnan(value))
 
@@ -239,12 +243,12 @@ def test_a_stage_that_starts_anew_replaces_all_of_its_earlier_lines(tmp_path, ti
 
 @given(st.binary(max_size=100))
 def test_any_file_can_be_read_as_a_log(data):
-    path = Path(monitor_module.__file__).parent  # a folder: refused in a sentence
+    path = Path(log_module.__file__).parent  # a folder: refused in a sentence
     with pytest.raises(UserError, match="Cannot read"):
         read_log(path)
     text = data.decode("utf-8", "replace")
     odd = f'{text}\n[1]\n{{"event": "begin_stage", "stage": "x"}}\n{{"event": [], "stage": null}}\n'
-    records = monitor_module._counting(odd)
+    records = log_module.counting(odd)
     assert records[-1] == {"event": [], "stage": None}
 
 
@@ -411,6 +415,16 @@ def test_time_left_of_a_resumed_run_does_not_count_what_was_done_before(time):
     assert stream.getvalue().splitlines()[0] == "stage 2/2  iteration 6/10  1 it/s  4 s left"
 
 
+def test_time_left_holds_what_is_done_beside_the_iterations(time):
+    stream = io.StringIO()
+    with Monitor(None, "plain", stream, interval_s=1.0) as monitor:
+        monitor.begin([1.0, 1.0, 1.0], beside=100.0)
+        monitor.begin_stage(1, 3, 2)
+        time.sleep(1.0)
+        monitor.observe(0, {})
+    assert stream.getvalue().splitlines()[0].endswith("  3 min 23 s left")  # three iterations, two stages' pictures
+
+
 def test_rich_without_a_terminal_is_plain(time, monkeypatch):
     text = {}
     for display in ("rich", "plain"):
@@ -450,17 +464,87 @@ def test_rich_bars_show_stage_speed_losses_and_messages(time, monkeypatch):
     assert "[red] is a file's name, not a colour \\x1b[2J" in shown
 
 
-def test_watchers_are_given_every_record_of_the_log(tmp_path, time):
+def test_observers_are_given_every_record_of_the_log(tmp_path, time):
     seen = []
-    with Monitor(tmp_path / "log", "quiet", watchers=[seen.append]) as monitor:
+    with Monitor(tmp_path / "log", "quiet", observers=[seen.append]) as monitor:
+        monitor.tell("started", run=None)
         monitor.message("hello")
         train(monitor, time)
         monitor.pictures(2, 7, ["samples/stage_2/grid.png"])
     written = lines(tmp_path / "log")
-    assert [record["event"] for record in seen] == [record["event"] for record in written]
-    assert [record.get("critic") for record in seen] == [record.get("critic") for record in written]
+    assert [record for record in seen if record["event"] != "progress"] == written
     wanted = {"event": "pictures", "stage": 2, "iteration": 7, "files": ["samples/stage_2/grid.png"]}
     assert written[-1] == wanted | {"time_s": written[-1]["time_s"]}
+
+
+def test_observers_are_told_the_progress_which_is_not_kept(tmp_path, time):
+    seen = []
+    with Monitor(tmp_path / "log", "quiet", interval_s=4.0, observers=[seen.append]) as monitor:
+        monitor.begin([1.0, 1.0, 2.0])
+        train(monitor, time, iterations=6)
+    first, last = events(seen, "progress")
+    memory = first.pop("memory_mb")
+    assert 1 < memory < 1e6
+    assert first == {
+        "event": "progress",
+        "stage": 0,
+        "stages": 3,
+        "iteration": 4,
+        "iterations": 6,
+        "rate": 1.0,
+        "stage_left_s": 2.0,
+        "left_s": pytest.approx(20.0),
+        "share": pytest.approx(1 / 6),
+        "values": {"critic": 3.0, "penalty": 0.25},
+        "ended": False,
+    }
+    assert (last["iteration"], last["share"], last["ended"]) == (6, 0.25, True)
+    assert not events(read_log(tmp_path / "log"), "progress")
+
+
+def test_an_observer_may_ask_for_more_progress(time):
+    class Often(list):
+        interval_s = 1.0
+
+        def __call__(self, record):
+            self.append(record)
+
+    often = Often()
+    with Monitor(None, "quiet", interval_s=100.0, observers=[often]) as monitor:
+        train(monitor, time, iterations=6)
+    assert [record["iteration"] for record in events(often, "progress")] == [1, 2, 3, 4, 5, 6, 6]
+
+
+def test_an_observer_that_fails_is_told_nothing_more_and_that_is_said(tmp_path, time):
+    seen, calls = [], []
+
+    def broken(record):
+        calls.append(record["event"])
+        if record["event"] == "iteration":
+            raise ZeroDivisionError("no more")
+
+    stream = io.StringIO()
+    with Monitor(tmp_path / "log", "plain", stream, interval_s=100.0, observers=[broken, seen.append]) as monitor:
+        train(monitor, time)
+    sentence = f"The observer {broken.__qualname__} failed and is told nothing more: ZeroDivisionError: no more"
+    assert calls == ["begin_stage", "iteration"]
+    assert monitor.faults == [sentence]
+    assert stream.getvalue().splitlines()[0] == sentence
+    written = lines(tmp_path / "log")
+    assert [record["text"] for record in events(written, "message")] == [sentence]
+    assert [record for record in seen if record["event"] != "progress"] == written
+    assert len(events(written, "iteration")) == 4
+
+
+def test_the_records_of_a_whole_training_count_though_a_stage_begins_anew(tmp_path, time):
+    log = tmp_path / "log"
+    for _ in range(2):
+        with Monitor(log, "quiet") as monitor:
+            monitor.tell("started", run=None)
+            train(monitor, time, iterations=1)
+            monitor.tell("stopped")
+    found = [record["event"] for record in read_log(log)]
+    assert found == ["started", "stopped", "started", "begin_stage", "iteration", "stage", "stopped"]
 
 
 def test_pictures_of_what_is_trained_again_do_not_count(tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from consingan.command.cli import main
 from consingan.errors import UserError
-from consingan.pictures import images
+from consingan.pictures import arrays, images
 from consingan.pictures.paste import Cutting, Placement, cut, pasted, turned
 
 
@@ -133,7 +133,7 @@ def test_the_command_writes_the_naive_picture_and_its_mask(tmp_path):
     result = run("--object", tmp_path / "o.png", "--onto", tmp_path / "p.png", "--at", "7,5", "--out", out)
     assert result.exit_code == 0, result.output
     made, mask = pasted(onto, cutting, Placement(7, 5))
-    assert (images.to_uint8(images.load(out).pixels) == images.to_uint8(made)).all()
+    assert (arrays.to_uint8(images.load(out).pixels) == arrays.to_uint8(made)).all()
     assert torch.equal(images.load_mask(tmp_path / "naive_mask.png"), mask)
 
 

@@ -13,13 +13,14 @@ from consingan import config
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
 from consingan.gan.networks import LocatedCritic, PatchCritic, located
-from consingan.gan.objectives import OBJECTIVES
+from consingan.gan.objectives import OBJECTIVES, wgan_gp
+from consingan.gan.objectives.base import Sight
 from consingan.gan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient
 from consingan.grid.noise import Draw
 from consingan.grid.windows import Window
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.training.checkpoint import new_critic
+from consingan.training.branch import new_critic
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
@@ -92,15 +93,16 @@ def test_its_input_gradient_is_autograd_s_by_the_picture_and_so_is_a_loss_on_it(
         torch.testing.assert_close(torch.zeros_like(wanted) if b is None else b, wanted)
 
 
-def test_the_objective_takes_the_same_penalty_either_way():
+def test_the_objective_takes_the_same_penalty_either_way(monkeypatch):
     told = located(critic_of(5), 2.0, (16, 17), None, CPU)
     assert fastest_input_gradient(told) == type(told).input_gradient
     assert fastest_input_gradient(located(critic_of(5, "elu"), 2.0, (16, 17), None, CPU)) is double_backward
     real, fake = picture_of(16, 17, 1), -picture_of(16, 17, 1)
     u = torch.full((1, 1, 1, 1), 0.3, dtype=torch.float64)
-    one, two = (
-        WganGp(0.1, way).critic_loss(told, real, fake, u) for way in (double_backward, type(told).input_gradient)
-    )
+    sight = Sight(real, fake, {"uniform": u}, {})
+    one = WganGp(0.1).critic_loss(told, sight)
+    monkeypatch.setattr(wgan_gp, "fastest_input_gradient", lambda critic: double_backward)
+    two = WganGp(0.1).critic_loss(told, sight)
     assert {name: value.item() for name, value in one.items()} == pytest.approx(
         {name: value.item() for name, value in two.items()}
     )
@@ -129,12 +131,13 @@ def test_an_iteration_asks_the_critic_about_its_window():
     settings = settings_for(positions=0.7, train_stages=1, min_size=40, max_size=90, window="32")
     state = Training.start(settings, striped(80, 90))
     step = state.enter_stage()
-    window = state.draw(1)[2]
+    window = state.draw(1)[0].window
     assert window.size == (32, 32)
-    told = step.critic_at(window)
+    (learner,) = step.learners
+    told = learner.critic_at(window)
     assert isinstance(told, LocatedCritic)
-    torch.testing.assert_close(told.places, window.cut(step.critic_at(None).places))
-    assert step.critic_at(None).places.abs().max().item() == pytest.approx(0.7)
+    torch.testing.assert_close(told.places, window.cut(learner.critic_at(None).places))
+    assert learner.critic_at(None).places.abs().max().item() == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -167,14 +170,14 @@ def test_told_where_every_task_trains_and_goes_on_to_the_bit(tmp_path, mode, obj
 
 def test_figures_are_taken_by_the_told_critic():
     state = Training.start(settings_for(positions=0.5, train_stages=1), striped())
-    step = state.enter_stage()
+    state.enter_stage()
     for _ in range(2):
         state.iterate()
         state.iteration += 1
     assert state.measure().balance == state.measure().balance
-    step.critic.blocks[0][0].weight.data[:, 3:] += 1
+    state.critic.blocks[0][0].weight.data[:, 3:] += 1
     told = state.measure()
-    step.critic.blocks[0][0].weight.data[:, 3:] = 0
+    state.critic.blocks[0][0].weight.data[:, 3:] = 0
     assert state.measure().balance != told.balance
 
 
@@ -190,7 +193,7 @@ def test_mixed_noise_is_between_the_anchor_and_noise():
     shares = []
     for iteration in range(40):
         plain.iteration = mixed.iteration = iteration
-        drawn, made = (state.draw(1)[0][0] for state in (plain, mixed))
+        drawn, made = (state.draw(1)[0].inputs[0] for state in (plain, mixed))
         anchor = mixed.model.fixed[0]
         share = ((made - anchor) * (drawn - anchor)).sum() / (drawn - anchor).square().sum()
         torch.testing.assert_close(made, (1 - share) * anchor + share * drawn, rtol=0, atol=1e-5)

@@ -273,8 +273,8 @@ def test_a_stopped_run_can_be_gone_on_with_as_the_page_says(picture_file, tmp_pa
     command = [str(picture_file), *TINY, "--outdir", str(tmp_path), "--not_cuda", "--quiet"]
     stopped = CliRunner().invoke(cli.train, command)
     run = Run(Path(stopped.stdout.strip()))
-    text = "".join(Reader(run.report.read_text()).texts)  # that of the first stage
-    assert "at stage 0 of 0 to 1, iteration 2 of 2" in text
+    text = "".join(Reader(run.report.read_text()).texts)  # made anew when it was stopped
+    assert "at stage 1 of 0 to 1, iteration 2 of 2" in text
     line = next(line for line in Reader(run.report.read_text()).texts if "--resume" in line)
     assert CliRunner().invoke(cli.train, [*shlex.split(line)[2:], "--quiet"]).exit_code == 0
     assert ">finished</span>" in run.report.read_text()
@@ -332,10 +332,10 @@ def test_a_changed_file_is_read_again(tmp_path):
 
 def test_animations_move_on_the_page(animation_run):
     stage = reading.read(Run(animation_run)).newest
-    shown = decoded(embedded(stage.samples[0], 100).uri)
-    with Image.open(stage.samples[0]) as stored:
+    shown = decoded(embedded(stage.samples[0].path, 100).uri)
+    with Image.open(stage.samples[0].path) as stored:
         assert shown.n_frames == min(stored.n_frames, 40) > 1
-    assert len(judged.frames(stage.samples[0])) == 5
+    assert len(judged.frames(stage.samples[0].path)) == 5
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_figures_on_the_page_are_those_of_the_metrics(trained_run):
     read = reading.read(Run(trained_run))
     found = judged.find(read)
     stage = read.stages[-1]
-    samples = torch.cat([images.load(path).pixels for path in stage.samples[:5]])
+    samples = torch.cat([images.load(each.path).pixels for each in stage.samples[:5]])
     wanted = evaluate((images.load(read.picture).pixels + 1) / 2, (samples + 1) / 2)
     assert found.figures == pytest.approx(wanted)
     assert found.judged == 3

@@ -28,7 +28,8 @@ from consingan.training import signals
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 STAGES = {"train_stages": 2, "niter": (3,)}
 
@@ -345,7 +346,7 @@ OF_CHECKPOINTS = OF_BOTH | {
     "good with tensors": set_header("good", "tensors", to={"a": 1}),
     "figures as text": set_header("figures", to="1234"),
     "figures of text": set_header("figures", to=[[0, "1", 0.0, 0.0]]),
-    "figures with more": set_header("figures", to=[[0, 0.0, 0.0, 0.0, 0.0]]),
+    "figures with more": set_header("figures", to=[[0, 0.0, 0.0, 0.0, 0.0, 0.0]]),
     "figures later than now": set_header("figures", to=[[2, 0.0, 0.0, 0.0]]),
     "figures out of order": set_header("figures", to=[[1, 0.0, 0.0, 0.0], [0, 0.0, 0.0, 0.0]]),
     "another mode": set_header("config", "mode", to="evil"),

@@ -39,21 +39,21 @@ def trained(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (("generation", False, 3, 0.1, False, "lrelu", 0.05), LABEL),
+        (("generation", None, 3, 0.1, False, "lrelu", 0.05), LABEL),
         (
             ("retarget", False, 3, 0.5, False, "lrelu", 0.05),
             "retarget_train_depth_3_lr_scale_0.5_act_lrelu_0.05",
         ),
         (
-            ("harmonization", False, 3, 0.1, True, "lrelu", 0.3),
+            ("harmonization", None, 3, 0.1, True, "lrelu", 0.3),
             "harmonization_train_depth_3_lr_scale_0.1_BN_act_lrelu_0.3",
         ),
         (
-            ("harmonization", True, 1, 0.1, True, "lrelu", 0.3),
+            ("harmonization", "fine-tune", 1, 0.1, True, "lrelu", 0.3),
             "harmonization_fine-tune_train_depth_1_lr_scale_0.1_BN_act_lrelu_0.3",
         ),
-        (("editing", False, 3, 1e-05, True, "elu", 0.05), "editing_train_depth_3_lr_scale_1e-05_BN_act_elu"),
-        (("animation", False, 6, 1, False, "prelu", 0.05), "animation_train_depth_6_lr_scale_1.0_act_prelu"),
+        (("editing", None, 3, 1e-05, True, "elu", 0.05), "editing_train_depth_3_lr_scale_1e-05_BN_act_elu"),
+        (("animation", None, 6, 1, False, "prelu", 0.05), "animation_train_depth_6_lr_scale_1.0_act_prelu"),
     ],
 )
 def test_labels(values, expected):
@@ -326,5 +326,6 @@ def test_the_environment_holds_versions_and_no_private_names(monkeypatch):
 
 
 def test_importing_the_module_imports_no_torch():
-    code = "import sys, consingan.run, consingan.monitor, consingan.checkpoint; sys.exit('torch' in sys.modules)"
+    modules = "consingan.storage.run, consingan.storage.checkpoints, consingan.watch.monitor"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -8,10 +8,11 @@ from conftest import TINY, stripes
 from PIL import Image
 
 from consingan.applications import progress
+from consingan.applications.base import Result
 from consingan.applications.progress import Progress
 from consingan.command import cli
+from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.tasks.base import Result
 from consingan.watch.report import page, reading
 
 
@@ -60,7 +61,10 @@ def test_a_picture_gives_new_pictures_without_a_model(desk):
         (("photo.png", "--finish", "none"), "--finish none needs a trained model"),
         (("photo.png", "--gen_start_scale", 1), "--gen_start_scale 1 needs a trained model"),
         (("photo.png", "--finish_seed", 3), "--finish_seed 3 needs a trained model"),
-        (("photo.png", "--alpha", 0.1), "--alpha is for trained models; leave it out"),
+        (
+            ("photo.png", "--alpha", 0.1),
+            "--alpha is a flag of --application walk, not of instant; leave it out, or give",
+        ),
         (("photo.png", "--variation", 2), "--variation is 2.0; give a number from 0 to 1"),
         (("photo.png", "--size", "20000x20000"), "--size 20000x20000 has 400 million pixels; at most 64 million"),
         (("photo.png", "--size", "10x10"), "--size 10x10 has a side below 16 px"),
@@ -81,10 +85,10 @@ def test_a_run_shows_a_first_look_before_it_has_trained(desk):
     run = Run(Path(result.stdout.strip()))
     found = reading.read(run)
     assert len(found.first_look) == 3
-    assert all("samples_64x48" in path.parent.name for path in found.first_look)
+    assert all("samples_64x48" in each.path.parent.name for each in found.first_look)
     assert found.picture == run.picture
     for stage in found.stages:  # what a run is like before its first previews
-        for path in (*stage.samples, stage.reconstruction):
+        for path in (*(each.path for each in stage.samples), stage.reconstruction):
             path.unlink()
     shots = page.hero(reading.read(run))
     assert [shot.caption for shot in shots] == ["the picture"] + 3 * ["first look, without training"]
@@ -112,7 +116,7 @@ def test_sampling_says_what_it_takes_and_how_far_it_is(clock):
     clock[0] = 10.0
     progress.told(0.5)
     assert said[1:] == ["12% of 4 samples, 1 min 10 s left."]
-    results = [Result("reconstruction", [], {}), Result("a", [], {}), Result("b", [], {})]
+    results = [Result("a", Role.RECONSTRUCTION, []), Result("b", Role.SAMPLE, []), Result("c", Role.SAMPLE, [])]
     assert list(progress.seen(results)) == results
     clock[0] = 20.0
     progress.told(0.0)

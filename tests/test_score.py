@@ -18,13 +18,14 @@ from test_metrics import random_weights
 from consingan.command import cli
 from consingan.errors import UserError
 from consingan.metrics import study
+from consingan.metrics.figures import Deviation, diversity
 from consingan.metrics.frechet import sifid
 from consingan.metrics.inception import load_inception
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate
 
 ROOT = Path(__file__).parent.parent
-KEYS = ["swd", "coherence", "completeness", "diversity", "copy", "sifid64", "sifid192"]
+KEYS = ["swd", "coherence", "completeness", "copy", "diversity", "sifid64", "sifid192"]
 
 
 def picture(path: Path, seed: int, height: int = 20, width: int = 24) -> Path:
@@ -120,10 +121,13 @@ def test_a_copy_scores_so(desk):
 
 def test_the_running_spread_is_the_standard_deviation():
     samples = torch.rand(7, 3, 9, 8, generator=torch.Generator().manual_seed(0))
-    spread = study.Spread()
-    for sample in samples.split(1):
-        spread.add(sample)
-    assert spread.mean() == pytest.approx(samples.std(0).mean().item(), rel=1e-5)
+    real = torch.rand(1, 3, 9, 8, generator=torch.Generator().manual_seed(1))
+    running = Deviation(real)
+    for batch in samples.split(3):
+        running.add(batch)
+    wanted = (samples.std(0).mean() / real.std()).item()
+    assert running.value() == pytest.approx(wanted, rel=1e-5)
+    assert diversity(real, samples) == running.value()
 
 
 def test_other_sizes_are_resized_with_a_note(desk):

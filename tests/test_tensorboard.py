@@ -12,7 +12,7 @@ from PIL import Image
 from consingan.command import cli
 from consingan.storage.run import Run
 from consingan.watch import tensorboard
-from consingan.watch.monitor import read_log
+from consingan.watch.log import read_log
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None, reason="needs the extra: pip install 'consingan[tensorboard]'"
@@ -46,8 +46,9 @@ def test_losses_figures_and_pictures_are_read_back(picture_file, tmp_path):
 
 @needs_package
 def test_what_is_trained_again_replaces_what_was_taken_back(picture_file, tmp_path):
-    run = Run(trained(picture_file, tmp_path))  # its configuration gives the starts of the stages
-    files = tensorboard.EventFiles(run)
+    run = Run(trained(picture_file, tmp_path))
+    files = tensorboard.EventFiles()
+    files({"event": "started", "run": str(run.folder), "iterations": [2, 2]})
 
     def iteration(stage: int, number: int, value: float) -> dict:
         return {"event": "iteration", "stage": stage, "iteration": number, "time_s": 0.0, "loss": value}

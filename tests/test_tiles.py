@@ -8,18 +8,20 @@ from PIL import Image
 
 from consingan import config
 from consingan.applications import writing
+from consingan.applications.base import Result
 from consingan.errors import UserError
-from consingan.gan.model import SingleImageModel, nearest
-from consingan.gan.networks import GrowingGenerator
-from consingan.grid.noise import BLOCK, Draw, Field, draws_alike, fingerprint, whole
+from consingan.gan.borders import Extend
+from consingan.gan.model import SingleImageModel
+from consingan.gan.sources import nearest
+from consingan.grid.noise import BLOCK, Draw, Field, as_source, draws_alike, fingerprint
 from consingan.grid.windows import Window, tiles
 from consingan.pictures import images
 from consingan.storage import files
+from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.tasks.base import Result
 from consingan.training.loop import resume, train, write_start
 from consingan.training.state import Training
-from consingan.training.step import Step
+from consingan.training.step import Learner
 from consingan.watch.monitor import Monitor
 
 FIELD = Field(Draw(3, ("sample", 0)), 2)
@@ -74,7 +76,7 @@ def test_the_fingerprint_tells_other_numbers_from_rounding():
 def test_stretched_noise_is_repeated_pixel_by_pixel(window):
     x = torch.arange(20.0 * 17).reshape(1, 1, 20, 17)
     stretched = torch.nn.functional.interpolate(x, (50, 41))
-    assert torch.equal(nearest(whole(x), (20, 17), (50, 41))(window), window.cut(stretched))
+    assert torch.equal(nearest(as_source(x), (20, 17), (50, 41))(window), window.cut(stretched))
 
 
 # ---- tiles
@@ -174,22 +176,23 @@ def test_batch_norm_is_computed_whole():
 
 def test_no_more_than_a_tile_with_its_surroundings_is_computed(model, monkeypatch):
     seen = []
-    finer = GrowingGenerator._finer
+    border = type(model.generator.border)
+    finer = border.finer
 
-    def watched(self, stage, below, noise, sizes, wanted):
-        seen.append((stage, noise.shape[2] * noise.shape[3]))
-        return finer(self, stage, below, noise, sizes, wanted)
+    def watched(self, convolutions, below, noise, *rest):
+        seen.append((convolutions, noise.shape[2] * noise.shape[3]))
+        return finer(self, convolutions, below, noise, *rest)
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", watched)
+    monkeypatch.setattr(border, "finer", watched)
     model.tile = 1500
     model.sample(1, (90, 800))
     assert max(pixels for _, pixels in seen) < 3200
-    assert max(stage for stage, _ in seen) == 3
+    assert {convolutions for convolutions, _ in seen} == set(model.generator.stages[1:])
 
 
 def test_samples_on_their_way_use_no_batch_twice(model, monkeypatch):
     alone = model.sample(3, (100, 90))
-    monkeypatch.setattr("consingan.gan.model.batch_size", lambda device: 2)
+    monkeypatch.setattr("consingan.gan.sampling.batch_size", lambda device: 2)
     model.tile = 1500
     torch.testing.assert_close(model.sample(3, (100, 90)), alone, rtol=0, atol=2e-5)
 
@@ -271,7 +274,7 @@ def test_a_file_of_an_earlier_version_holds_its_anchors(tmp_path):
         tensors |= {f"anchor.{stage}": value for stage, value in enumerate(noise, 1)}
 
     loaded = SingleImageModel.load(rewritten(model, tmp_path / "model.safetensors", earlier))
-    model.anchors[1:] = map(whole, noise)
+    model.anchors[1:] = map(as_source, noise)
     expected = model.reconstruct()
     assert torch.equal(loaded.reconstruct(), expected)
     loaded.save(tmp_path / "model.safetensors")
@@ -313,21 +316,21 @@ def exhausted(request):
 def test_smaller_tiles_where_memory_runs_out(exhausted, monkeypatch):
     model, said = untrained(), []
     expected = model.sample(1, (90, 200))
-    forward = GrowingGenerator._finer
+    finer = Extend.finer
 
-    def tight(self, stage, below, noise, *rest):
+    def tight(self, convolutions, below, noise, *rest):
         if noise.shape[2] * noise.shape[3] > 7000:
             raise exhausted
-        return forward(self, stage, below, noise, *rest)
+        return finer(self, convolutions, below, noise, *rest)
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", tight)
+    monkeypatch.setattr(Extend, "finer", tight)
     monkeypatch.setattr("consingan.gan.model.SMALLEST_TILE", 16)
     model.say = said.append
     model.tile = 4 * 4800
     torch.testing.assert_close(model.sample(1, (90, 200)), expected, rtol=0, atol=2e-5)
     assert said == ["Memory ran out: going on with tiles of 69 px."]
     model.tile = 16
-    monkeypatch.setattr(GrowingGenerator, "_finer", lambda *args: (_ for _ in ()).throw(exhausted))
+    monkeypatch.setattr(Extend, "finer", lambda *args: (_ for _ in ()).throw(exhausted))
     with pytest.raises(type(exhausted)):
         model.sample(1, (90, 200))
     assert len(said) == 1
@@ -337,7 +340,7 @@ def test_other_faults_are_not_taken_for_memory(monkeypatch):
     def faulty(*args):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr(GrowingGenerator, "_finer", faulty)
+    monkeypatch.setattr(Extend, "finer", faulty)
     with pytest.raises(RuntimeError, match="do not match"):
         untrained()
 
@@ -346,25 +349,23 @@ class Tight:
     """Memory that is too small for an iteration on more than so many pixels; it fails in the generator's update."""
 
     def __init__(self, monkeypatch, pixels, error, after=0):
-        self.calls, own = 0, Step._update_generator
+        self.calls, own = 0, Learner.generator_losses
 
-        def update(step, critic, real, *rest):
+        def losses(learner, made, drawn):
             self.calls += 1
-            if self.calls > after and real.shape[2] * real.shape[3] > pixels:
-                step.critic.requires_grad_(False)
+            if self.calls > after and made.real.shape[2] * made.real.shape[3] > pixels:
+                learner.critic.requires_grad_(False)
                 raise error
-            return own(step, critic, real, *rest)
+            return own(learner, made, drawn)
 
-        monkeypatch.setattr(Step, "_update_generator", update)
+        monkeypatch.setattr(Learner, "generator_losses", losses)
 
 
 def watched(state):
-    said = []
-    monitor = Monitor(None, "quiet")
-    monitor._display.message = said.append
-    with monitor:
+    seen = []
+    with Monitor(None, "quiet", observers=[seen.append]) as monitor:
         train(state, monitor)
-    return said
+    return [record["text"] for record in seen if record["event"] == "message"]
 
 
 def test_a_smaller_window_where_memory_runs_out(exhausted, monkeypatch):
@@ -387,7 +388,7 @@ def test_the_iteration_that_ran_out_leaves_no_trace(monkeypatch):
     """After three good iterations memory gets short: the result is that of the small window from the start."""
     settings = {"window": "48", "train_stages": 1, "niter": (6,), "min_size": 56}
     plain = training(**settings)
-    plain.most = 32
+    plain.widest = 32
     expected = train(plain, Monitor(display="quiet")).tensors()
     Tight(monkeypatch, 2000, MemoryError(), after=3)
     state = training(**settings)
@@ -411,7 +412,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
     write_start(state, run)
     state.take_smaller_window()
     state.save(run)
-    assert resume(run, "cpu", lambda note: None).most == 32
+    assert resume(run, "cpu", lambda note: None).widest == 32
 
 
 # ---- files
@@ -420,7 +421,7 @@ def test_a_resumed_run_keeps_the_smaller_window(tmp_path):
 def pictures(*sizes):
     """Results of these sizes, each of another grey."""
     for number, size in enumerate(sizes):
-        yield Result(f"all/{number}", [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
+        yield Result(f"all/{number}", Role.SAMPLE, [torch.full((1, 3, *size), number / 10)], {"number": f"{number}"})
 
 
 def test_previews_stop_when_enough_pixels_have_been_made():

@@ -11,16 +11,18 @@ import torch.nn.functional as F
 from consingan import config
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
-from consingan.gan.objectives import OBJECTIVES
-from consingan.gan.objectives.wgan_gp import WganGp, double_backward
-from consingan.grid.noise import whole
+from consingan.gan.objectives import OBJECTIVES, wgan_gp
+from consingan.grid.noise import as_source
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.training.branch import stage_sizes
+from consingan.training.lessons import OfOnePicture
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
-from consingan.training.state import Training, stage_sizes
+from consingan.training.state import Training
 from consingan.training.step import Step, gains_by_bf16, precision
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 TINY = {"train_stages": 3, "max_size": 32, "min_size": 25, "niter": (2,), "nfc": 4, "precision": "fp32"}
 
@@ -57,13 +59,27 @@ def same_tensors(a, b):
 def test_every_task_objective_activation_and_norm_trains(mode, objective, batch_norm, activation):
     settings = settings_for(mode, objective=objective, batch_norm=batch_norm, activation=activation)
     state = Training.start(settings, striped())
-    before = [p.clone() for p in itertools.chain(state.model.generator.parameters(), state.critic.parameters())]
-    model = train(state, Monitor(display="quiet"))
-    assert model.stages == 3
-    assert all(value.isfinite().all() for value in model.tensors().values())
-    after = itertools.chain(model.generator.parameters(), state.critic.parameters())
-    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=False))
-    assert model.sample(2).std() > 0
+    for stage in range(3):
+        step = state.enter_stage()
+        before = {name: value.clone() for name, value in state.branches[0].learned().items()}
+        step(*state.draw(2))
+        learned = {id(p) for optimiser in step.optimisers.values() for g in optimiser.param_groups for p in g["params"]}
+        networks = {"generator": state.model.generator, "critic": state.critic}
+        for network, module in networks.items():
+            for name, p in module.named_parameters():
+                moved = not torch.equal(p, before[f"{network}.{name}"])
+                assert moved is (id(p) in learned) or idle(network, name, batch_norm), (stage, network, name)
+        assert all(value.isfinite().all() for value in state.learned().values())
+        state.leave_stage()
+    assert state.model.stages == 3
+    assert state.model.sample(2).std() > 0
+
+
+def idle(network, name, batch_norm):
+    """Whether a parameter changes nothing: a shift of all scores, or one that normalisation takes out again."""
+    return (network == "critic" and name == "tail.bias") or (
+        batch_norm and network == "generator" and name.endswith(".0.bias")
+    )
 
 
 @pytest.mark.parametrize("mode", TASKS)
@@ -164,18 +180,31 @@ def structure_lost(a, b):
     return 1 - (both / (of_a * of_b).sqrt()).mean()
 
 
-def in_float64(state, kept=None):
+def in_float64(state, terms=()):
     """Take the stage in progress to double precision, so that equal means equal."""
-    state.model.generator.double()
-    state.critic.double()
-    state.model.anchors = [whole(anchor.double()) for anchor in anchors_of(state.model)]
-    state.reals = [real.double() for real in state.reals]
-    state.step = Step(state.model, state.critic, state.reals[state.stage], kept)
+    (branch,) = state.branches
+    branch.model.generator.double()
+    branch.critic.double()
+    branch.model.anchors = [as_source(anchor.double()) for anchor in anchors_of(state.model)]
+    branch.reals = [real.double() for real in branch.reals]
+    state.step = Step(state.branches, terms)
     return state.step
 
 
-def doubled(inputs, uniforms, window):
-    return [x.double() for x in inputs], [u.double() for u in uniforms], window
+def doubled(drawn):
+    """The random inputs of the one branch in double precision."""
+    (one,) = drawn
+    return one.each(torch.Tensor.double)
+
+
+def uniforms_of(drawn):
+    """The penalty's mixing weights, by step of the critic."""
+    return [numbers["uniform"] for numbers in drawn.critic]
+
+
+def keeping_structure(kept):
+    """The term that keeps a picture's structure, where there is one."""
+    return () if kept is None else OfOnePicture(kept, kept, KEEPING["keep_structure"]).terms()
 
 
 def spread_out(state, inputs, window):
@@ -196,11 +225,11 @@ def test_the_engine_equals_the_method_written_out(mode, depth, keeping, activati
     for _ in range(4):
         state.enter_stage()
         kept = state.reals[state.stage].double().flip(3) if keeping else None
-        step = in_float64(state, kept)
-        inputs, uniforms, window = doubled(*state.draw(3))
-        assert window is None
-        generator, critic = reference_iteration(state, inputs, uniforms, kept=kept)
-        step(inputs, uniforms)
+        step = in_float64(state, keeping_structure(kept))
+        drawn = doubled(state.draw(3))
+        assert drawn.window is None
+        generator, critic = reference_iteration(state, drawn.inputs, uniforms_of(drawn), kept=kept)
+        step(drawn)
         for wanted, had in ((generator, state.model.generator), (critic, state.critic)):
             for a, b in zip(wanted.parameters(), had.parameters(), strict=True):
                 torch.testing.assert_close(b, a, rtol=0, atol=1e-9)
@@ -215,15 +244,15 @@ def test_an_iteration_on_a_window_is_one_of_the_whole_with_its_losses_cut(mode, 
     for _ in range(3):
         state.enter_stage()
         kept = state.reals[state.stage].double().flip(3) if keeping else None
-        step = in_float64(state)
+        in_float64(state)
         for state.iteration in range(4):
-            inputs, uniforms, window = doubled(*state.draw(2))
-            assert window is not None
-            assert window.size == (32, 32)
-            whole = spread_out(state, inputs, window)
-            generator, critic = reference_iteration(state, whole, uniforms, window, kept)
-            step = Step(state.model, state.critic, state.reals[state.stage], kept)  # its Adam without a past
-            step(inputs, uniforms, window)
+            drawn = doubled(state.draw(2))
+            assert drawn.window is not None
+            assert drawn.window.size == (32, 32)
+            whole = spread_out(state, drawn.inputs, drawn.window)
+            generator, critic = reference_iteration(state, whole, uniforms_of(drawn), drawn.window, kept)
+            step = Step(state.branches, keeping_structure(kept))  # its Adam without a past
+            step(drawn)
             for wanted, had in ((generator, state.model.generator), (critic, state.critic)):
                 for a, b in zip(wanted.parameters(), had.parameters(), strict=True):
                     torch.testing.assert_close(b, a, rtol=0, atol=1e-9)
@@ -232,13 +261,13 @@ def test_an_iteration_on_a_window_is_one_of_the_whole_with_its_losses_cut(mode, 
 
 def test_the_double_backward_engine_gives_the_same_losses(monkeypatch):
     traces = []
-    for make in (WganGp, lambda weight: WganGp(weight, double_backward)):
-        monkeypatch.setitem(OBJECTIVES, "wgan_gp", make)
+    for way in (wgan_gp.fastest_input_gradient, lambda critic: wgan_gp.double_backward):
+        monkeypatch.setattr(wgan_gp, "fastest_input_gradient", way)
         state = Training.start(settings_for(), striped())
         state.enter_stage()
         step = in_float64(state)
         for _ in range(5):
-            terms = step(*doubled(*state.draw(3)))
+            terms = step(doubled(state.draw(3)))
             state.iteration += 1
         traces.append({name: value.item() for name, value in terms.items()})
     assert traces[0] == pytest.approx(traces[1], rel=1e-6)
@@ -260,7 +289,7 @@ def test_golden_losses():
         state.enter_stage()
         step = in_float64(state)
         for _ in range(4):
-            terms = step(*doubled(*state.draw(3)))
+            terms = step(doubled(state.draw(3)))
             state.iteration += 1
         trace.append({name: value.item() for name, value in terms.items()})
         state.leave_stage()
@@ -282,7 +311,7 @@ def test_losses_fall_on_stripes():
 def test_no_step_reads_a_value_back_from_the_device(monkeypatch):
     state = Training.start(settings_for(), striped())
     step = state.enter_stage()
-    inputs, uniforms, _ = state.draw(3)
+    drawn = state.draw(3)
 
     def refuse(self):
         raise AssertionError("a step must not wait for the device")
@@ -290,17 +319,25 @@ def test_no_step_reads_a_value_back_from_the_device(monkeypatch):
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self: None)  # reads its own counters, which lie on the host
     for name in ("item", "tolist", "__bool__", "__float__"):
         monkeypatch.setattr(torch.Tensor, name, refuse)
-    step(inputs, uniforms)
+    step(*drawn)
 
 
-def test_the_learning_rate_falls_at_eighty_per_cent():
-    state = Training.start(settings_for(), striped())
-    step = state.enter_stage()
-    step.decay(0.1)
-    assert {group["lr"] for group in step.generator_optimiser.param_groups} == {5e-5}
-    assert {group["lr"] for group in step.critic_optimiser.param_groups} == {5e-5}
-    step.decay(1.0)
-    assert {group["lr"] for group in step.critic_optimiser.param_groups} == {5e-4}
+def test_the_rates_of_both_networks_fall_for_the_last_fifth_of_each_stage(monkeypatch):
+    """In a training, by what the optimisers have while they step."""
+    used = {"generator_optimiser": [], "critic_optimiser": []}
+    real_step = Step.__call__
+
+    def step(self, *drawn):
+        for name, optimiser in self.optimisers.items():
+            used[name].append({group["lr"] for group in optimiser.param_groups})
+        return real_step(self, *drawn)
+
+    monkeypatch.setattr(Step, "__call__", step)
+    trained(niter=(10,), train_stages=2, train_depth=2, lr_g=3e-4, lr_d=5e-4, lr_scale=0.5, gamma=0.1)
+    falling = [1.0] * 8 + [0.1] * 2
+    assert [sorted(rates) for rates in used["critic_optimiser"]] == [[pytest.approx(5e-4 * f)] for f in falling * 2]
+    of_generator = [[3e-4 * f] for f in falling] + [[1.5e-4 * f, 3e-4 * f] for f in falling]
+    assert [sorted(rates) for rates in used["generator_optimiser"]] == [pytest.approx(rates) for rates in of_generator]
 
 
 @pytest.mark.parametrize("mode", TASKS)
@@ -404,15 +441,16 @@ def test_in_bf16_every_critic_step_sees_the_weights_of_the_one_before():
     for split in (False, True):
         state = Training.start(settings_for(precision="bf16", nfc=16, lr_d=0.05), striped())
         step = state.enter_stage()
-        inputs, uniforms, _ = state.draw(2)
+        (drawn,) = state.draw(2)
         if split:
+            (learner,) = step.learners
             with torch.no_grad(), step.precision:
-                fake = state.model.generator(inputs, [1.0], state.model.sizes[:1])
-            for uniform in uniforms:
+                made = learner.make(drawn)
+            for numbers in drawn.critic:
                 with step.precision:
-                    terms = step._update_critic(step.critic_at(None), step.real, fake, uniform)
+                    terms = learner.update_critic(made, [numbers])
         else:
-            terms = step(inputs, uniforms)
+            terms = step(drawn)
         losses.append(terms["critic_real"].item())
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 

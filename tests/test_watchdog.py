@@ -13,12 +13,15 @@ from test_training import settings_for, striped
 
 from consingan.storage.run import Run
 from consingan.training import watchdog
+from consingan.training.branch import Branch
+from consingan.training.lessons import OfOnePicture
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
-from consingan.training.state import Training, Tuning, named
+from consingan.training.state import Training
 from consingan.training.step import Step
 from consingan.training.watchdog import Attempt, CollapsedError, Look, due, look, trouble
-from consingan.watch.monitor import Monitor, read_log
+from consingan.watch.log import read_log
+from consingan.watch.monitor import Monitor
 
 SOUND = Look({"critic_real": 45.0, "penalty": 10.1, "adversarial": -59.6}, weights=20.0, spread=0.5, passing=1.0)
 TINY = {"train_stages": 1, "nfc": 4}
@@ -41,9 +44,11 @@ def watched(picture=None, run=None, stop=lambda: False, **changes):
 
 def trained(state, said, run=None, stop=lambda: False):
     """Go on with a training to its end; what the watchdog says is added to a list."""
-    monitor = Monitor(run.log if run else None, "quiet", log_every=1)
-    monitor._display.message = said.append
-    with monitor:
+
+    def heard(record):
+        said.extend([record["text"]] if record["event"] == "message" else [])
+
+    with Monitor(run.log if run else None, "quiet", log_every=1, observers=[heard]) as monitor:
         return train(state, monitor, run, stop=stop)
 
 
@@ -51,7 +56,7 @@ def trained(state, said, run=None, stop=lambda: False):
 
 
 def test_the_worst_of_normal_runs_is_no_trouble():
-    assert trouble(SOUND, 1.0) is None
+    assert trouble(SOUND, 1.0, "raise --lambda_grad") is None
 
 
 @pytest.mark.parametrize(
@@ -66,28 +71,30 @@ def test_the_worst_of_normal_runs_is_no_trouble():
     ],
 )
 def test_each_kind_of_trouble_is_named_with_what_to_change(seen, before, words):
-    found = trouble(seen, before)
+    found = trouble(seen, before, "raise --lambda_grad")
     message = str(watchdog.collapsed(found, 2, 150))
     assert "stage 3, iteration 150" in message
     assert re.search(words, message)
 
 
 def test_an_output_that_never_had_spread_is_no_collapse():
-    assert trouble(Look({"penalty": 0.1}, 1.0, 0.001, 0.01), 0.05) is None
+    assert trouble(Look({"penalty": 0.1}, 1.0, 0.001, 0.01), 0.05, "") is None
 
 
 def test_a_picture_in_black_and_white_passes_no_gradient_and_is_no_trouble():
     black_and_white = torch.where(striped() > 0, 1.0, -1.0)
     seen = look({}, {"w": torch.ones(2)}, black_and_white.flip(3), black_and_white)
     assert seen.passing == 0
-    assert trouble(seen, 1.0) is None
-    assert trouble(look({}, {"w": torch.ones(2)}, torch.ones_like(black_and_white), black_and_white), 0.0) is not None
+    assert trouble(seen, 1.0, "") is None
+    assert (
+        trouble(look({}, {"w": torch.ones(2)}, torch.ones_like(black_and_white), black_and_white), 0.0, "") is not None
+    )
 
 
 def test_a_picture_of_one_colour_has_no_share():
     seen = look({}, {"w": torch.ones(2)}, striped(), torch.zeros(1, 3, 30, 32))
     assert math.isnan(seen.spread)
-    assert trouble(seen, 1.0) is None
+    assert trouble(seen, 1.0, "") is None
 
 
 def test_a_look_reads_what_is_there():
@@ -150,7 +157,7 @@ def broken_once(monkeypatch, at):
         terms = real_step(self, *drawn)
         if next(calls) == at:
             with torch.no_grad():
-                self.model.generator.tail.weight.fill_(math.nan)
+                self.learners[0].model.generator.tail.weight.fill_(math.nan)
         return terms
 
     monkeypatch.setattr(Step, "__call__", step)
@@ -194,7 +201,7 @@ def test_going_back_restores_every_bit():
     state.iteration = 1
     state.keep(0.5)
     kept = {name: value.clone() for name, value in state.learned().items()}
-    first_draw = state.draw(1)[0][0]
+    first_draw = state.draw(1)[0].inputs[0]
     for _ in range(3):
         step(*state.draw(3))
         state.iteration += 1
@@ -203,7 +210,7 @@ def test_going_back_restores_every_bit():
     assert now.keys() == kept.keys()
     assert all(torch.equal(now[name], kept[name]) for name in kept)
     assert (state.iteration, state.attempt) == (1, Attempt(1, 0.5))
-    assert not torch.equal(state.draw(1)[0][0], first_draw)
+    assert not torch.equal(state.draw(1)[0].inputs[0], first_draw)
     step(*state.draw(3))  # the kept state must not have been handed out
     assert all(torch.equal(value, kept[name]) for name, value in state.good.tensors.items())
 
@@ -345,7 +352,7 @@ def test_a_new_start_of_a_later_stage_has_the_networks_that_it_began_with():
     state.leave_stage()
     step = state.enter_stage()
     began = {name: value.clone() for name, value in state.learned().items()}
-    drawn = state.draw(1)[0][1]
+    drawn = state.draw(1)[0].inputs[1]
     for start in (1, 2):
         for _ in range(2):
             step(*state.draw(3))
@@ -356,15 +363,16 @@ def test_a_new_start_of_a_later_stage_has_the_networks_that_it_began_with():
         now = state.learned()
         assert now.keys() == began.keys()
         assert all(torch.equal(now[name], began[name]) for name in began)
-        assert not torch.equal(state.draw(1)[0][1], drawn)
-        drawn = state.draw(1)[0][1]
+        assert not torch.equal(state.draw(1)[0].inputs[1], drawn)
+        drawn = state.draw(1)[0].inputs[1]
 
 
 def test_a_new_start_of_fine_tuning_has_the_trained_networks_also_with_one_stage():
     base = Training.start(settings_for(**TINY), striped())
     base.enter_stage()(*base.draw(3))
-    began = {name: value.clone() for name, value in named(base.model, base.critic).items()}
-    state = Training(base.model, base.critic, base.reals, tuning=Tuning(base.reals[0], base.reals[0]))
+    began = {name: value.clone() for name, value in base.branches[0].learned().items()}
+    branch = Branch("", base.model, base.critic, base.reals, {})
+    state = Training([branch], OfOnePicture(base.reals[0], base.reals[0], 0.0))
     state.enter_stage()(*state.draw(3))
     state.go_back(Attempt(0, 0.5, 1))
     now = state.learned()
@@ -412,14 +420,14 @@ def test_a_look_costs_less_than_half_a_per_cent_of_fifty_iterations():
         step = state.enter_stage()
         if stage < 2:
             state.leave_stage()
-    inputs, uniforms, _ = state.draw(3)
-    terms = step(inputs, uniforms)
+    drawn = state.draw(3)
+    terms = step(*drawn)
     begin = perf_counter()
     for _ in range(5):
         terms = step(*state.draw(3))
     iteration = (perf_counter() - begin) / 5
     begin = perf_counter()
     for _ in range(5):
-        look(terms, state.learned(), state.model.generate(inputs, state.model.sizes), state.reals[2])
+        look(terms, state.learned(), state.model.generate(drawn[0].inputs, state.model.sizes), state.reals[2])
         state.keep(1.0)
     assert (perf_counter() - begin) / 5 < 0.005 * 50 * iteration

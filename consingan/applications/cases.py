@@ -1,12 +1,10 @@
-"""Apply a trained model to a naive picture, one with an object pasted in: harmonization, editing, fine-tuning."""
+"""Apply a trained model to a naive picture, one with an object pasted in: harmonization, editing, what learns on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
@@ -14,11 +12,11 @@ from consingan.finish.hand import painted
 from consingan.gan.model import SingleImageModel
 from consingan.grid.resize import resize
 from consingan.pictures import images, masks, transfer
+from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
 
 RIM, RIM_SOFTNESS = 1.0, 1.0  # px at 250 px: how far the painting's hand reaches beyond the object
 SAME_PICTURE = 0.06  # of full scale: mean difference below which two pictures show the same
-VIEW_SIDE = 480  # px, the longer side of a picture in a side by side view
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +65,7 @@ def files_of(naive: Path) -> list[Path]:
         if not naive.exists():
             raise UserError(f"There is no picture at {naive}; check the path behind --naive_img.")
         return [naive]
-    pictures = [path for path in sorted(naive.iterdir()) if path.suffix.lower() in masks.SUFFIXES and path.is_file()]
+    pictures = [path for path in sorted(naive.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
     found = [path for path in pictures if not path.stem.endswith("_mask")]
     if not found:
         raise UserError(f"--naive_img {naive} is a folder without pictures; give a picture or a folder of them.")
@@ -128,7 +126,7 @@ def apply(
     """What the model makes of a case.
 
     Args:
-        model: trained for harmonization or editing.
+        model: of any task.
         case: from ``read``.
         dilation: of the mask, px at 250 px.
         keep_edges: as ``transfer.carried``.
@@ -181,18 +179,3 @@ def strokes_of(picture: Tensor, mask: Tensor, training: Tensor) -> tuple[Tensor,
     outside = resize((mask == 0).float(), small).clamp(0, 1)
     difference = ((resize(picture, small) - training).abs() * outside).mean(dim=1).sum() / (2 * outside.sum())
     return (picture, mask) if difference < SAME_PICTURE else (training, None)
-
-
-def view(items: Sequence[tuple[str, Tensor | None]]) -> Tensor:
-    """Pictures ``[1, C, H, W]`` in [-1, 1] side by side with their captions; those that are None are left out."""
-    return images.labelled_row([(text, at_most(picture)) for text, picture in items if picture is not None])
-
-
-def at_most(picture: Tensor, side: int = VIEW_SIDE) -> Tensor:
-    """The picture, shrunk where its longer side is above ``side`` px."""
-    height, width = picture.shape[2:]
-    shrink = side / max(height, width)
-    if shrink >= 1:
-        return picture
-    size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    return F.interpolate(picture, size=size, mode="bicubic", antialias=True).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""What harmonization and editing share: sampling is to apply the model to naive pictures."""
+"""Naive pictures, those with an object pasted in or parts moved: what a model makes of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
 from consingan.config import SEED, setting
 from consingan.errors import UserError
-from consingan.tasks.base import Result
-from consingan.tasks.generation import check_start
+from consingan.gan.stills import check_start
+from consingan.grid.ranges import signed
+from consingan.storage.results import Role
+from consingan.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from consingan.applications.cases import Applied, Case
     from consingan.gan.model import SingleImageModel
-    from consingan.grid.noise import Draw
-    from consingan.storage.run import Run
 
 
 @dataclass(frozen=True)
@@ -43,66 +44,82 @@ class NaiveOptions:
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
 
-PREVIEW = NaiveOptions()
 EXAMPLES = 3  # augmented pictures, where there is no naive one
 
 
-def results(
-    model: SingleImageModel,
-    options: NaiveOptions,
-    run: Run | None,
-    dilation: float,
-    keep_edges: bool,
-    first_input: Callable[[Tensor, Draw], Tensor],
-) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Naive:
     """Results for every naive picture; without one, what the model makes of its training's inputs.
 
     Args:
-        model: trained for harmonization or editing.
-        options: the naive picture is that of the training where none is named.
-        run: where the model was trained.
+        name, summary, options: as the contract says.
         dilation: of the mask, px at 250 px.
-        keep_edges: whether the naive picture's edges stay where they are (see ``carry``).
-        first_input: the task's.
+        keep_edges: of the naive picture, where the change is carried to its size (see ``transfer``).
     """
-    from consingan.applications import cases
 
-    check_start(options.injection_stage, model.stages, "--injection_stage")
-    own = model.settings.naive.naive_img
-    if options.naive_img is None and own is not None and Path(own).is_file():
-        options = replace(options, naive_img=own)
-    if options.naive_img is None:
+    name: str
+    summary: str
+    dilation: float
+    keep_edges: bool
+    options: NaiveOptions = NaiveOptions()
+
+    def unfit(self, material: Material) -> str | None:
+        return without_model(self.name, material)
+
+    def announce(self, material: Material, options: NaiveOptions) -> Expected:
+        return Expected()
+
+    def apply(self, material: Material, options: NaiveOptions, told: Told) -> Iterator[Result]:
+        model = material.trained
+        check_start(options.injection_stage, model.stages, "--injection_stage")
+        own = model.settings.naive.naive_img
+        if options.naive_img is None and own is not None and Path(own).is_file():
+            options = replace(options, naive_img=own)
+        if options.naive_img is not None:
+            yield from self._of_pictures(material, options, Path(options.naive_img))
+            return
         if options.mask is not None or options.invert_mask:
             raise UserError("--mask or --invert-mask is given without --naive_img; name the picture that it is for.")
-        yield from examples(model, options, first_input)
-        return
-    files = cases.files_of(Path(options.naive_img))
-    if options.mask is not None and len(files) > 1:
-        raise UserError(
-            f"--mask {options.mask} is one mask, but --naive_img {options.naive_img} is a folder; "
-            "put NAME_mask.png beside each picture instead."
-        )
-    training = cases.training_picture(model, run)
-    painting = model.photo.picture if model.photo else training
-    base = tuned_from(model)
-    hand = model.settings.naive.hand if options.hand is None else options.hand
-    options = replace(options, hand=hand)
+        if not TASKS[model.settings.mode].takes_naive:
+            raise UserError(
+                f"--application {self.name} on a model of {model.settings.mode} needs a picture to work on; "
+                "give --naive_img."
+            )
+        yield from examples(model, options)
 
-    def applied(by: SingleImageModel, case: Case, seed: int) -> Applied:
-        made = cases.apply(by, case, dilation, keep_edges, options.injection_stage, options.noise_scale, seed)
-        return cases.with_hand(made, case, painting, hand, keep_edges)
+    def _of_pictures(self, material: Material, options: NaiveOptions, naive: Path) -> Iterator[Result]:
+        """The results for the naive pictures behind a path."""
+        from consingan.applications import cases
 
-    def case_of(file: Path) -> Case:
-        mask = Path(options.mask) if options.mask is not None else None
-        return cases.read(file, model.settings.network.nc_im, mask, options.invert_mask, training)
+        model = material.trained
+        files = cases.files_of(naive)
+        if options.mask is not None and len(files) > 1:
+            raise UserError(
+                f"--mask {options.mask} is one mask, but --naive_img {options.naive_img} is a folder; "
+                "put NAME_mask.png beside each picture instead."
+            )
+        training = cases.training_picture(model, material.run)
+        painting = material.photo.picture if material.photo else training
+        base = began_as(model)
+        hand = model.settings.naive.hand if options.hand is None else options.hand
+        options = replace(options, hand=hand)
 
-    if len(files) > 1:
-        for file in files:  # all of them are looked at before the first is worked on
-            case_of(file)
-    stems = Counter(file.stem for file in files)
-    for file in files:
-        name = file.stem if stems[file.stem] == 1 else file.name.replace(".", "_")
-        yield from one(model, base, case_of(file), options, applied, name)
+        def applied(by: SingleImageModel, case: Case, seed: int) -> Applied:
+            stage, scale = options.injection_stage, options.noise_scale
+            made = cases.apply(by, case, self.dilation, self.keep_edges, stage, scale, seed)
+            return cases.with_hand(made, case, painting, hand, self.keep_edges)
+
+        def case_of(file: Path) -> Case:
+            mask = Path(options.mask) if options.mask is not None else None
+            return cases.read(file, model.settings.network.nc_im, mask, options.invert_mask, training)
+
+        if len(files) > 1:
+            for file in files:  # all of them are looked at before the first is worked on
+                case_of(file)
+        stems = Counter(file.stem for file in files)
+        for file in files:
+            name = file.stem if stems[file.stem] == 1 else file.name.replace(".", "_")
+            yield from one(model, base, case_of(file), options, applied, name)
 
 
 def one(
@@ -123,35 +140,39 @@ def one(
         facts["hand"] = f"{options.hand}"
         stem = name if options.num_samples == 1 else f"{name}_seed_{seed}"
         if made.masked is not None:
-            yield Result(f"{stem}_masked", [made.masked], facts, options.format, notes=notes)
+            yield Result(f"{stem}_masked", Role.MASKED, [made.masked], facts, options.format, notes=notes)
             notes = ()
-        yield Result(f"{stem}_harmonized", [made.whole], facts, options.format, notes=notes)
+        yield Result(f"{stem}_harmonized", Role.NAIVE, [made.whole], facts, options.format, notes=notes)
         notes = ()
         if options.native:
-            yield Result(f"{stem}_native", [made.native], facts, options.format)
+            yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, options.format)
         before = applied(base, case, seed) if base else None
-        yield Result(f"{stem}_view", [side_by_side(case, made, before, model.settings.naive.fine_tune)], facts)
+        view = beside(case, made, before, model.settings.naive.verb)
+        yield Result(f"{stem}_view", Role.VIEW, [view], facts)
     if made.mask is not None:
-        yield Result(f"{name}_soft_mask", [made.mask * 2 - 1], {})
+        yield Result(f"{name}_soft_mask", Role.MASK, [signed(made.mask)])
     if case.derived and case.mask is not None:
-        yield Result(f"{name}_derived_mask", [case.mask * 2 - 1], {})
+        yield Result(f"{name}_derived_mask", Role.MASK, [signed(case.mask)])
 
 
-def side_by_side(case: Case, made: Applied, before: Applied | None, tuned: bool) -> Tensor:
-    """naive | mask | harmonized | masked | fine-tuned; the last of a fine-tuned model, the two before of its base."""
-    from consingan.applications import cases
+def beside(case: Case, made: Applied, before: Applied | None, verb: str | None) -> Tensor:
+    """naive | mask | harmonized | masked | what a model made that learned on; the two before are then its base's.
 
-    first = before if tuned else made
-    items = [("naive", case.picture), ("mask", None if made.mask is None else made.mask * 2 - 1)]
+    ``verb`` is what was done to it, None for a new model.
+    """
+    from consingan.pictures.sheets import side_by_side
+
+    first = before if verb else made
+    items = [("naive", case.picture), ("mask", None if made.mask is None else signed(made.mask))]
     if first is not None:
         items += [("harmonized", first.whole), ("masked", first.masked)]
-    if tuned:
-        items.append(("fine-tuned", made.whole if made.masked is None else made.masked))
-    return cases.view(items)
+    if verb:
+        items.append((f"{verb}d", made.whole if made.masked is None else made.masked))
+    return side_by_side(items)
 
 
-def tuned_from(model: SingleImageModel) -> SingleImageModel | None:
-    """The model that a fine-tuned one began as, where its run is still in place."""
+def began_as(model: SingleImageModel) -> SingleImageModel | None:
+    """The model that one which learned on began as, where its run is still in place."""
     from consingan.gan.model import SingleImageModel
 
     folder = model.settings.naive.model_dir
@@ -163,18 +184,21 @@ def tuned_from(model: SingleImageModel) -> SingleImageModel | None:
         return None
 
 
-def examples(
-    model: SingleImageModel, options: NaiveOptions, first_input: Callable[[Tensor, Draw], Tensor]
-) -> Iterator[Result]:
+def examples(model: SingleImageModel, options: NaiveOptions) -> Iterator[Result]:
     """The reconstruction, and what the model makes of inputs like those of its training, each beside its input."""
-    from consingan.applications import cases
     from consingan.grid.noise import Draw
+    from consingan.pictures.sheets import side_by_side
 
     note = "No --naive_img is given: what was made is the training picture and augmented ones, put right."
-    yield Result("reconstruction", [model.reconstruct()], {}, options.format, notes=(note,))
-    coarsest = model.fixed[0]
+    yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format, notes=(note,))
+    coarsest, task = model.fixed[0], TASKS[model.settings.mode]
     for number in range(max(EXAMPLES, options.num_samples)):
-        entering = first_input(coarsest, Draw(options.seed, ("example", number), model.device))
+        entering = task.first_input(coarsest, Draw(options.seed, ("example", number), model.device))
         made = model.transform(entering, 0, options.noise_scale, options.seed + number)
-        row = cases.view([("input", entering), ("output", made)])
-        yield Result(f"examples/seed_{options.seed}_sample_{number:03d}", [row], {"seed": f"{options.seed}"})
+        row = side_by_side([("input", entering), ("output", made)])
+        name = f"examples/seed_{options.seed}_sample_{number:03d}"
+        yield Result(name, Role.EXAMPLE, [row], {"seed": f"{options.seed}"})
+
+
+HARMONIZE: Application[NaiveOptions] = Naive("harmonize", "a pasted object, painted like the rest", 7.0, True)
+EDIT: Application[NaiveOptions] = Naive("edit", "parts moved by hand, made one piece", 20.0, False)

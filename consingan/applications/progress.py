@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from consingan.pictures.pyramid import Size
-from consingan.tasks.base import Result
-from consingan.watch.monitor import duration
+from consingan.applications.base import Result
+from consingan.grid.sizes import Size
+from consingan.storage.results import Role
+from consingan.watch.clock import duration
 
 SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
 MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
@@ -64,5 +65,5 @@ class Progress:
     def seen(self, results: Iterable[Result]) -> Iterator[Result]:
         """The results as they come, counted."""
         for result in results:
-            self.done += result.name != "reconstruction"
+            self.done += result.role is Role.SAMPLE
             yield result

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from consingan.applications import cases
-from consingan.pictures import images
+from consingan.applications.base import Result
+from consingan.pictures import images, sheets
+from consingan.storage import results as storage
 from consingan.storage.files import StorageError
-from consingan.tasks.base import Result
+from consingan.storage.results import ITERATION, Kept, Role
 
 GRID_PICTURES, GRID_SIDE = 9, 1024  # pictures of a grid, and the longer side of one in px at most
 PREVIEW_PIXELS = 10 * 512**2  # of a stage's previews, after which no more are begun
@@ -24,10 +25,11 @@ def write(
 ) -> Iterator[Path]:
     """Write each result as it comes and yield its path; a grid of a folder's first stills comes last.
 
-    The file of one result is written while the next is computed.
+    The file of one result is written while the next is computed. The folder's index names all of them at the end, also
+    where the work breaks off.
 
     Args:
-        results: what a task's ``sample`` gives.
+        results: what an application makes.
         folder: made where it is missing.
         facts: written into every file beside the result's own.
         say: is told each result's notes.
@@ -36,34 +38,37 @@ def write(
         UserError: a folder or a file cannot be written.
     """
     shown: dict[tuple[Path, str], list[Tensor]] = defaultdict(list)
-    with ThreadPoolExecutor(1) as writer:  # a file is compressed while the next picture is computed
-        begun: Future[Path] | None = None
-        for result in results:
-            path = folder / f"{result.name}.{result.format}"
-            make_folder(path.parent)
-            gallery = shown[path.parent, result.format]
-            if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
-                gallery.append(cases.at_most(result.frames[0], GRID_SIDE))
+    with storage.indexed(folder) as kept:
+        with ThreadPoolExecutor(1) as writer:  # a file is compressed while the next picture is computed
+            begun: Future[Path] | None = None
+            for result in results:
+                path = folder / f"{result.name}.{result.format}"
+                make_folder(path.parent)
+                gallery = shown[path.parent, result.format]
+                if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
+                    gallery.append(sheets.at_most(result.frames[0], GRID_SIDE))
+                if begun is not None:
+                    yield begun.result()
+                begun = writer.submit(save, result, path, facts, kept)
+                for note in result.notes:
+                    say(note)
             if begun is not None:
                 yield begun.result()
-            begun = writer.submit(save, result, path, facts)
-            for note in result.notes:
-                say(note)
-        if begun is not None:
-            yield begun.result()
-    for (inner, extension), pictures in shown.items():
-        if len(pictures) > 1:
-            path = inner / f"grid.{extension}"
-            images.save(path, images.grid(pictures))
-            yield path
+        for (inner, extension), pictures in shown.items():
+            if len(pictures) > 1:
+                path = inner / f"grid.{extension}"
+                images.save(path, sheets.grid(pictures))
+                kept.append(Kept(path, Role.GRID))
+                yield path
 
 
-def save(result: Result, path: Path, facts: Mapping[str, str]) -> Path:
-    """Write one result, and its facts with these; give its path back."""
+def save(result: Result, path: Path, facts: Mapping[str, str], kept: list[Kept]) -> Path:
+    """Write one result, and its facts with these, and note it as kept; give its path back."""
     if result.fps:
         images.save_animation(path, result.frames, result.fps)
     else:
         images.save(path, result.frames[0], text={**facts, **result.facts})
+    kept.append(Kept(path, result.role, result.fps > 0, {**facts, **result.facts}))
     return path
 
 
@@ -90,13 +95,15 @@ def snapshot(result: Result, folder: Path, iteration: int) -> Path:
     Raises:
         UserError: a folder or a file cannot be written.
     """
-    kept = folder / "snapshots"
-    make_folder(kept)
-    path = kept / f"iteration_{iteration:06d}.png"
+    inner = folder / "snapshots"
+    make_folder(inner)
+    path, strip = inner / f"iteration_{iteration:06d}.png", folder / "strip.png"
     images.save(path, result.frames[0], text=result.facts)
-    files = sorted(kept.glob("iteration_*.png"))
-    items = [(f"{int(file.stem.split('_')[1])}", images.load(file).pixels) for file in files]
-    images.save(folder / "strip.png", cases.view([(f"{text} iterations", picture) for text, picture in items]))
+    facts = {**result.facts, ITERATION: f"{iteration}"}
+    storage.add(folder, [Kept(path, Role.SNAPSHOT, facts=facts), Kept(strip, Role.STRIP)])
+    shots = storage.snapshots(storage.kept(folder))
+    items = [(f"{number} iterations", images.load(file).pixels) for number, file in shots]
+    images.save(strip, sheets.side_by_side(items))
     return path
 
 

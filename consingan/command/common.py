@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,14 +14,15 @@ from consingan.command.flags import (
     options,
     typed,
 )
-from consingan.errors import UserError
-from consingan.storage.run import Run
-from consingan.tasks import TASKS
+from consingan.errors import UserError, printable
+from consingan.training.plan import check_mode as check_mode
+from consingan.watch import displays
+from consingan.watch.displays import DisplayName
+from consingan.watch.log import Observer
+from consingan.watch.monitor import Monitor
 
 if TYPE_CHECKING:
     import torch
-
-    from consingan.watch.monitor import Monitor, Watcher
 
 DEVICE = options(
     [
@@ -59,50 +60,46 @@ def chosen_device(ctx: click.Context, flags: dict[str, Any]) -> tuple[torch.devi
     """The device of the flags, and a sentence where a GPU was asked for and there is none."""
     from consingan import devices
 
-    if flags["gpu"] < 0:
-        raise UserError(f"--gpu is {flags['gpu']}; give the number of a GPU, 0 for the first, or --not_cuda.")
-    device = devices.pick(flags["device"], flags["gpu"], flags["not_cuda"])
-    if flags["deterministic"]:
-        devices.make_deterministic(device)
-    asked = typed(ctx, "gpu") and not flags["not_cuda"] and flags["device"] == "auto"
-    if asked and device.type != "cuda":
-        return device, [f"No CUDA GPU was found for --gpu {flags['gpu']}: this runs on {devices.describe(device)}."]
-    return device, []
+    gpu = flags["gpu"] if typed(ctx, "gpu") else None
+    return devices.choose(flags["device"], gpu, flags["not_cuda"], flags["deterministic"])
 
 
-def monitor(flags: dict[str, Any], run: Run | None = None, watchers: Sequence[Watcher] = ()) -> Monitor:
-    """What shows progress, as the flags say."""
-    from consingan.watch.monitor import Monitor
+def monitor(flags: dict[str, Any]) -> Monitor:
+    """What says how sampling goes, as the flags say."""
+    return Monitor(None, shown_by(flags))
 
-    return Monitor(run.log if run else None, "quiet" if flags["quiet"] else flags["log_format"], watchers=watchers)
+
+def shown_by(flags: dict[str, Any]) -> DisplayName:
+    """The name of the display that the flags ask for."""
+    return "quiet" if flags["quiet"] else flags["log_format"]
 
 
 @contextmanager
-def watched(flags: dict[str, Any], run: Run) -> Iterator[Monitor]:
-    """The monitor of a training, with all that looks on as the flags say: event files, the live page."""
+def watching(flags: dict[str, Any]) -> Iterator[tuple[list[Observer], list[str]]]:
+    """Who looks on at a training as the flags say, and what is to be said of it first.
+
+    Raises:
+        UserError: a package is missing, or a port cannot be had.
+    """
+    if flags["port"] is not None and not flags["live"]:
+        raise UserError(f"--port {flags['port']} is where --live listens; give --live too, or leave the port out.")
+    observers: list[Observer] = []
+    notes = []
     with ExitStack() as stack:
-        watchers: list[Watcher] = []
         if flags["tensorboard"]:
             from consingan.watch.tensorboard import EventFiles
 
-            watchers.append(events := EventFiles(run))
-            stack.callback(events.close)
-        talk = stack.enter_context(monitor(flags, run, watchers))
+            observers.append(stack.enter_context(closing(EventFiles())))
         if flags["live"]:
-            from consingan.watch import live
+            from consingan.watch.live import Live
 
-            address = stack.enter_context(live.serving(run, flags["port"]))
-            talk.message(f"Watch it at {address}")
-            live.show(address)
-        yield talk
+            live = stack.enter_context(closing(Live(flags["port"])))
+            observers.append(live)
+            notes.append(f"Watch it at {live.address}")
+        shown = stack.enter_context(closing(displays.display(shown_by(flags), sys.stderr)))
+        yield [shown, *observers], notes
 
 
 def note(text: str) -> None:
     """Say something beside the results."""
-    click.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), err=True)
-
-
-def check_mode(mode: str, file: Path) -> None:
-    """Refuse a file of a task that this version does not have."""
-    if mode not in TASKS:
-        raise UserError(f"{file} is of the task {mode!r}, unlike {', '.join(TASKS)}; install a newer version.")
+    click.echo(printable(text), err=True)

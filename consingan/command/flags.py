@@ -12,7 +12,8 @@ import click
 
 from consingan import config
 from consingan.config import Declared
-from consingan.errors import UserError, out_of_memory
+from consingan.errors import UserError, out_of_memory, printable
+from consingan.training.plan import shown
 
 # Dashes and underscores are the same in every flag.
 CONTEXT = {
@@ -130,16 +131,10 @@ def one_sentence() -> Iterator[None]:
         sentence = "There is not enough memory for this; choose a smaller size, fewer features or another device."
     else:
         return
-    # file names may hold line ends and other characters that a terminal would obey
-    click.echo("Error: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence), err=True)
+    click.echo(f"Error: {printable(sentence)}", err=True)
     sys.exit(2)
 
 
 def typed(ctx: click.Context, name: str) -> bool:
     """Whether the person gave the flag."""
     return ctx.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
-
-
-def shown(value: Any) -> str:
-    """A setting's value as one types it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

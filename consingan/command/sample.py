@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from consingan import config
+from consingan.applications import APPLICATIONS
+from consingan.applications.base import Material, chosen, declared
+from consingan.applications.use import ALONE
 from consingan.command.common import DEVICE, TALK, check_mode, chosen_device, monitor
 from consingan.command.flags import (
     CONTEXT,
@@ -24,33 +27,38 @@ from consingan.config import Declared
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.tasks.generation import StillOptions
+from consingan.tasks.base import Use
 
 if TYPE_CHECKING:
-    from consingan.gan.model import SingleImageModel
-    from consingan.pictures.pyramid import Size
-
-INSTANT = 9  # pictures that are made of a picture without training, unless --num_samples says otherwise
+    import torch
 
 
 def sampling_settings() -> dict[str, dict[str, Declared]]:
-    """Every task's sampling options: flag -> task -> its declaration."""
+    """Every application's options: flag -> application -> its declaration."""
     owners: dict[str, dict[str, Declared]] = {}
-    for task in TASKS.values():
-        for setting in config.declared(task.options):
-            owners.setdefault(setting.name, {})[task.name] = setting
+    for application in APPLICATIONS.values():
+        for setting in declared(application):
+            owners.setdefault(setting.name, {})[application.name] = setting
     return owners
 
 
 def sampling_options() -> list[Callable]:
-    """Flags of all tasks' sampling options, under headings that say whose they are.
+    """Flags of all applications' options, under headings that say whose they are.
 
-    The model tells the task only when it is opened, so a flag's default is left to the task.
+    The model tells the application only when it is opened, so a flag's default is left to the application.
     """
-    flags = []
+    flags = [
+        option(
+            "Sampling",
+            "--application",
+            type=click.Choice(list(APPLICATIONS)),
+            help="; ".join(f"{application.name}: {application.summary}" for application in APPLICATIONS.values()),
+            shown_default="what the model was trained for",
+        )
+    ]
     for owners in sampling_settings().values():
         setting = next(iter(owners.values()))
-        group = "Sampling" if len(owners) == len(TASKS) else f"Sampling: {', '.join(owners)}"
+        group = "Sampling" if len(owners) == len(APPLICATIONS) else f"Sampling: {', '.join(owners)}"
         defaults = dict.fromkeys(shown(s.default) for s in owners.values() if s.default is not None)
         choices = list(dict.fromkeys(choice for s in owners.values() for choice in s.setting.choices))
         changes: dict[str, Any] = {"default": None, "shown_default": " or ".join(defaults) or None}
@@ -61,7 +69,27 @@ def sampling_options() -> list[Callable]:
     return flags
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+class SampleCommand(GroupedCommand):
+    """A command that has the flags of every application in the table, behind those of its task."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        own = super().get_params(ctx)
+        if __name__ not in ctx.meta:  # a context is asked several times, and compares what it got
+            ctx.meta[__name__] = parameters(sampling_options())
+        first = next(place for place, param in enumerate(own) if getattr(param, "group", "Task") != "Task")
+        return [*own[:first], *ctx.meta[__name__], *own[first:]]
+
+
+def parameters(decorators: list[Callable]) -> list[click.Parameter]:
+    """What decorators would add to a command."""
+
+    def command() -> None: ...
+
+    options(decorators)(command)
+    return list(reversed(command.__click_params__))  # type: ignore[attr-defined]
+
+
+@click.command(cls=SampleCommand, context_settings=CONTEXT)
 @click.argument("source", required=False, metavar="RUN|PICTURE")
 @option("Task", "--model_dir", metavar="RUN", help="the run folder, or its model.safetensors; also without the flag")
 @option(
@@ -70,7 +98,6 @@ def sampling_options() -> list[Callable]:
     metavar="FOLDER",
     help="where the pictures go; RUN/Evaluation, or for a picture trained_models/NAME/instant, unless given",
 )
-@options(sampling_options())
 @DEVICE
 @TALK
 @click.pass_context
@@ -85,32 +112,13 @@ def sample(ctx: click.Context, **flags: Any) -> None:
         if len(sources) != 1:
             found = " and ".join(sources) or "nothing"
             raise UserError(f"{found} is given to sample; name one run folder or one picture, as in: sample photo.jpg")
-        if flags["model_dir"] is None and is_picture(Path(sources[0])):
-            return sample_picture(ctx, Path(sources[0]), given, flags)
-        run = Run.open(sources[0])  # refuses before torch is imported
-
-        from consingan.applications.progress import Progress
-        from consingan.applications.writing import write
-        from consingan.devices import describe
-        from consingan.gan.model import SingleImageModel
+        alone = flags["model_dir"] is None and is_picture(Path(sources[0]))
+        if alone:
+            wanted_use(Use(ALONE), flags["application"], given)  # refuses before torch is imported
+        run = None if alone else Run.open(sources[0])
 
         device, notes = chosen_device(ctx, flags)
-        model = SingleImageModel.load(run.model, device)
-        check_mode(model.settings.mode, run.model)
-        task = TASKS[model.settings.mode]
-        chosen = sampling_choice(model.settings.mode, given)
-        out = Path(flags["out"]) if flags["out"] else run.evaluation
-        with monitor(flags) as talk:
-            for note in notes:
-                talk.message(note)
-            talk.message(f"Sampling by {task.name}: a model of {model.stages} stages on {describe(device)}.")
-            model.say = talk.message
-            progress = Progress(talk.message, *announced(model, chosen))
-            model.told = progress.told
-            made = task.sample(model, chosen, run)
-            count = sum(1 for _ in write(progress.seen(made), out, {"model": run.folder.name}, talk.message))
-            talk.message(f"Wrote {count} files.")
-        click.echo(out)
+        make((opened_run(run, device) if run else opened_picture(Path(sources[0]), device)), notes, given, flags)
 
 
 def is_picture(source: Path) -> bool:
@@ -118,67 +126,88 @@ def is_picture(source: Path) -> bool:
     return source.is_file() and source.suffix.lower() not in (".safetensors", ".json")
 
 
-def sample_picture(ctx: click.Context, file: Path, given: dict[str, Any], flags: dict[str, Any]) -> None:
-    """New pictures of a picture without a model."""
-    chosen = StillOptions(**{"num_samples": INSTANT} | still_choices(given))
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What is to be sampled.
 
-    from consingan.applications import instant
-    from consingan.applications.progress import Progress
-    from consingan.applications.writing import write
+    Args:
+        material: the model or the picture.
+        use: what is made of it where nothing else is said.
+        out: where the pictures go where nothing else is said.
+        facts: written into every file.
+        notes: what to say first.
+    """
+
+    material: Material
+    use: Use
+    out: Path
+    facts: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def opened_run(run: Run, device: torch.device) -> Opened:
+    """A run's model."""
+    from consingan.devices import describe
+    from consingan.gan.model import SingleImageModel
+
+    model = SingleImageModel.load(run.model, device)
+    check_mode(model.settings.mode, run.model)
+    task = TASKS[model.settings.mode]
+    note = f"Sampling by {task.name}: a model of {model.stages} stages on {describe(device)}."
+    return Opened(Material.of(model, run), task.sampling, run.evaluation, {"model": run.folder.name}, (note,))
+
+
+def opened_picture(file: Path, device: torch.device) -> Opened:
+    """A picture without a model."""
     from consingan.devices import describe
     from consingan.finish.photo import Photo, stored
-    from consingan.finish.scales import own_size
     from consingan.pictures import images
-    from consingan.tasks.generation import output_sizes
 
-    device, notes = chosen_device(ctx, flags)
     loaded = images.load(file)
-    photo = Photo(stored(loaded.pixels), device)
-    out = Path(flags["out"]) if flags["out"] else Path("trained_models") / file.stem / "instant"
-    with monitor(flags) as talk:
-        for note in (*notes, *loaded.notes):
+    note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
+    material = Material(photo=Photo(stored(loaded.pixels), device))
+    out = Path("trained_models") / file.stem / "instant"
+    return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note))
+
+
+def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    """Make and write what the flags ask for, and print where it lies."""
+    from consingan.applications.progress import Progress
+    from consingan.applications.writing import write
+
+    use = wanted_use(opened.use, flags["application"], given)
+    application, material = APPLICATIONS[use.application], opened.material
+    if reason := application.unfit(material):
+        raise UserError(reason)
+    wanted = chosen(application, use.options)
+    out = Path(flags["out"]) if flags["out"] else opened.out
+    with monitor(dict(flags)) as talk:
+        for note in (*notes, *opened.notes):
             talk.message(note)
-        talk.message(f"New pictures of {file} by its patches, without training, on {describe(device)}.")
-        sizes = output_sizes(chosen, own_size(photo.size, chosen.longest), finished=True)
-        progress = Progress(talk.message, chosen.num_samples, sizes)
-        made = instant.results(photo, chosen, progress.told)
-        count = sum(1 for _ in write(progress.seen(made), out, {"picture": file.name}, talk.message))
+        if material.model is not None:
+            material.model.say = talk.message
+        expected = application.announce(material, wanted)
+        progress = Progress(talk.message, expected.number, expected.sizes)
+        made = application.apply(material, wanted, progress.told)
+        count = sum(1 for _ in write(progress.seen(made), out, opened.facts, talk.message))
         talk.message(f"Wrote {count} files.")
     click.echo(out)
 
 
-def still_choices(given: dict[str, Any]) -> dict[str, Any]:
-    """The sampling options of stills with the given values.
+def wanted_use(use: Use, name: str | None, given: Mapping[str, Any]) -> Use:
+    """The application that a person names, or else that of the material, with the options that are given.
 
     Raises:
-        UserError: a flag is for models only, or its value is out of range.
+        UserError: an option belongs to other applications, or its value is out of range.
     """
-    own = {s.name: s for s in config.declared(StillOptions)}
-    for name in given:
-        if name not in own:
-            raise UserError(f"--{name} is for trained models; leave it out, or name a run folder.")
-    return {name: config.check(own[name], value) for name, value in given.items()}
-
-
-def announced(model: SingleImageModel, options: Any) -> tuple[int, list[Size]]:
-    """How many finished samples of which sizes are to come; none where that is not known before."""
-    if not isinstance(options, StillOptions) or model.finishing(options.finish) is None:
-        return 0, []
-    from consingan.tasks.generation import output_sizes
-
-    own = model.own_size(options.finish, options.longest)
-    return options.num_samples, output_sizes(options, own, finished=True)
-
-
-def sampling_choice(mode: str, given: dict[str, Any]) -> Any:
-    """The task's sampling options with the given values.
-
-    Raises:
-        UserError: a flag belongs to another task, or its value is out of range.
-    """
-    own = {s.name: s for s in config.declared(TASKS[mode].options)}
-    for name in given:
-        if name not in own:
-            owners = ", ".join(sampling_settings()[name])
-            raise UserError(f"--{name} is for models of {owners}; this one is of {mode}, leave the flag out.")
-    return TASKS[mode].options(**{name: config.check(own[name], value) for name, value in given.items()})
+    own = use.options if name in (None, use.application) else {}
+    application = APPLICATIONS[name or use.application]
+    mine = {s.name for s in declared(application)}
+    for flag in (flag for flag in given if flag not in mine):
+        owners = list(sampling_settings()[flag])
+        raise UserError(
+            f"--{flag} is a flag of --application {', '.join(owners)}, not of {application.name}; leave it out, or "
+            f"give --application {owners[0]}."
+        )
+    chosen(application, given)  # refuses
+    return Use(application.name, {**own, **given})

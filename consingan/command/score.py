@@ -50,7 +50,7 @@ def score_picture(real: Path, samples: Sequence[str], as_json: bool, weights: st
     from consingan.metrics import study as scoring
 
     files = scoring.samples_at(samples)
-    values = scoring.figures(real, files, scoring.load_trunks(weights), note)
+    values = scoring.figures(real, files, scoring.load_networks(weights), note)
     show(values if as_json else scoring.table({counted(len(files), "sample"): values}, {}))
 
 
@@ -59,9 +59,9 @@ def score_study(real: Path, folders: Sequence[str], as_json: bool, weights: str 
     from consingan.metrics import study as scoring
 
     study = scoring.Study.find(real, folders, note)
-    trunks = scoring.load_trunks(weights)
+    networks = scoring.load_networks(weights)
     with click.progressbar(length=len(study), label="Scoring", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        scores = study.score(trunks, note, bar.update)
+        scores = study.score(networks, note, bar.update)
     names = {method: f"{method}\n{counted(found['samples'], 'sample')}" for method, found in scores.items()}
     means, spreads = ({names[m]: found[what] for m, found in scores.items()} for what in ("mean", "spread"))
     if not as_json:

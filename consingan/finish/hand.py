@@ -42,7 +42,7 @@ SHARPNESS = 6  # power of the blocks' weights: their seams are narrow
 FREE = 0.25  # share of the painting, nearest in colour, among which colour does not decide
 COLOUR, OVERLAP, DULLNESS, EDGES, VARIETY = 3.0, 8.0, 3.0, 4.0, 0.03  # weights in the choice of a block
 TINT = 0.3  # of the squared range: difference of colour at which a block's own tints count e times less
-MOST_GAIN = 2.0  # by which the texture of places that the painter left quiet is raised at most
+LARGEST_GAIN = 2.0  # by which the texture of places that the painter left quiet is raised at most
 LEAST = 1e-6  # of the squared range: power of a texture that is none
 BUDGET = 2**23  # numbers in memory at once, about
 
@@ -245,7 +245,7 @@ def blocks_of(painting: Tensor, factor: int, hidden: Tensor | None = None) -> Bl
         patterns=fine.mean(dim=1)[0][y, x],
         against=EDGES * at(mean_of(spread(base, STROKE // 2), 1), places)[:, 0]
         + DULLNESS * (strength - usual).clamp(max=0).square(),
-        gains=((usual - strength) / 2).exp().clamp(1, MOST_GAIN),
+        gains=((usual - strength) / 2).exp().clamp(1, LARGEST_GAIN),
         variety=Draw(0, ("hand",), base.device).uniform((len(places),)),
     )
 

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from consingan.finish.patches import Told, finish
 from consingan.finish.photo import Photo
-from consingan.finish.scales import Plan, Size
+from consingan.finish.scales import Plan
 from consingan.grid.noise import Draw
+from consingan.grid.ranges import signed
 from consingan.grid.resize import resize
+from consingan.grid.sizes import Size
 
 COARSE = 25  # px, the longer side of the copy
 NOISE = 3.0  # deviation of the noise where variation is 1, for a picture in [-1, 1]
@@ -39,7 +41,7 @@ def instant(
     plan = Plan.of(size, photo.size)
     shrink = COARSE / max(photo.size)
     coarse = (ceil(photo.size[0] * shrink * plan.canvas[0]), ceil(photo.size[1] * shrink * plan.canvas[1]))
-    picture = resize(photo.at(coarse) * 2 - 1, coarse)
+    picture = resize(signed(photo.at(coarse)), coarse)
     for number in range(n):
         draw = Draw(seed, ("instant", number), photo.device)
         layout = picture + NOISE * variation * draw.normal(picture.shape)

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.grid.resize import resize
+from consingan.grid.sizes import size_of
 
-BOUND = 512  # px, the longer side of frames where no size is asked for
 SIDE = 64  # px, the longer side at which motion is looked for
 LEVELS, STEPS = 3, 4  # of the search; each level has half the pixels of the one above along each axis
 NEAR = 3.0  # px, deviation of the window that moves as one
@@ -38,7 +38,7 @@ def moving(picture: Tensor, rest: Tensor, layouts: Iterable[Tensor]) -> Iterator
     Yields:
         For each layout a frame ``[1, C, H, W]``; for ``rest`` itself the picture, to rounding.
     """
-    size = (picture.shape[2], picture.shape[3])
+    size = size_of(picture)
     shrink = min(1.0, SIDE / max(rest.shape[2:]))
     small = (max(8, round(rest.shape[2] * shrink)), max(8, round(rest.shape[3] * shrink)))
     rest = resize(rest, small)
@@ -94,8 +94,8 @@ def step(old: Tensor, new: Tensor, shift: Tensor) -> Tensor:
 def displaced(x: Tensor, shift: Tensor) -> Tensor:
     """Pictures ``[1, C, h, w]`` whose pixels come from so far down and right of their places, see ``motion``."""
     rows, columns = (centres(side, x.device) for side in x.shape[2:])
-    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")) + shift[0]
-    grid = (places * 2 - 1).flip(0).permute(1, 2, 0)[None]
+    points = torch.stack(torch.meshgrid(rows, columns, indexing="ij")) + shift[0]
+    grid = (points * 2 - 1).flip(0).permute(1, 2, 0)[None]
     return F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import Photo, Scale
-from consingan.finish.scales import Plan, Size
+from consingan.finish.scales import Plan
 from consingan.finish.search import Field, distances, enlarged, exact, field_of, improved, mended
 from consingan.finish.vote import vote
 from consingan.grid.noise import Draw
+from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, size_of
 
 EXACT = 80  # px of the picture's longer side up to which every patch is compared with every other
 SPREADS = (0.8, 0.6)  # of the votes of the two passes of a scale
@@ -59,7 +61,7 @@ def finish(
         The sample; the same bits for the same draws on one device.
     """
     plan = Plan.of(size, photo.size)
-    made = resize((layout.to(photo.device) + 1) / 2, plan.sample[0])
+    made = resize(unit(layout.to(photo.device)), plan.sample[0])
     fields: list[Field] = []
     done = 0
     for number, (scale, now) in enumerate(zip(photo.prepared(plan), plan.sample, strict=True)):
@@ -76,7 +78,7 @@ def finish(
         fields.append(field)
         done += now[0] * now[1]
         told(done / plan.pixels)
-    return Finished(resize(made, size).clamp(0, 1) * 2 - 1, tuple(fields))
+    return Finished(signed(resize(made, size).clamp(0, 1)), tuple(fields))
 
 
 def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> Iterator[Tensor]:
@@ -109,7 +111,7 @@ def searched(
         before: the field of an older frame.
         plan, draws: as for ``finish``.
     """
-    size = (made.shape[2], made.shape[3])
+    size = size_of(made)
     for keys, spread in zip((scale.blurred, scale.sharp), SPREADS, strict=True):
         queries = scale.patches(made)
         if given is None or max(scale.size) <= EXACT:
@@ -130,23 +132,23 @@ def compared(queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Seq
         keys: ``[K, D]``.
         scale, plan, draws: as for ``searched``.
     """
-    places = (queries.shape[1], queries.shape[2])
-    here, there = (located(each, plan.canvas).to(keys.device) for each in (places, scale.places))
+    grid = (queries.shape[1], queries.shape[2])
+    here, there = (located(each, plan.canvas).to(keys.device) for each in (grid, scale.grid))
     keys = torch.cat([keys, there], dim=1)
     found = []
     for query, draw in zip(queries, draws, strict=True):
         dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),)).to(keys.device)
         found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear))
-    return field_of(torch.stack(found), scale, places)
+    return field_of(torch.stack(found), scale, grid)
 
 
-def located(places: Size, canvas: tuple[float, float]) -> Tensor:
-    """Row and column of every place as numbers to be compared like a patch's, ``[h * w, 2]``.
+def located(grid: Size, canvas: tuple[float, float]) -> Tensor:
+    """Row and column of every patch of ``(h, w)`` as numbers to be compared like a patch's, ``[h * w, 2]``.
 
     Along an axis in which the sample shows more than the picture, a patch may lie anywhere.
     """
     weights = [cost**0.5 if share < 1.1 else 0.0 for cost, share in zip((ROW, COLUMN), canvas, strict=True)]
-    axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, places, strict=True)]
+    axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, grid, strict=True)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
 
 

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.devices import Products
-from consingan.finish.scales import SEARCHED, Plan, Size
+from consingan.finish.scales import SEARCHED, Plan
 from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, at_most, size_of
 
 REACH = 3  # px from a patch's centre to its border: patches of 7x7
 COMPONENTS = 24  # numbers that a patch is compared by
@@ -25,6 +26,7 @@ class Scale:
         searched: whether its patches are searched; too fine a scale is not, the coarsest always.
 
     Attributes:
+        grid: how many patches lie along its height and its width.
         pixels: ``[H * W, C]``, row by row.
         blurred, sharp: ``[(H - 6) * (W - 6), 24]``, the patches in their first principal components, where they are
             searched.
@@ -33,7 +35,7 @@ class Scale:
     def __init__(self, sharp: Tensor, blurred: Tensor, searched: bool = True):
         channels, height, width = sharp.shape[1:]
         self.size = (height, width)
-        self.places = (height - 2 * REACH, width - 2 * REACH)
+        self.grid = (height - 2 * REACH, width - 2 * REACH)
         self.pixels = sharp[0].permute(1, 2, 0).reshape(-1, channels).contiguous()
         self.searched = searched
         if not searched:
@@ -74,8 +76,7 @@ def components(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def stored(picture: Tensor) -> Tensor:
     """A picture as it is kept with a model: ``[1, C, H, W]`` in [-1, 1] -> uint8, shrunk to ``LARGEST`` px."""
-    shrink = min(1.0, LARGEST / max(picture.shape[2:]))
-    size = (max(1, round(picture.shape[2] * shrink)), max(1, round(picture.shape[3] * shrink)))
+    size = at_most(size_of(picture), LARGEST)
     return ((resize(picture, size).clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from math import ceil, log
 
 from consingan.errors import UserError
-
-Size = tuple[int, int]
+from consingan.grid.sizes import Size, at_most
 
 BOUND = 1024  # px, the longer side of a sample where no size is asked for
+FRAME_BOUND = 512  # px, the same of the frames of an animation
 TRUST = 40  # px, the longer side of the picture at which a layout is believed, and nothing finer in it
 SHORTEST = 14  # px that the shorter side has there at least: two patches
 RATIO = 4 / 3  # between two scales, up to SEARCHED
@@ -83,8 +83,8 @@ def own_size(photo: Size, longest: int = BOUND) -> Size:
 
     A side that would be too small for a sample is as long as it must be.
     """
-    shrink = min(1.0, longest / max(photo))
-    return max(SMALLEST_SIDE, round(photo[0] * shrink)), max(SMALLEST_SIDE, round(photo[1] * shrink))
+    height, width = at_most(photo, longest)
+    return max(SMALLEST_SIDE, height), max(SMALLEST_SIDE, width)
 
 
 def check_size(size: Size) -> None:

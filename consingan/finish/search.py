@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import REACH, Scale
-from consingan.finish.scales import Size
+from consingan.grid.sizes import Size
 
 Field = tuple[Tensor, Tensor]
 
@@ -69,10 +69,10 @@ def prices(distance: Tensor) -> Tensor:
     return softness * weight.clamp_min(1e-30).log()
 
 
-def field_of(index: Tensor, scale: Scale, places: Size) -> Field:
+def field_of(index: Tensor, scale: Scale, grid: Size) -> Field:
     """Indices of patches ``[B * h * w]`` as a field."""
-    index = index.view(-1, *places)
-    width = scale.places[1]
+    index = index.view(-1, *grid)
+    width = scale.grid[1]
     return index // width + REACH, index % width + REACH
 
 
@@ -105,7 +105,7 @@ def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Field
 
 def distances(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Tensor:
     """Squared distances ``[B, h, w]`` of patches ``[B, h, w, D]`` to those that a field names."""
-    index = (field[0] - REACH) * scale.places[1] + (field[1] - REACH)
+    index = (field[0] - REACH) * scale.grid[1] + (field[1] - REACH)
     return (queries - keys.index_select(0, index.flatten()).view(queries.shape)).square_().sum(3)
 
 

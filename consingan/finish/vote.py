@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import REACH, Scale
-from consingan.finish.scales import Size
 from consingan.finish.search import Field, strips_of
+from consingan.grid.sizes import Size
 
 
 def weights(spread: float) -> dict[tuple[int, int], float]:

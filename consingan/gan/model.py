@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from consingan import config, devices
+from consingan import devices
 from consingan.config import Network, Train
-from consingan.errors import UserError, out_of_memory
-from consingan.finish import motion, patches
-from consingan.finish.patches import Told
+from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
-from consingan.finish.scales import BOUND, Plan, check_size, own_size
-from consingan.gan.networks import Border, GrowingGenerator, place
-from consingan.grid.noise import Draw, Field, Source, draws_alike, fingerprint, mixed, walk, whole
-from consingan.grid.resize import Size, resize
+from consingan.finish.scales import FRAME_BOUND
+from consingan.gan import model_file, sampling
+from consingan.gan.after import Chain
+from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
+from consingan.gan.networks import GrowingGenerator, move
+from consingan.gan.sampling import Walk
+from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
+from consingan.gan.stills import Stills, output_sizes
+from consingan.grid.noise import Draw, Field, Source, as_source, mixed
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, rescaled
 from consingan.grid.windows import Window, tiles
-from consingan.pictures import images
-from consingan.pictures.pyramid import rescaled
-from consingan.storage import files
 
-LARGEST_PYRAMID = 20  # stages; as --train_stages
 TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
 SMALLEST_TILE = 64**2  # pixels
-PHOTO = "picture"  # the name of the training picture in a file
 UNUSED = torch.empty(0)  # in place of a stage's input that is not looked at
-TOGETHER = 8 * 1024**2  # pixels that are finished together
 KEPT = 256**2  # pixels up to which an anchor stays in memory
 
 
@@ -40,7 +37,7 @@ class SingleImageModel:
 
     Args:
         settings: the configuration that it is trained with.
-        border: the task's way with borders.
+        border: the task's way with borders, a name in ``BORDERS``.
         sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
         device: where it lives.
 
@@ -52,10 +49,9 @@ class SingleImageModel:
         photo: the training picture at its own size, whose patches finish samples; None where that is not known.
         tile: pixels of a picture that are computed together, see ``render``.
         say: is told when memory runs out and smaller tiles are taken.
-        told: hears how far each finished sample has come, from 0 to 1.
     """
 
-    def __init__(self, settings: Train, border: Border, sizes: Sequence[Size], device: torch.device | str = "cpu"):
+    def __init__(self, settings: Train, border: str, sizes: Sequence[Size], device: torch.device | str = "cpu"):
         network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.fixed: list[Tensor] = []
@@ -63,15 +59,10 @@ class SingleImageModel:
         self.amplitudes: list[float] = []
         self.noise_seed = settings.runtime.seed
         self.photo: Photo | None = None
-        self.generator = GrowingGenerator(
-            **layers(network),
-            norm=network.batch_norm,
-            border=border,
-        )
+        self.generator = GrowingGenerator(**layers(network), norm=network.batch_norm, border=border)
         self.tile = TILE // network.nfc
         self.say: Callable[[str], None] = lambda note: None
-        self.told: Told = lambda share: None
-        place(self.generator, self.device)
+        move(self.generator, self.device)
 
     @property
     def stages(self) -> int:
@@ -99,7 +90,7 @@ class SingleImageModel:
             self.anchors = [self._anchor(0)]
             return
         self.generator.grow()
-        place(self.generator, self.device)
+        move(self.generator, self.device)
         self.amplitudes.append(0.0)
         self.anchors.append(self._anchor(stage))
         error = (self.reconstruct() - real).square().mean().sqrt()
@@ -108,10 +99,10 @@ class SingleImageModel:
     def _anchor(self, stage: int) -> Source:
         """The anchor of a stage; that of a small stage is drawn once and kept."""
         if stage < len(self.fixed):
-            return whole(self.fixed[stage])
+            return as_source(self.fixed[stage])
         size = self.generator.input_shape(stage, self.sizes[stage])[2:]
         field = self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage)
-        return whole(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
+        return as_source(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
 
     def noise(self, draw: Draw, stage: int) -> Source:
         """Noise of a stage at a place."""
@@ -164,7 +155,7 @@ class SingleImageModel:
         for tile in tiles(sizes[-1], self.tile):
             parts = generator.parts(sizes, tile)
             inputs = [source(part.noise) for source, part in zip(sources[first:], parts[first:], strict=True)]
-            kept = parts[first - 1].kept.cut(below)
+            kept = parts[first - 1].needed.cut(below)
             tile.cut(picture).copy_(generator([UNUSED] * first + inputs, self.amplitudes, sizes, first, kept, tile))
         return picture
 
@@ -193,7 +184,7 @@ class SingleImageModel:
         sizes[first - 1] = sizes[start]  # what the next stage gets
         draw = Draw(seed, ("transform",), self.device)
         noise = [scaled(self.noise(draw, stage), noise_scale) for stage in range(first, self.stages)]
-        return self.render([whole(entering)] * first + noise, sizes, first, below)
+        return self.render([as_source(entering)] * first + noise, sizes, first, below)
 
     def fitting(self, size: Size) -> Size:
         """``(H, W)`` of a picture of the given size at the model's resolution: of as many pixels, to rounding.
@@ -206,26 +197,15 @@ class SingleImageModel:
         scale = (height * width / (size[0] * size[1])) ** 0.5
         return rescaled(size, scale, scale)
 
-    def sample(
-        self,
-        n: int = 1,
-        size: Size | None = None,
-        seed: int = 0,
-        start: int = 0,
-        variation: float | None = None,
-        finish: str | None = None,
-        finish_seed: int | None = None,
-    ) -> Tensor:
+    def sample(self, n: int = 1, size: Size | None = None, seed: int = 0, start: int = 0, **how: Any) -> Tensor:
         """New pictures.
 
         Args:
             n: how many; the first k of n are the same for every n.
-            size: ``(H, W)`` in pixels, that of ``own_size`` if None.
+            size: ``(H, W)`` in pixels; the model's own if None.
             seed: of the noise.
             start: first stage that draws noise; stages below it keep their anchors.
-            variation: from 0, nearly the picture, to 1, anything goes; the configuration's if None.
-            finish: ``patches``, made anew of the picture's patches, or ``none``; the configuration's if None.
-            finish_seed: of the finish alone: other finishes of the same layouts; that of the noise if None.
+            how: further fields of ``Stills``: ``variation``, ``finish``, ``finish_seed``, ``longest`` and others.
 
         Returns:
             ``[n, C, H, W]`` in [-1, 1] on the model's device.
@@ -233,33 +213,20 @@ class SingleImageModel:
         Raises:
             UserError: the model holds no picture to finish with, or the size is out of the finish's bounds.
         """
-        return torch.cat(list(self.samples(n, size, seed, start, variation, finish, finish_seed)))
+        return torch.cat(list(self.samples(Stills(num_samples=n, seed=seed, gen_start_scale=start, **how), size)))
 
-    def samples(
-        self,
-        n: int,
-        size: Size | None = None,
-        seed: int = 0,
-        start: int = 0,
-        variation: float | None = None,
-        finish: str | None = None,
-        finish_seed: int | None = None,
-    ) -> Iterator[Tensor]:
-        """As ``sample``, one ``[1, C, H, W]`` at a time; several are computed together where the device gains by it."""
-        size = size or self.own_size(finish)
-        finishing = self.finishing(finish)
-        together = batch_size(self.device)
-        if finishing is not None:  # a large one fills memory by itself
-            together = max(1, min(together, TOGETHER // (size[0] * size[1])))
-        for first in range(0, n, together):
-            draws = [Draw(seed, ("sample", k), self.device) for k in range(first, min(first + together, n))]
-            if finishing is None:
-                yield from self.layouts(draws, size, start, variation).split(1)
-            else:
-                layout = self.layouts(draws, self.layout_size(size, finishing), start, variation)
-                if finish_seed is not None:
-                    draws = [replace(draw, seed=finish_seed) for draw in draws]
-                yield from patches.finish(finishing, layout, size, draws, told=self.told).picture.split(1)
+    def samples(self, options: Stills, size: Size | None = None, after: Chain | None = None) -> Iterator[Tensor]:
+        """As ``sample``, one ``[1, C, H, W]`` at a time.
+
+        Args:
+            options: what they are to be like.
+            size: ``(H, W)`` in pixels; the first that the options name if None.
+            after: the steps from the generator to the picture; those that the options name if None.
+        """
+        after = sampling.chain(self, options) if after is None else after
+        if size is None:
+            size = output_sizes(options, sampling.own_size(self, options.finish, options.longest), bool(after.steps))[0]
+        return sampling.stills(self, options, size, after)
 
     def layouts(self, draws: Sequence[Draw], size: Size, start: int = 0, variation: float | None = None) -> Tensor:
         """What the generator makes of noise: ``[B, C, H, W]`` in [-1, 1].
@@ -278,43 +245,8 @@ class SingleImageModel:
             (anchor,) = self.anchors_for(sizes, 1)
             everything = Window.whole(sizes[0])
             noise = sources[0](everything)
-            sources[0] = whole(channels_last(mixed(anchor(everything), noise, variation)))
+            sources[0] = as_source(channels_last(mixed(anchor(everything), noise, variation)))
         return self.render(sources, sizes)
-
-    def finishing(self, finish: str | None = None) -> Photo | None:
-        """The picture whose patches finish samples; None where they are as the generator made them.
-
-        Args:
-            finish: as for ``sample`` or ``animate``.
-
-        Raises:
-            UserError: a finish is wanted of a model that holds no picture.
-        """
-        wanted = finish or self.settings.sampling.finish
-        if wanted == "none":
-            return None
-        if self.photo is None:
-            raise UserError(
-                f"--finish {wanted} needs the training picture, which this model does not hold; give --finish none, "
-                "or train it anew."
-            )
-        return self.photo
-
-    def own_size(self, finish: str | None = None, longest: int = BOUND) -> Size:
-        """``(H, W)`` of samples where none is asked for: finished, the picture's up to a longer side; else the trained.
-
-        Args:
-            finish: as for ``sample``.
-            longest: px.
-        """
-        photo = self.finishing(finish)
-        return own_size(photo.size, longest) if photo else self.size
-
-    def layout_size(self, size: Size, photo: Photo) -> Size:
-        """``(H, W)`` of the layout of a finished sample of ``(H, W)``: as many trained pictures high and wide."""
-        check_size(size)
-        canvas = Plan.of(size, photo.size).canvas
-        return rescaled(self.size, *canvas)
 
     def animate(
         self,
@@ -324,7 +256,7 @@ class SingleImageModel:
         start: int,
         seed: int,
         finish: str | None = None,
-        longest: int = motion.BOUND,
+        longest: int = FRAME_BOUND,
     ) -> Iterator[Tensor]:
         """The frames of a ``walk``, finished, one at a time.
 
@@ -337,15 +269,8 @@ class SingleImageModel:
         Raises:
             UserError: the model holds no picture to finish with.
         """
-        layouts = self.walk(frames, alpha, beta, start, seed)
-        photo = self.finishing(finish)
-        if photo is None:
-            return layouts
-        size = own_size(photo.size, longest)
-        if finish == "patches":
-            check_size(size)
-            return patches.steady(photo, layouts, size, Draw(seed, ("walk",), self.device))
-        return motion.moving(photo.at(size) * 2 - 1, self.reconstruct(), layouts)
+        way = Walk(frames, alpha, beta, start, seed)
+        return sampling.frames(self, way, sampling.frame_steps(self, finish, longest))
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
         """Frames ``[1, C, H, W]`` of a random walk in the noise from stage ``start`` up (see ``noise.walk``).
@@ -353,33 +278,7 @@ class SingleImageModel:
         Of pictures larger than a tile, all frames of a tile are made before the next tile, so that the walk's own
         memory is bounded by the tile as well.
         """
-        places = [Window.whole(self.size)]
-        if not self.settings.network.batch_norm:
-            places = list(tiles(self.size, self.tile))
-        if len(places) == 1:
-            yield from self._walk(places[0], frames, alpha, beta, start, seed)
-            return
-        made = [self.fixed[0].new_empty(1, self.generator.channels, *self.size) for _ in range(frames)]
-        for window in places:
-            for frame, part in zip(made, self._walk(window, frames, alpha, beta, start, seed), strict=True):
-                window.cut(frame).copy_(part)
-        yield from made
-
-    def _walk(self, window: Window, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
-        """A walk's frames in a window."""
-        sizes = self.sizes[: self.stages]
-        parts = self.generator.parts(sizes, window)
-        anchors = [anchor(part.noise) for anchor, part in zip(self.anchors, parts, strict=True)]
-        draw = Draw(seed, ("walk",), self.device)
-
-        def moving(stage: int) -> Iterator[Tensor]:
-            def fresh(time: str | int) -> Tensor:
-                return self.noise(draw.at(time), stage)(parts[stage].noise)
-
-            return walk(anchors[stage], frames, alpha, beta, fresh)
-
-        for noise in zip(*map(moving, range(start, self.stages)), strict=True):
-            yield self.generate([*anchors[:start], *noise], sizes, window)
+        return sampling.layouts_of(self, Walk(frames, alpha, beta, start, seed))
 
     def sizes_for(self, size: Size) -> list[Size]:
         """Sizes of the grown stages for an output of ``size``: each stage's own, times the same scale per axis."""
@@ -392,24 +291,19 @@ class SingleImageModel:
         for stage in range(stages):
             own, wanted = (self.generator.input_shape(stage, s[stage])[2:] for s in (self.sizes, sizes))
             anchor = self.anchors[stage]
-            fitted.append(whole(resize(self.fixed[0], wanted)) if stage == 0 else nearest(anchor, own, wanted))
+            fitted.append(as_source(resize(self.fixed[0], wanted)) if stage == 0 else nearest(anchor, own, wanted))
         return fitted
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that has to be stored, by name."""
-        weights = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-        anchors = {f"anchor.{stage}": anchor for stage, anchor in enumerate(self.fixed)}
+        weights = {f"{GENERATOR}{name}": value for name, value in self.generator.state_dict().items()}
+        anchors = {f"{ANCHOR}{stage}": anchor for stage, anchor in enumerate(self.fixed)}
         return weights | anchors | ({PHOTO: self.photo.pixels} if self.photo else {})
 
     def header(self) -> dict[str, Any]:
         """What has to be stored beside the tensors, as JSON values."""
-        return {
-            "config": config.to_json(self.settings),
-            "border": self.generator.border,
-            "sizes": [list(size) for size in self.sizes],
-            "amplitudes": self.amplitudes,
-            "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
-        }
+        border = self.generator.border.name
+        return Header(self.settings, border, self.sizes, self.amplitudes, self.noise_seed).values()
 
     def save(self, path: str | Path, picture: bool = True) -> None:
         """Write the portable file: safetensors with the configuration in its header.
@@ -422,7 +316,7 @@ class SingleImageModel:
         tensors = self.tensors()
         if not picture:
             tensors.pop(PHOTO, None)
-        files.save_tensors(Path(path), tensors, {"kind": "model", **self.header()})
+        model_file.write(Path(path), tensors, self.header())
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SingleImageModel:
@@ -432,13 +326,7 @@ class SingleImageModel:
             UserError: the file is missing, broken, foreign, holds numbers that are not finite, or its parts do not
                 fit each other.
         """
-        path = Path(path)
-        path = path / "model.safetensors" if path.is_dir() else path
-        tensors, header = files.load_tensors(path)
-        for name, value in tensors.items():
-            if not value.isfinite().all():
-                raise UserError(f"{path} holds numbers that are not finite in {name!r}; use another copy of it.")
-        return cls.restore(tensors, header, str(path), device)
+        return cls.restore(*model_file.read(path), device)
 
     @classmethod
     def restore(
@@ -453,91 +341,38 @@ class SingleImageModel:
         Raises:
             UserError: a part is missing, unknown or does not fit; no memory is taken before all parts are known to.
         """
-        try:
-            settings = config.from_json(header["config"], where)
-            sizes = [(int(h), int(w)) for h, w in header["sizes"][: LARGEST_PYRAMID + 1]]
-            amplitudes = [float(a) for a in header["amplitudes"]]
-            border = {"extend": "extend", "zero": "zero"}[header["border"]]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(
-                f"{where} lacks a valid {error} in its header; use a file that this program wrote."
-            ) from None
-        if (
-            not 1 <= len(amplitudes) <= len(sizes) <= LARGEST_PYRAMID
-            or not all(1 <= side <= 65536 for size in sizes for side in size)
-            or not all(0 <= amplitude < inf for amplitude in amplitudes)
-        ):
-            raise UserError(f"{where} has sizes and amplitudes that do not fit; use a file that this program wrote.")
+        stands = Header.read(header, where)
         with torch.device("meta"):  # shapes without memory
-            model = cls(settings, border, sizes, "meta")  # type: ignore[arg-type]
-            for _ in amplitudes[1:]:
+            model = cls(stands.settings, stands.border, stands.sizes, "meta")
+            for _ in stands.amplitudes[1:]:
                 model.generator.grow()
-        noise = None if header.get("noise") is None else stored_seed(header["noise"], where)
-        model._fill(tensors, amplitudes, noise, where)
+        model._fill(tensors, stands, where)
         return model.to(device)
 
-    def _fill(self, tensors: dict[str, Tensor], amplitudes: list[float], noise: int | None, where: str) -> None:
-        """Take over the parts of a file; ``noise`` is the seed of the anchors that it does not hold, if it has one."""
-        self.amplitudes = amplitudes
+    def _fill(self, tensors: dict[str, Tensor], header: Header, where: str) -> None:
+        """Take over the parts of a file once they are known to fit."""
+        self.amplitudes = list(header.amplitudes)
         pixels = tensors.pop(PHOTO, None)
         if pixels is not None:
             self.photo = Photo(checked_photo(pixels, self.settings.network.nc_im, where), self.device)
-        held = sum(name.startswith("anchor.") for name in tensors)
-        fixed = len(amplitudes) if noise is None else min(max(1, held), len(amplitudes))
-        shapes = {f"generator.{name}": value.shape for name, value in self.generator.state_dict().items()}
+        fixed = model_file.anchors_held(tensors, header)
+        weights = self.generator.state_dict()
+        shapes: dict[str, Sequence[int]] = {f"{GENERATOR}{name}": value.shape for name, value in weights.items()}
         for stage in range(fixed):
-            shapes[f"anchor.{stage}"] = torch.Size(self.generator.input_shape(stage, self.sizes[stage]))
-        for name in sorted(shapes.keys() | tensors.keys()):
-            known = name in tensors and name in shapes
-            if not known or tensors[name].shape != shapes[name] or tensors[name].dtype != torch.float32:
-                raise UserError(
-                    f"{where} does not hold the model that its header names: {name!r} is missing, unknown or unfit."
-                )
-        weights = {name: tensors[f"generator.{name}"] for name in self.generator.state_dict()}
-        self.generator.load_state_dict(weights, assign=True)
-        self.fixed = [tensors[f"anchor.{stage}"] for stage in range(fixed)]
-        self.noise_seed = self.settings.runtime.seed if noise is None else noise
+            shapes[f"{ANCHOR}{stage}"] = self.generator.input_shape(stage, self.sizes[stage])
+        check_tensors(tensors, shapes, where)
+        self.generator.load_state_dict({name: tensors[f"{GENERATOR}{name}"] for name in weights}, assign=True)
+        self.fixed = [tensors[f"{ANCHOR}{stage}"] for stage in range(fixed)]
+        self.noise_seed = self.settings.runtime.seed if header.noise_seed is None else header.noise_seed
 
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
-        place(self.generator, self.device)
+        move(self.generator, self.device)
         self.photo = Photo(self.photo.pixels, self.device) if self.photo else None
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]
         return self
-
-
-def checked_photo(pixels: Tensor, channels: int, where: str) -> Tensor:
-    """The training picture of a file, ``[1, C, H, W]`` uint8.
-
-    Raises:
-        UserError: it is of another kind or shape.
-    """
-    fits = pixels.dtype == torch.uint8 and pixels.dim() == 4 and pixels.shape[:2] == (1, channels)
-    if not fits or min(pixels.shape[2:]) < images.MIN_SIDE:
-        raise UserError(f"{where} holds a damaged {PHOTO!r}; use a file that this program wrote.")
-    return pixels
-
-
-def stored_seed(noise: Any, where: str) -> int:
-    """The seed of the anchors that a file holds by their place only.
-
-    Raises:
-        UserError: the entry is damaged, or this torch draws other numbers than the one that wrote the file.
-    """
-    try:
-        seed, numbers = noise["seed"], [float(number) for number in noise["fingerprint"]]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        seed, numbers = None, []
-    if type(seed) is not int or not numbers:
-        raise UserError(f"{where} has a damaged 'noise' in its header; use a file that this program wrote.")
-    if not draws_alike(numbers):
-        raise UserError(
-            f"{where} was written with torch {noise.get('torch')}, whose random numbers torch {torch.__version__} does "
-            "not draw; install that version."
-        )
-    return seed
 
 
 def layers(network: Network) -> dict[str, Any]:
@@ -551,43 +386,3 @@ def layers(network: Network) -> dict[str, Any]:
         "activation": network.activation,
         "slope": network.lrelu_alpha,
     }
-
-
-def batch_size(device: torch.device) -> int:
-    """Samples to compute together: a CPU is busy with one, an accelerator with several."""
-    return 1 if device.type == "cpu" else 8
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """The same numbers in the memory format that convolutions are fastest in."""
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def scaled(source: Source, factor: float) -> Source:
-    """A source times a number."""
-    return lambda window: factor * source(window)
-
-
-def stacked(sources: Sequence[Source]) -> Source:
-    """Several sources as one batch."""
-    return sources[0] if len(sources) == 1 else lambda window: channels_last(torch.cat([s(window) for s in sources]))
-
-
-def expanded(source: Source, batch: int) -> Source:
-    """A source repeated in a batch, without memory."""
-    return lambda window: source(window).expand(batch, -1, -1, -1)
-
-
-def nearest(source: Source, own: Size, size: Size) -> Source:
-    """Nearest-neighbour resize of a source from one ``(H, W)`` to another: noise stays as rough as it was."""
-
-    def cut(window: Window) -> Tensor:
-        rows, columns = (
-            torch.arange(*span) * old // new
-            for span, old, new in zip((window.rows, window.columns), own, size, strict=True)
-        )
-        spans = [(int(places[0]), int(places[-1]) + 1) for places in (rows, columns)]
-        x = source(Window(*spans))
-        return x[:, :, rows - spans[0][0]][:, :, :, columns - spans[1][0]]
-
-    return source if own == size else cut

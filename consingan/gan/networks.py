@@ -9,30 +9,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from consingan.grid.resize import Size, upsample, upsample_part
+from consingan.config import Network
+from consingan.gan.borders import BORDERS, Below, Border, Padding
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window, parts
-
-Border = Literal["extend", "zero"]
 
 
 class Critic(Protocol):
-    """What scores pictures."""
+    """What an objective holds pictures against; what else it may have is between it and its objective."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``[B, C, h, w]`` in [-1, 1] -> ``[B, 1, h', w']``."""
-
-    @property
-    def piecewise_linear(self) -> bool:
-        """Whether ``input_gradient`` holds."""
-
-    def input_gradient(self, x: Tensor) -> Tensor:
-        """Gradient ``[B, C, h, w]`` of the summed scores by the picture, differentiable by the parameters."""
+        """``[B, C, h, w]`` in [-1, 1] -> scores of their patches ``[B, 1, h', w']``, or pictures ``[B, C, h, w]``."""
 
 
 class GrowingGenerator(nn.Module):
@@ -50,8 +43,7 @@ class GrowingGenerator(nn.Module):
         activation: ``lrelu``, ``prelu``, ``elu`` or ``selu``.
         slope: slope of ``lrelu`` and start of ``prelu`` for negative inputs.
         norm: normalise each convolution's output by the statistics of its own picture.
-        border: ``extend``: features and noise reach m past the picture, so that edges vary;
-            ``zero``: a stage sees zeros there, which keeps the layout when the size changes.
+        border: what lies past the picture, a name in ``BORDERS``.
     """
 
     def __init__(
@@ -64,16 +56,17 @@ class GrowingGenerator(nn.Module):
         activation: str = "lrelu",
         slope: float = 0.05,
         norm: bool = False,
-        border: Border = "extend",
+        border: str = "extend",
     ):
         super().__init__()
         reach = (kernel - 1) // 2
-        self.channels, self.width, self.border = channels, features, border
-        self.margin, self.own_padding = layers * (reach - padding), layers * padding
-        self.head = block(channels, features, kernel, reach, activation, slope, norm)
-        blocks = [block(features, features, kernel, padding, activation, slope, norm) for _ in range(layers)]
+        self.channels, self.width = channels, features
+        self.border: Border = BORDERS[border](layers * (reach - padding), layers * padding)
+        past = self.border.padding_mode
+        self.head = block(channels, features, kernel, reach, activation, slope, norm, past)
+        blocks = [block(features, features, kernel, padding, activation, slope, norm, past) for _ in range(layers)]
         self.stages = nn.ModuleList([nn.Sequential(*blocks)])
-        self.tail = nn.Conv2d(features, channels, kernel, padding=reach)
+        self.tail = nn.Conv2d(features, channels, kernel, padding=reach, padding_mode=past)
         self.apply(initialise)
 
     def grow(self) -> None:
@@ -89,8 +82,7 @@ class GrowingGenerator(nn.Module):
         """Shape of a stage's input: a picture or noise like one at stage 0, noise like features later."""
         if stage == 0:
             return batch, self.channels, *size
-        extra = 2 * self.margin if self.border == "extend" else 0
-        return batch, self.width, size[0] + extra, size[1] + extra
+        return batch, self.width, *self.border.noise_size(size)
 
     def parts(self, sizes: Sequence[Size], window: Window | None = None) -> list[Part]:
         """What of every stage a window of the last one's picture depends on; everything for the whole.
@@ -100,10 +92,8 @@ class GrowingGenerator(nn.Module):
             window: of the picture; the whole of it if None.
         """
         reach = self.tail.kernel_size[0] // 2
-        features = (window or Window.whole(sizes[-1])).grown(reach, sizes[-1])
-        extends = self.border == "extend"
-        surplus = self.own_padding + (0 if extends else self.margin)
-        return parts(sizes, features, self.margin, surplus, extends)
+        features = self.border.around(window or Window.whole(sizes[-1]), reach, sizes[-1])
+        return parts(sizes, features, self.border.part)
 
     def forward(
         self,
@@ -121,7 +111,7 @@ class GrowingGenerator(nn.Module):
                 ``parts`` names; those below ``start`` are not looked at.
             amplitudes, sizes: by stage, what a later stage's noise is multiplied by, and ``(h, w)``.
             start: the first stage to run.
-            below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the kept part of them; needed
+            below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the needed part of them; needed
                 where ``start > 0``.
             window: of the picture; the whole of it if None. Not with ``norm``, whose statistics are of the whole.
         """
@@ -129,7 +119,7 @@ class GrowingGenerator(nn.Module):
         wanted = self.parts(sizes[:last], window)
         x = self.features(inputs, amplitudes, sizes, start, below, wanted)
         picture = self.picture(x)
-        return window.cut(picture, wanted[-1].kept) if window else picture
+        return window.cut(picture, wanted[-1].needed) if window else picture
 
     def features(
         self,
@@ -140,7 +130,7 @@ class GrowingGenerator(nn.Module):
         below: Tensor | None = None,
         wanted: Sequence[Part] | None = None,
     ) -> Tensor:
-        """Features of stage ``len(inputs) - 1``: ``[B, N, h, w]``, or the kept part of them.
+        """Features of stage ``len(inputs) - 1``: ``[B, N, h, w]``, or the needed part of them.
 
         Args:
             inputs, amplitudes, sizes, start, below: as for ``forward``.
@@ -150,9 +140,10 @@ class GrowingGenerator(nn.Module):
         x = below
         for i in range(start, len(inputs)):
             if x is None:
-                x = wanted[0].kept.cut(self._coarsest(inputs[0]))
+                x = wanted[0].needed.cut(self.border.coarsest(self.stages[0], self.head(inputs[0])))
             else:
-                x = self._finer(i, x, inputs[i] * amplitudes[i], sizes, wanted)
+                coarser = Below(x, wanted[i - 1].needed, sizes[i - 1])
+                x = self.border.finer(self.stages[i], coarser, inputs[i] * amplitudes[i], wanted[i], sizes[i])
         if x is None:
             raise ValueError("features() needs inputs from stage 0 on, or the features below its first stage")
         return x
@@ -160,27 +151,6 @@ class GrowingGenerator(nn.Module):
     def picture(self, features: Tensor) -> Tensor:
         """``[B, N, h, w]`` -> ``[B, C, h, w]`` in [-1, 1]."""
         return torch.tanh(self.tail(features))
-
-    def _coarsest(self, x: Tensor) -> Tensor:
-        x = self.head(x)  # [B, N, h, w]
-        margin = self.margin
-        if self.border == "extend" and margin:
-            x = upsample(x, (x.shape[2] + 2, x.shape[3] + 2))
-            margin -= 1
-        return self.stages[0](F.pad(x, [margin] * 4))
-
-    def _finer(self, stage: int, below: Tensor, noise: Tensor, sizes: Sequence[Size], wanted: Sequence[Part]) -> Tensor:
-        part, given, source, size = wanted[stage], wanted[stage - 1].kept, sizes[stage - 1], sizes[stage]
-
-        def up(size: Size, window: Window) -> Tensor:
-            return upsample_part(below, (given.rows, given.columns), source, size, (window.rows, window.columns))
-
-        if self.border == "extend":
-            wide = up((size[0] + 2 * self.margin, size[1] + 2 * self.margin), part.noise)
-            return part.kept.cut(self.stages[stage](wide + noise), part.made) + up(size, part.kept)
-        skip = up(size, part.made)
-        made = self.stages[stage](F.pad(skip + noise, [self.margin] * 4)) + skip
-        return part.kept.cut(made, part.made)
 
 
 class PatchCritic(nn.Module):
@@ -212,6 +182,14 @@ class PatchCritic(nn.Module):
         for layer in self.blocks:
             x = layer(x)
         return self.tail(x)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What its layers make of pictures ``[B, C, h, w]``, first to last: ``[B, N, h', w']`` each."""
+        made = []
+        for layer in self.blocks:
+            x = layer(x)
+            made.append(x)
+        return made
 
     @property
     def piecewise_linear(self) -> bool:
@@ -257,16 +235,20 @@ class LocatedCritic:
     that it makes pictures of any size as before.
 
     Args:
-        critic: of ``C + 2`` channels.
+        critic: of ``C + 2`` channels; with all that is asked of it here where it is a ``PatchCritic``.
         places: ``[1, 2, h, w]``, row and column of every pixel, from -w to w times the weight.
     """
 
-    critic: PatchCritic
+    critic: Any
     places: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``."""
+        """As the critic, of pictures ``[B, C, h, w]``."""
         return self.critic(self._located(x))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """As ``PatchCritic.features``."""
+        return self.critic.features(self._located(x))
 
     @property
     def piecewise_linear(self) -> bool:
@@ -281,7 +263,30 @@ class LocatedCritic:
         return torch.cat([x, self.places.to(x.dtype).expand(len(x), -1, -1, -1)], dim=1)
 
 
-def located(critic: PatchCritic, weight: float, size: Size, window: Window | None, device: torch.device) -> Critic:
+def patch_critic(network: Network) -> PatchCritic:
+    """The patch critic of a configuration, of two channels more where it is told where it looks."""
+    return PatchCritic(
+        channels=channels_seen(network),
+        features=network.nfc,
+        kernel=network.ker_size,
+        layers=network.num_layer,
+        padding=network.padd_size,
+        activation=network.activation,
+        slope=network.lrelu_alpha,
+    )
+
+
+def patch_side(network: Network) -> int:
+    """The side of the patches that the patch critic of a configuration scores, in pixels."""
+    return 1 + (network.num_layer + 2) * (network.ker_size - 1 - 2 * network.padd_size)
+
+
+def channels_seen(network: Network) -> int:
+    """The channels of what a critic looks at: the picture's, and row and column where it is told them."""
+    return network.nc_im + (2 if network.positions else 0)
+
+
+def located(critic: nn.Module, weight: float, size: Size, window: Window | None, device: torch.device) -> Critic:
     """The critic with the places of a window of a picture of ``(H, W)``; without a weight the critic itself.
 
     Args:
@@ -319,10 +324,17 @@ def through(activation: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
 
 
 def block(
-    channels: int, features: int, kernel: int, padding: int, activation: str, slope: float, norm: bool = False
+    channels: int,
+    features: int,
+    kernel: int,
+    padding: int,
+    activation: str,
+    slope: float,
+    norm: bool = False,
+    padding_mode: Padding = "zeros",
 ) -> nn.Sequential:
     """Convolution, normalisation where asked for, activation."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, features, kernel, padding=padding)]
+    layers: list[nn.Module] = [nn.Conv2d(channels, features, kernel, padding=padding, padding_mode=padding_mode)]
     if norm:
         # Batch norm over the one picture of a step, in training and in sampling, is instance norm; written as
         # such, pictures of one batch do not see each other.
@@ -343,7 +355,7 @@ def widened(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def place(module: nn.Module, device: torch.device) -> None:
+def move(module: nn.Module, device: torch.device) -> None:
     """Move a network to a device, in the memory format that convolutions are fastest in."""
     module.to(device)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -28,11 +28,11 @@ Source = Callable[[Window], Tensor]  # a stage's input by the part of it that is
 
 @dataclass(frozen=True)
 class Draw:
-    """One place in the stream of random numbers.
+    """One address in the stream of random numbers.
 
     Args:
         seed: the run's or the sample's seed.
-        address: words and numbers that name the place.
+        address: words and numbers.
         device: where the tensors are wanted.
     """
 
@@ -41,23 +41,23 @@ class Draw:
     device: torch.device | str = "cpu"
 
     def at(self, *address: str | int) -> Draw:
-        """The place below this one."""
+        """The address below this one."""
         return Draw(self.seed, self.address + address, self.device)
 
     def normal(self, shape: Sequence[int]) -> Tensor:
-        """Standard normal numbers of this place, float32, on ``device``."""
+        """Standard normal numbers of this address, float32, on ``device``."""
         return torch.randn(tuple(shape), generator=self.generator()).to(self.device)
 
     def uniform(self, shape: Sequence[int] = ()) -> Tensor:
-        """Uniform numbers in [0, 1) of this place, float32, on ``device``."""
+        """Uniform numbers in [0, 1) of this address, float32, on ``device``."""
         return torch.rand(tuple(shape), generator=self.generator()).to(self.device)
 
     def numbers(self, count: int) -> list[float]:
-        """Uniform numbers in [0, 1) of this place, for the host; no device is waited for."""
+        """Uniform numbers in [0, 1) of this address, for the host; no device is waited for."""
         return torch.rand((count,), generator=self.generator()).tolist()
 
     def generator(self) -> torch.Generator:
-        """A fresh CPU generator that starts at this place."""
+        """A fresh CPU generator that starts at this address."""
         name = repr((self.seed, self.address)).encode()
         start = int.from_bytes(blake2b(name, digest_size=8).digest(), "little")
         return torch.Generator().manual_seed(start % 2**63)
@@ -67,11 +67,11 @@ class Draw:
 class Field:
     """Standard normal noise over a plane without end to the right and below.
 
-    It is drawn in squares of ``BLOCK`` pixels, each of which is a place of its own, so that a pixel's numbers do not
-    depend on the part that is asked for.
+    It is drawn in squares of ``BLOCK`` pixels, each of which has an address of its own, so that a pixel's numbers do
+    not depend on the part that is asked for.
 
     Args:
-        draw: its place.
+        draw: its address.
         channels: numbers per pixel.
     """
 
@@ -79,7 +79,7 @@ class Field:
     channels: int
 
     def cut(self, window: Window) -> Tensor:
-        """A part of it: ``[1, channels, h, w]``, float32 in channels_last memory, on the place's device."""
+        """A part of it: ``[1, channels, h, w]``, float32 in channels_last memory, on the address's device."""
         found = torch.empty(1, *window.size, self.channels)
         for row, inner_rows, outer_rows in blocks(window.rows):
             for column, inner_columns, outer_columns in blocks(window.columns):
@@ -107,14 +107,14 @@ def mixed(picture: Tensor, noise: Tensor, variation: float) -> Tensor:
     return (1 - variation) * picture + variation * noise
 
 
-def whole(x: Tensor) -> Source:
-    """A source of the parts of a tensor."""
+def as_source(x: Tensor) -> Source:
+    """A tensor ``[B, C, H, W]`` as a source of its parts."""
     return lambda window: window.cut(x)
 
 
 @cache
 def fingerprint() -> tuple[float, ...]:
-    """A few numbers of a fixed field: where they are others, so is all noise that is known by its place only."""
+    """A few numbers of a fixed field: where they are others, so is all noise that is stored by its address only."""
     corner = Field(Draw(0, ("fingerprint",)), 2).cut(Window((BLOCK - 1, BLOCK + 1), (BLOCK - 1, BLOCK + 1)))
     return tuple(round(number, 5) for number in corner.flatten().tolist())
 

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Size = tuple[int, int]
-Span = tuple[int, int]  # from the first to before the last
+from consingan.grid.sizes import Size, Span
 
 # Times that CUDA's antialiased kernel may shrink: its weights have to fit into 48 KB of shared memory, which ends at
 # about 46. MPS lacks the kernel.

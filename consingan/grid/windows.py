@@ -7,16 +7,17 @@ compute these and nothing else; the result is the same as a part of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, sqrt
 
 from torch import Tensor
 
-from consingan.grid.resize import Size, Span, aligned_span
+from consingan.grid.resize import aligned_span
+from consingan.grid.sizes import Size, Span, size_of
 
-MOST = 0.75  # share of a picture from which on a window of it saves nothing
+LARGEST_SHARE = 0.75  # of a picture, from which on a window of it saves nothing
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Window:
             within: the part of the map that ``x`` is; all of it if None.
         """
         top, left = (within.rows[0], within.columns[0]) if within else (0, 0)
-        if self.size == (x.shape[2], x.shape[3]):
+        if self.size == size_of(x):
             return x
         return x[:, :, self.rows[0] - top : self.rows[1] - top, self.columns[0] - left : self.columns[1] - left]
 
@@ -66,9 +67,9 @@ def at_random(size: Size, side: int, where: Sequence[float]) -> Window:
         where: two uniform numbers in [0, 1).
     """
     inner = min(side, size[0]), min(side, size[1])
-    if inner[0] * inner[1] >= MOST * size[0] * size[1]:
+    if inner[0] * inner[1] >= LARGEST_SHARE * size[0] * size[1]:
         return Window.whole(size)
-    rows, columns = (_placed(*axis) for axis in zip(size, inner, where, strict=True))
+    rows, columns = (_span_at(*axis) for axis in zip(size, inner, where, strict=True))
     return Window(rows, columns)
 
 
@@ -77,7 +78,7 @@ def tiles(size: Size, pixels: int) -> Iterator[Window]:
     height, width = size
     rows = _split(height, ceil(height / sqrt(pixels)))
     columns = _split(width, ceil(width * max(last - first for first, last in rows) / pixels))
-    yield from (Window(*place) for place in product(rows, columns))
+    yield from (Window(*spans) for spans in product(rows, columns))
 
 
 @dataclass(frozen=True)
@@ -85,41 +86,54 @@ class Part:
     """What of one stage is computed.
 
     Args:
-        made: the features that its convolutions give right.
-        kept: those of them that are needed above.
+        computed: the features that its convolutions give right.
+        needed: those of them that enter the stage above.
         noise: the part of its noise that enters.
     """
 
-    made: Window
-    kept: Window
+    computed: Window
+    needed: Window
     noise: Window
 
 
-def parts(sizes: Sequence[Size], window: Window, margin: int, surplus: int, extends: bool) -> list[Part]:
+Rule = Callable[[Window, Size, Size], tuple[Part, Window]]  # see ``borders.Border.part``
+
+
+def parts(sizes: Sequence[Size], window: Window, rule: Rule) -> list[Part]:
     """What of every stage the features in a window of the last one depend on.
 
     Args:
-        sizes: ``(h, w)`` of the stages.
+        sizes: ``(h, w)`` of the stages; neighbours may be equal.
         window: of the last stage's features.
-        margin: pixels that a stage's input reaches past its output, see ``GrowingGenerator``.
-        surplus: pixels beside a part that its convolutions spoil, as they pad what is no border of the picture.
-        extends: whether a stage's input is made as large as its margins ask, rather than padded with zeros.
+        rule: what of a stage, and of the one below it, a window of its features depends on, by both sizes.
+
+    Returns:
+        By stage, coarsest first.
     """
     found: list[Part] = []
-    kept = window
-    for stage in range(len(sizes) - 1, 0, -1):
-        size, below = sizes[stage], sizes[stage - 1]
-        made = kept.grown(surplus, size)
-        noise = made.padded(margin) if extends else made
-        found.append(Part(made, kept, noise))
-        wide = (size[0] + 2 * margin, size[1] + 2 * margin) if extends else size
-        kept = Window(
-            _union(aligned_span(below[0], wide[0], noise.rows), aligned_span(below[0], size[0], kept.rows)),
-            _union(aligned_span(below[1], wide[1], noise.columns), aligned_span(below[1], size[1], kept.columns)),
-        )
+    needed = window
+    for below, size in reversed(list(pairwise(sizes))):
+        part, needed = rule(needed, size, below)
+        found.append(part)
     coarsest = Window.whole(sizes[0])  # always computed whole: it is small
-    found.append(Part(coarsest, kept, coarsest))
+    found.append(Part(coarsest, needed, coarsest))
     return found[::-1]
+
+
+def source_of(window: Window, below: Size, size: Size) -> Window:
+    """The part of a map of one size that a window of it at another depends on, resized with aligned corners.
+
+    Args:
+        window: of the result.
+        below, size: ``(h, w)`` of the map and of the result.
+    """
+    rows = aligned_span(below[0], size[0], window.rows)
+    return Window(rows, aligned_span(below[1], size[1], window.columns))
+
+
+def joined(one: Window, other: Window) -> Window:
+    """The smallest window that holds both."""
+    return Window(_union(one.rows, other.rows), _union(one.columns, other.columns))
 
 
 def _split(length: int, pieces: int) -> list[Span]:
@@ -127,7 +141,7 @@ def _split(length: int, pieces: int) -> list[Span]:
     return list(pairwise(cuts))
 
 
-def _placed(length: int, inner: int, where: float) -> Span:
+def _span_at(length: int, inner: int, where: float) -> Span:
     first = int(where * (length + inner - 1)) - (inner - 1)  # from where it just touches the picture to where it ends
     first = min(max(first, 0), length - inner)
     return first, first + inner

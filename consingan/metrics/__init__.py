@@ -8,5 +8,6 @@
     study.py       figures of files: one picture's samples, or several methods over many pictures
     table.py       the table METRICS
 
-A new figure: a function (real, samples) -> float in figures.py and one line in METRICS.
+A new figure: a function ``(real, samples) -> float`` in figures.py and one line in METRICS. Score, report and
+comparison take title, meaning, direction and digits from there.
 """

@@ -17,13 +17,18 @@ CHUNK_PLACES = 8192  # patches unfolded at once: 5 MB
 
 
 def place_grid(picture: Tensor) -> tuple[int, int]:
-    """(rows, columns) of places in a picture [1, C, H, W]."""
+    """Rows and columns of places in a picture ``[1, C, H, W]``."""
     height, width = picture.shape[2:]
     return height - PATCH + 1, width - PATCH + 1
 
 
 def patches_at(picture: Tensor, places: Tensor) -> Tensor:
-    """The patches of [1, 3, H, W] at `places` [n] (counted row by row) -> [n, 147]."""
+    """Patches of a picture: ``[n, 147]``.
+
+    Args:
+        picture: ``[1, 3, H, W]``.
+        places: ``[n]``, whole numbers.
+    """
     columns = place_grid(picture)[1]
     windows = picture[0].unfold(1, PATCH, 1).unfold(2, PATCH, 1)  # a view, [3, rows, columns, 7, 7]
     chosen = windows[:, places // columns, places % columns]  # [3, n, 7, 7]
@@ -31,7 +36,12 @@ def patches_at(picture: Tensor, places: Tensor) -> Tensor:
 
 
 def patch_strips(picture: Tensor, chunk: int = CHUNK_PLACES) -> Iterator[Tensor]:
-    """All patches of [1, 3, H, W] in strips [147, n], one patch a column, n about `chunk`."""
+    """All patches of a picture in strips ``[147, n]``, one patch a column.
+
+    Args:
+        picture: ``[1, 3, H, W]``.
+        chunk: about what n is.
+    """
     rows, columns = place_grid(picture)
     step = max(1, chunk // columns)
     for top in range(0, rows, step):
@@ -40,7 +50,7 @@ def patch_strips(picture: Tensor, chunk: int = CHUNK_PLACES) -> Iterator[Tensor]
 
 
 def random_directions(count: int) -> Tensor:
-    """`count` fixed unit vectors in patch space, as convolution filters [count, 3, 7, 7].
+    """Fixed unit vectors in patch space, as convolution filters ``[count, 3, 7, 7]``.
 
     Always the same ones (seed 0): figures of two runs can be compared only on the same directions.
     """
@@ -49,8 +59,12 @@ def random_directions(count: int) -> Tensor:
 
 
 def project(picture: Tensor, directions: Tensor) -> Tensor:
-    """Scalar product of every patch of [1, 3, H, W] with every direction [d, 3, 7, 7] -> [d, places].
+    """Scalar product of every patch with every direction: ``[d, places]``.
 
     A convolution is just that, and it needs no list of patches in memory.
+
+    Args:
+        picture: ``[1, 3, H, W]``.
+        directions: ``[d, 3, 7, 7]``.
     """
     return F.conv2d(picture, directions)[0].flatten(1)

@@ -1,16 +1,19 @@
 """The figures that need no trained network: each takes the real picture and samples, and gives one number.
 
-All of them take `real` [1, C, H, W] and `samples` [N, C, H', W'] with C = 1 or 3, values in [0, 1]; see
-pictures.prepare for what happens to sizes and channels. Where a sample has a value of its own, the mean
-over the samples is returned.
+All of them take ``real [1, C, H, W]`` and ``samples [N, C, H', W']`` with C = 1 or 3, values in [0, 1], and raise what
+``pictures.prepare`` raises; see there for what happens to sizes and channels. Where a sample has a value of its own,
+the mean over the samples is returned.
 
 SWD: A. Elnekave, Y. Weiss, "Generating natural images with direct patch distributions matching", ECCV 2022.
 Coherence and completeness: D. Simakov, Y. Caspi, E. Shechtman, M. Irani, "Summarizing visual data using
 bidirectional similarity", CVPR 2008. Diversity: T. R. Shaham, T. Dekel, T. Michaeli, "SinGAN", ICCV 2019.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,6 +30,7 @@ COPY_DIFFERENCE = 0.03
 
 
 def mean_of(values: Iterable[float]) -> float:
+    """The mean of one or more numbers."""
     numbers = list(values)
     return sum(numbers) / len(numbers)
 
@@ -51,19 +55,24 @@ def swd(real: Tensor, samples: Tensor) -> float:
     return mean_of(at_scale(scale) for scale in SCALES)
 
 
-def quick_swd(real: Tensor, sample: Tensor, most: int = 1024) -> float:
-    """The distance of `swd` for one sample [1, C, H, W], from `most` places at each scale: a few milliseconds.
+def quick_swd(real: Tensor, sample: Tensor, count: int = 1024) -> float:
+    """The distance of ``swd`` for one sample, from few of its places: a few milliseconds.
 
-    The places are a fixed random choice, the same in both pictures, so that a copy has 0 and values of one
-    picture can be compared with each other. They lie above those of `swd`, the more so the more the layout
-    differs, since the patches at few places are fewer than the picture's.
+    The places are a fixed random choice, the same in both pictures, so that a copy has 0 and values of one picture can
+    be compared with each other. They lie above those of ``swd``, the more so the more the layout differs, since the
+    patches at few places are fewer than the picture's.
+
+    Args:
+        real: as for all figures.
+        sample: ``[1, C, H', W']`` in [0, 1].
+        count: places at each scale.
     """
     real, sample = prepare(real, sample)
     directions = random_directions(DIRECTIONS)
 
     def at_scale(scale: float) -> float:
         pair = [shrink(picture, scale) for picture in (real, sample)]
-        places = chosen_places(pair[0], most)
+        places = chosen_places(pair[0], count)
         wanted, found = (quantiles_at(picture, places, directions, min(QUANTILES, len(places))) for picture in pair)
         return (found - wanted).abs().mean().item()
 
@@ -95,9 +104,12 @@ def half_size(real: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def patch_error(source: Tensor, target: Tensor) -> float:
-    """Mean squared difference per number of patches of `source` to their nearest ones in `target`.
+    """Mean squared difference per number of a picture's patches to their nearest ones in another.
 
-    A large picture is judged by 4096 of its patches, a fixed random choice, against all of the target's.
+    A large picture is judged by 4096 of its patches, a fixed random choice, against all of the other's.
+
+    Args:
+        source, target: ``[1, 3, H, W]``: whose patches, and where they are looked for.
     """
     queries = patches_at(source, chosen_places(source, MAX_QUERIES))
     return (nearest_distances(queries, target).mean() / queries.shape[1]).item()
@@ -121,18 +133,57 @@ def copy_share(real: Tensor, samples: Tensor) -> float:
 def diversity(real: Tensor, samples: Tensor) -> float:
     """Standard deviation over the samples, averaged over pixels and channels, over that of the real picture.
 
-    0 = all samples are the same; higher is more diverse. Needs two samples or more.
+    0 is samples that are all the same; higher is more diverse.
+
+    Raises:
+        UserError: there is one sample, or a picture without contrast.
     """
-    real, samples = prepare(real, samples)
-    if len(samples) < 2:
-        raise UserError(
-            f"diversity compares samples with each other, but there is {len(samples)}: "
-            "draw at least two (--num_samples 2)."
-        )
-    spread = real.std()
-    if spread == 0:
-        raise UserError(
-            f"diversity is measured in units of the picture's own contrast, but all its pixels are "
-            f"{real.flatten()[0]:.3f}: use a picture of more than one colour."
-        )
-    return (samples.std(0).mean() / spread).item()
+    measure = Deviation(real)
+    measure.add(samples)
+    return measure.value()
+
+
+class Deviation:
+    """``diversity`` of samples that come in batches.
+
+    B. P. Welford, "Note on a method for calculating corrected sums of squares and products", 1962.
+
+    Args:
+        real: ``[1, C, H, W]`` in [0, 1].
+    """
+
+    def __init__(self, real: Tensor) -> None:
+        self._real = real
+        self._count = 0
+        self._mean = self._squares = torch.empty(0)
+
+    def add(self, samples: Tensor) -> None:
+        """See samples ``[N, C, H, W]`` in [0, 1], of one size in all batches."""
+        self._real, samples = prepare(self._real, samples)
+        for sample in samples:
+            self._count += 1
+            if self._count == 1:
+                self._mean, self._squares = sample.clone(), torch.zeros_like(sample)
+                continue
+            shift = sample - self._mean
+            self._mean += shift / self._count
+            self._squares += shift.mul_(sample - self._mean)
+
+    def value(self) -> float:
+        """The diversity of the samples so far.
+
+        Raises:
+            UserError: as ``diversity``.
+        """
+        if self._count < 2:
+            raise UserError(
+                f"diversity compares samples with each other, but there is {self._count}: "
+                "draw at least two (--num_samples 2)."
+            )
+        contrast = self._real.std()
+        if contrast == 0:
+            raise UserError(
+                f"diversity is measured in units of the picture's own contrast, but all its pixels are "
+                f"{self._real.flatten()[0]:.3f}: use a picture of more than one colour."
+            )
+        return ((self._squares / (self._count - 1)).sqrt().mean() / contrast).item()

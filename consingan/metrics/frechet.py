@@ -39,13 +39,16 @@ def sifid(real: Tensor, samples: Tensor, network: Callable[[Tensor], Tensor]) ->
     several times between implementations and between networks: compare them within one only.
 
     Args:
-        real: [1, C, H, W], values in [0, 1]; C = 1 or 3.
-        samples: [N, C, H', W'], values in [0, 1].
-        network: maps [1, 3, H, W] in [0, 1], on the CPU, to features [1, d, h, w] on any device; see
-            inception.load_inception.
+        real: ``[1, C, H, W]``, values in [0, 1]; C = 1 or 3.
+        samples: ``[N, C, H', W']``, values in [0, 1].
+        network: maps ``[1, 3, H, W]`` in [0, 1], on the CPU, to features ``[1, d, h, w]`` on any device; see
+            ``inception.load_inception``.
 
     Returns:
-        the mean over the samples.
+        The mean over the samples.
+
+    Raises:
+        UserError: a picture is too small for the network, or holds what is not finite.
     """
     wanted = gaussian(network(as_rgb(real, "the real picture")))
     found = [gaussian(network(sample)) for sample in as_rgb(samples, "samples").split(1)]

@@ -29,7 +29,7 @@ class ConvolutionLayer(nn.Module):
 
 
 class InceptionTrunk(nn.Module):
-    """[N, 3, H, W] in [0, 1] -> [N, 64, ~H/2, ~W/2] or [N, 192, ~H/4, ~W/4].
+    """``[N, 3, H, W]`` in [0, 1] -> ``[N, 64, ~H/2, ~W/2]`` or ``[N, 192, ~H/4, ~W/4]``.
 
     64 channels: before the first max pooling, what the published SIFID code uses. 192: before the second,
     what the paper says. Pictures are brought to the device of the weights.
@@ -63,10 +63,16 @@ class InceptionTrunk(nn.Module):
 
 
 def load_inception(path: str | Path, channels: int = 64) -> InceptionTrunk:
-    """The trunk with the weights of a .safetensors file that holds torchvision's inception_v3 state dict.
+    """The trunk with the weights of torchvision's inception_v3, on the CPU, frozen and in evaluation mode.
 
-    Only the layers needed are read. The trunk is on the CPU, frozen and in evaluation mode.
-    A .pth file is refused: reading it means unpickling, and a pickle may run any code.
+    Only the layers needed are read. A .pth file is refused: reading it means unpickling, and a pickle may run any code.
+
+    Args:
+        path: a .safetensors file that holds the state dict.
+        channels: of the features, 64 or 192.
+
+    Raises:
+        UserError: the file is of another kind, missing or broken, or holds other tensors.
     """
     path = Path(path)
     refuse_other_formats(path)
@@ -76,6 +82,11 @@ def load_inception(path: str | Path, channels: int = 64) -> InceptionTrunk:
 
 
 def refuse_other_formats(path: Path) -> None:
+    """Refuse what is no .safetensors file.
+
+    Raises:
+        UserError: it is of another kind, or does not exist.
+    """
     if path.suffix != ".safetensors":
         raise UserError(
             f"Inception weights are read from a .safetensors file only, not from {path.name}, since a "
@@ -89,7 +100,15 @@ def refuse_other_formats(path: Path) -> None:
 
 
 def read_weights(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `path` that have the names and shapes of `wanted`, a state dict."""
+    """The tensors of a file that have the names and shapes of a state dict.
+
+    Args:
+        path: a .safetensors file.
+        wanted: the state dict.
+
+    Raises:
+        UserError: the file cannot be read, or lacks one of them.
+    """
     from safetensors import SafetensorError, safe_open
 
     found = {}
@@ -110,6 +129,11 @@ def read_weights(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check_shapes(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    """Refuse a file whose tensors do not fit a state dict.
+
+    Raises:
+        UserError: names the first that is missing or of another shape.
+    """
     problems = [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]
     if problems:
         name = problems[0]

@@ -14,9 +14,11 @@ QUERY_CHUNK = 512  # times CHUNK_PLACES: 16 MB of distances at once, which stays
 
 
 def order_statistics(values: Tensor, count: int) -> Tensor:
-    """`count` evenly spaced order statistics of each row, minimum and maximum included.
+    """Evenly spaced order statistics of each row, minimum and maximum included: ``[d, count]``.
 
-    `values` [d, n] on the CPU is sorted in place -> [d, count].
+    Args:
+        values: ``[d, n]`` on the CPU; sorted in place.
+        count: of a row.
     """
     # NumPy sorts in place and without an array of indices: 20 times faster than torch.sort on a CPU.
     values.numpy().sort(axis=1)
@@ -25,9 +27,13 @@ def order_statistics(values: Tensor, count: int) -> Tensor:
 
 
 def projected_quantiles(picture: Tensor, directions: Tensor, count: int, budget: int = SORT_VALUES) -> Tensor:
-    """Order statistics of the patches of [1, 3, H, W] along each direction [d, 3, 7, 7] -> [d, count].
+    """Order statistics of a picture's patches along each direction: ``[d, count]``.
 
-    `budget` bounds the projected values in memory at once.
+    Args:
+        picture: ``[1, 3, H, W]``.
+        directions: ``[d, 3, 7, 7]``.
+        count: of a direction.
+        budget: projected values in memory at once.
     """
     rows, columns = place_grid(picture)
     chunk = max(1, budget // (rows * columns))
@@ -35,37 +41,41 @@ def projected_quantiles(picture: Tensor, directions: Tensor, count: int, budget:
 
 
 def quantiles_at(picture: Tensor, places: Tensor, directions: Tensor, count: int) -> Tensor:
-    """As `projected_quantiles`, of the patches at `places` [n] alone."""
+    """As ``projected_quantiles``, of the patches at some places ``[n]`` alone."""
     return order_statistics(directions.flatten(1) @ patches_at(picture, places).T, count)
 
 
-def chosen_places(picture: Tensor, most: int) -> Tensor:
-    """All places of [1, C, H, W], or `most` of them where there are more, a fixed random choice -> [n]."""
+def chosen_places(picture: Tensor, count: int) -> Tensor:
+    """All places of a picture ``[1, C, H, W]``, or so many where there are more, a fixed random choice: ``[n]``."""
     rows, columns = place_grid(picture)
-    count = rows * columns
-    if count <= most:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+    if rows * columns <= count:
+        return torch.arange(rows * columns)
+    return torch.randperm(rows * columns, generator=torch.Generator().manual_seed(0))[:count]
 
 
 class Nearest(NamedTuple):
-    """Squared distance [n] to the nearest patch, and its place [n] (counted row by row)."""
+    """Squared distance ``[n]`` to the nearest patch, and its place ``[n]``."""
 
     distance: Tensor
     place: Tensor
 
 
 def nearest_distances(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Tensor:
-    """Squared distance of each query [n, 147] to the nearest patch of `picture` [1, 3, H, W] -> [n]."""
+    """Squared distance of each query to the nearest patch of a picture: ``[n]``; arguments as ``nearest``."""
     return nearest(queries, picture, chunk).distance
 
 
 def nearest(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Nearest:
-    """The nearest patch of `picture` [1, 3, H, W] for each query [n, 147]; of equally near ones the first.
+    """The nearest patch of a picture for each query; of equally near ones the first.
 
     The nearest patch is the one of largest q.k - |k|^2 / 2, one matrix product with a 1 appended to q. As
     this loses digits of small distances, the distance to the patch found is then computed directly: a
     patch that the picture holds gets exactly 0.
+
+    Args:
+        queries: ``[n, 147]``, patches.
+        picture: ``[1, 3, H, W]``.
+        chunk: places compared with at once.
     """
     best = torch.full((len(queries),), torch.inf)
     place = torch.zeros(len(queries), dtype=torch.long)
@@ -84,19 +94,27 @@ def nearest(queries: Tensor, picture: Tensor, chunk: int = CHUNK_PLACES) -> Near
 
 
 def largest(values: Tensor) -> Tensor:
-    """Column of the largest value of each row, [n, k] -> [n]; by NumPy, 10 times faster than torch.argmax."""
+    """Column of the largest value of each row, ``[n, k]`` -> ``[n]``; by NumPy, 10 times faster than torch.argmax."""
     return torch.from_numpy(values.numpy().argmax(axis=1))
 
 
 class Gaussian(NamedTuple):
-    """Mean [d] and covariance [d, d] of features, float64."""
+    """Mean ``[d]`` and covariance ``[d, d]`` of features, float64."""
 
     mean: Tensor
     covariance: Tensor
 
 
 def gaussian(features: Tensor, chunk: int = 2**16) -> Gaussian:
-    """Mean and covariance (divided by n - 1) over the positions of a feature map [1, d, h, w]."""
+    """Mean and covariance (divided by n - 1) over the positions of a feature map.
+
+    Args:
+        features: ``[1, d, h, w]`` on any device.
+        chunk: positions that are worked on at once.
+
+    Raises:
+        UserError: there are fewer than two positions.
+    """
     vectors = features.detach().to("cpu")[0].flatten(1)  # [d, n], n = h * w positions
     count = vectors.shape[1]
     if count < 2:

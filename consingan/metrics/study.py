@@ -15,6 +15,10 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from consingan.errors import UserError
+from consingan.grid import ranges
+from consingan.grid.sizes import size_of
+from consingan.storage.formats import SUFFIXES
+from consingan.storage.results import Role, by_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,21 +28,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 Values = dict[str, float | None]  # by figure; None where it does not exist
-Trunks = Mapping[str, "InceptionTrunk"]
+Networks = Mapping[int, "InceptionTrunk"]  # of SIFID, by their number of features
 
-MEANING = {
-    "swd": "distance of the patches; lower is better",
-    "coherence": "what the picture does not hold; lower is better",
-    "completeness": "what of the picture is missing; lower is better",
-    "diversity": "how much samples differ; higher is more diverse",
-    "copy": "share of patches in their old place; 1 is a copy",
-    "sifid64": "Frechet distance of 64 features; lower is better",
-    "sifid192": "Frechet distance of 192 features; lower is better",
-}
-PER_SAMPLE = ("swd", "coherence", "completeness", "copy")
 TOGETHER = 2**22  # pixels
-SIFID = {"sifid64": 64, "sifid192": 192}
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 # ---- which files
@@ -46,7 +38,9 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder, 2 before 10; a grid of them (``grid.*``) is left out."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.stem != "grid")
+    found = (
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and by_name(path).role is not Role.GRID
+    )
     return sorted(found, key=in_order)
 
 
@@ -55,22 +49,22 @@ def in_order(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.findall(r"[0-9]+|[^0-9]+", path.name)]
 
 
-def samples_at(places: Sequence[str]) -> list[Path]:
+def samples_at(sources: Sequence[str]) -> list[Path]:
     """The files behind files, folders and patterns.
 
     Raises:
         UserError: there is none behind one of them.
     """
     found: list[Path] = []
-    for place in places:
-        path = Path(place)
+    for source in sources:
+        path = Path(source)
         if path.is_dir():
             here = pictures_in(path)
         else:
-            here = [path] if path.is_file() else [Path(file) for file in sorted(glob.glob(place))]
+            here = [path] if path.is_file() else [Path(file) for file in sorted(glob.glob(source))]
         if not here:
             what = "folder without pictures" if path.is_dir() else "path of no file"
-            raise UserError(f"{place} is a {what}; name samples, or a folder of them as RUN/Evaluation/samples_...")
+            raise UserError(f"{source} is a {what}; name samples, or a folder of them as RUN/Evaluation/samples_...")
         found += here
     return found
 
@@ -138,11 +132,11 @@ class Study:
             raise UserError(f"No picture in {real} has samples of every method; leave a method out.")
         return cls(common, {method: {name: found[name] for name in common} for method, found in methods.items()})
 
-    def score(self, trunks: Trunks, say: Say, step: Callable[[int], object] = int) -> dict[str, dict[str, Any]]:
+    def score(self, networks: Networks, say: Say, step: Callable[[int], object] = int) -> dict[str, dict[str, Any]]:
         """Per method, as JSON values: ``pictures``, ``samples``, ``mean``, ``spread`` and ``each`` by picture.
 
         Args:
-            trunks, say: as ``figures``.
+            networks, say: as ``figures``.
             step: is told of 1 after the samples of each picture; there are ``len(self)`` such steps.
 
         Raises:
@@ -152,7 +146,7 @@ class Study:
         for method, found in self.methods.items():
             each = {}
             for name, paths in found.items():
-                each[name] = figures(self.reals[name], paths, trunks, say)
+                each[name] = figures(self.reals[name], paths, networks, say)
                 step(1)
             scores[method] = summary(each, sum(len(paths) for paths in found.values()))
         return scores
@@ -164,22 +158,27 @@ class Study:
 # ---- figures
 
 
-def load_trunks(weights: str | None) -> Trunks:
-    """The networks of SIFID by figure; none without their weights' file."""
+def load_networks(weights: str | None) -> Networks:
+    """The networks that figures need; none without their weights' file.
+
+    Raises:
+        UserError: the file cannot be read, or holds other weights.
+    """
     if weights is None:
         return {}
     from consingan.metrics.inception import load_inception
+    from consingan.metrics.table import METRICS
 
-    return {name: load_inception(weights, channels) for name, channels in SIFID.items()}
+    return {features: load_inception(weights, features) for each in METRICS.values() if (features := each.network)}
 
 
-def figures(real: Path, samples: Sequence[Path], trunks: Trunks, say: Say) -> Values:
+def figures(real: Path, samples: Sequence[Path], networks: Networks, say: Say) -> Values:
     """Every figure of the samples of a picture; as many samples as have ``TOGETHER`` pixels are in memory at once.
 
     Args:
         real: the picture's file.
         samples: files; all are compared at the size of the first, and so is the picture.
-        trunks: from ``load_trunks``.
+        networks: from ``load_networks``.
         say: is told of what was resized.
 
     Raises:
@@ -187,70 +186,37 @@ def figures(real: Path, samples: Sequence[Path], trunks: Trunks, say: Say) -> Va
     """
     import torch
 
-    from consingan.metrics.frechet import sifid
     from consingan.metrics.pictures import match
-    from consingan.metrics.table import evaluate
+    from consingan.metrics.table import METRICS, Reference, available, measured
 
     original = unit(real)
     first = unit(samples[0])
-    size = (first.shape[2], first.shape[3])
+    size = size_of(first)
     picture = match(original, size)
     if picture is not original:
         say(f"{real} is {pixels(original)} and resized to {pixels(first)}, the size of its samples.")
 
     def fitted(path: Path) -> Tensor:
         sample = unit(path)
-        if tuple(sample.shape[2:]) != size:
+        if size_of(sample) != size:
             say(f"{path} is {pixels(sample)} and resized to {pixels(first)}, the size of the first sample.")
         return match(sample, size)
 
-    spread = Spread()
-    sums = dict.fromkeys((*PER_SAMPLE, *trunks), 0.0)
     together = max(1, TOGETHER // (size[0] * size[1]))
-    for start in range(0, len(samples), together):
-        batch = torch.cat([fitted(path) for path in samples[start : start + together]])
-        found = evaluate(picture, batch, PER_SAMPLE) | {n: sifid(original, batch, trunk) for n, trunk in trunks.items()}
-        for name, value in found.items():
-            sums[name] += value * len(batch)
-        for sample in batch.split(1):
-            spread.add(sample)
-    values: Values = {name: sums[name] / len(samples) if name in sums else None for name in MEANING}
-    contrast = picture.std().item()
-    return values | {"diversity": spread.mean() / contrast if len(samples) > 1 and contrast > 0 else None}
-
-
-class Spread:
-    """The standard deviation per pixel over samples that are seen one at a time.
-
-    B. P. Welford, "Note on a method for calculating corrected sums of squares and products", 1962.
-    """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._mean: Tensor | None = None
-        self._squares: Tensor | None = None
-
-    def add(self, sample: Tensor) -> None:
-        """See a sample, of the same shape as the others."""
-        self._count += 1
-        if self._mean is None or self._squares is None:
-            self._mean, self._squares = sample.clone(), sample.new_zeros(sample.shape)
-            return
-        shift = sample - self._mean
-        self._mean += shift / self._count
-        self._squares += shift.mul_(sample - self._mean)
-
-    def mean(self) -> float:
-        """The deviation (over the count less one), averaged over all pixels."""
-        assert self._squares is not None
-        return (self._squares / (self._count - 1)).sqrt().mean().item()
+    batches = (
+        torch.cat([fitted(path) for path in samples[start : start + together]])
+        for start in range(0, len(samples), together)
+    )
+    reference = Reference(picture, original, networks)
+    found = measured(reference, batches, available(reference, len(samples)))
+    return {name: found.get(name) for name in METRICS}
 
 
 def unit(path: Path) -> Tensor:
     """A picture file as ``[1, 3, H, W]`` in [0, 1]."""
     from consingan.pictures import images
 
-    return (images.load(path, channels=3).pixels + 1) / 2
+    return ranges.unit(images.load(path, channels=3).pixels)
 
 
 def pixels(picture: Tensor) -> str:
@@ -261,6 +227,8 @@ def pixels(picture: Tensor) -> str:
 def summary(by_picture: Mapping[str, Values], samples: int) -> dict[str, Any]:
     """A method's figures over the pictures, as JSON values: mean, standard deviation, and each."""
 
+    from consingan.metrics.table import METRICS
+
     def over(figure: str, value: Callable[[list[float]], float], least: int) -> float | None:
         found = [values[figure] for values in by_picture.values()]
         known = [number for number in found if number is not None]
@@ -269,8 +237,8 @@ def summary(by_picture: Mapping[str, Values], samples: int) -> dict[str, Any]:
     return {
         "pictures": len(by_picture),
         "samples": samples,
-        "mean": {figure: over(figure, mean, 1) for figure in MEANING},
-        "spread": {figure: over(figure, stdev, 2) for figure in MEANING},
+        "mean": {figure: over(figure, mean, 1) for figure in METRICS},
+        "spread": {figure: over(figure, stdev, 2) for figure in METRICS},
         "each": by_picture,
     }
 
@@ -287,14 +255,17 @@ def table(columns: Mapping[str, Values], spreads: Mapping[str, Values]) -> Table
     """
     from rich.table import Table
 
+    from consingan.metrics.table import METRICS
+
     def cell(column: str, figure: str) -> str:
         value, spread = columns[column][figure], spreads.get(column, {}).get(figure)
         if value is None:
             return "-"
-        return f"{value:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
+        shown = METRICS[figure].shown
+        return shown(value) + (f" ± {shown(spread)}" if spread is not None else "")
 
     made = Table("figure", *columns, "meaning")
-    for figure, meaning in MEANING.items():
+    for figure, metric in METRICS.items():
         if any(values[figure] is not None for values in columns.values()):
-            made.add_row(figure, *(cell(column, figure) for column in columns), meaning)
+            made.add_row(figure, *(cell(column, figure) for column in columns), metric.note)
     return made

@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.grid.resize import Size, resize
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, size_of
 from consingan.pictures import images
+from consingan.storage.formats import SUFFIXES
 
 REFERENCE = 250  # px, the longer side for which lengths are given
 SOFTNESS = 5.0  # px, the Gaussian's standard deviation
@@ -23,7 +25,6 @@ WORKING_SIDE = 500  # px; masks are widened at this size at most, because the wo
 RATIO_TOLERANCE = 0.02  # by which the sides' ratios of mask and picture may differ
 CHANGED = 0.12  # of full scale: a larger difference than JPEG's is a change
 MOST_CHANGED = 0.5  # share of the picture above which two pictures do not have the same layout
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".pgm")
 
 
 def find(naive: Path) -> Path | None:
@@ -72,7 +73,7 @@ def softened(mask: Tensor, dilation: float, softness: float = SOFTNESS) -> Tenso
     Returns:
         ``[1, 1, H, W]`` in [0, 1]; exactly 0 further than about ``dilation + 4 * softness`` from the object.
     """
-    size = (mask.shape[2], mask.shape[3])
+    size = size_of(mask)
     shrink = min(1.0, WORKING_SIDE / max(size))
     hard = (mask > 0.5).float()
     if shrink < 1:
@@ -120,19 +121,19 @@ def derived(naive: Tensor, training: Tensor) -> Tensor | None:
     Returns:
         ``[1, 1, H, W]``, 0 or 1; None where the pictures have no common layout or do not differ.
     """
-    size = (training.shape[2], training.shape[3])
+    size = size_of(training)
     if abs(naive.shape[2] * size[1] / (naive.shape[3] * size[0]) - 1) > RATIO_TOLERANCE:
         return None
     difference = (resize(naive, size) - training).abs().amax(dim=1, keepdim=True) / 2
     scale = max(size) / REFERENCE
     changed = (blurred(difference, scale) > CHANGED).float()
-    whole = dilated(changed, 3 * scale)  # closes gaps ...
-    whole = 1 - dilated(1 - whole, 4 * scale)  # ... and drops specks
-    whole = dilated(whole, scale)
-    share = whole.mean().item()
+    region = dilated(changed, 3 * scale)  # closes gaps ...
+    region = 1 - dilated(1 - region, 4 * scale)  # ... and drops specks
+    region = dilated(region, scale)
+    share = region.mean().item()
     if not 0 < share <= MOST_CHANGED:
         return None
-    return (F.interpolate(whole, size=tuple(naive.shape[2:]), mode="bilinear") > 0.5).float()
+    return (F.interpolate(region, size=tuple(naive.shape[2:]), mode="bilinear") > 0.5).float()
 
 
 def blend(naive: Tensor, output: Tensor, mask: Tensor) -> Tensor:

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
 from consingan.pictures import images
+from consingan.pictures.arrays import with_channels
 
 KEY_NEAR, KEY_FAR = 0.06, 0.2  # distance to the key colour, of full scale: below transparent, above opaque
 
@@ -92,7 +94,7 @@ def paste_files(
         raise UserError(f"--scale {scale:g} makes an object of {pixels} pixels; give a smaller number.")
     made, mask = pasted(picture, cutting, Placement(at[0], at[1], scale, rotate, feather))
     images.save(naive, made)
-    images.save(mask_file, mask * 2 - 1)
+    images.save(mask_file, signed(mask))
     return naive, mask_file
 
 
@@ -102,7 +104,7 @@ def cut(path: Path, key_colour: str | None = None, rectangle: tuple[int, int, in
     Raises:
         UserError: the file cannot be read, has no alpha and nothing else says what the object is, or nothing is left.
     """
-    colour = (images.load(path, channels=3, background="black").pixels + 1) / 2  # laid on black: times alpha
+    colour = unit(images.load(path, channels=3, background="black").pixels)  # laid on black: times alpha
     alpha = images.alpha_of(path)
     alpha = torch.ones_like(colour[:, :1]) if alpha is None else alpha
     if key_colour is None and rectangle is None and bool((alpha == 1).all()):
@@ -133,13 +135,13 @@ def part(plane: Tensor, rectangle: tuple[int, int, int, int], path: Path) -> Ten
     return plane[:, :, y : y + height, x : x + width]
 
 
-def pasted(picture: Tensor, cutting: Cutting, place: Placement) -> tuple[Tensor, Tensor]:
+def pasted(picture: Tensor, cutting: Cutting, placement: Placement) -> tuple[Tensor, Tensor]:
     """The picture with the object in it, and the mask of where it is.
 
     Args:
         picture: ``[1, C, H, W]`` in [-1, 1].
         cutting: from ``cut``.
-        place: where.
+        placement: where it goes and how.
 
     Returns:
         ``[1, C, H, W]`` in [-1, 1], unchanged to the bit where the mask is 0, and the mask ``[1, 1, H, W]`` in [0, 1].
@@ -147,21 +149,21 @@ def pasted(picture: Tensor, cutting: Cutting, place: Placement) -> tuple[Tensor,
     Raises:
         UserError: nothing of the object lies in the picture.
     """
-    object_ = feathered(turned(scaled(cutting, place.scale), place.degrees), place.feather)
+    object_ = feathered(turned(scaled(cutting, placement.scale), placement.degrees), placement.feather)
     height, width = picture.shape[2:]
-    rows, inner_rows = overlap(place.top, object_.alpha.shape[2], height)
-    columns, inner_columns = overlap(place.left, object_.alpha.shape[3], width)
+    rows, inner_rows = overlap(placement.top, object_.alpha.shape[2], height)
+    columns, inner_columns = overlap(placement.left, object_.alpha.shape[3], width)
     mask = torch.zeros(1, 1, height, width)
     mask[:, :, rows, columns] = object_.alpha[:, :, inner_rows, inner_columns]
     if not bool((mask > 0.5).any()):
         raise UserError(
-            f"--at {place.left},{place.top} leaves nothing of the object in the picture of {width}x{height} px; "
-            "give the place of the object's upper left corner inside it."
+            f"--at {placement.left},{placement.top} leaves nothing of the object in the picture of "
+            f"{width}x{height} px; give the place of the object's upper left corner inside it."
         )
     colour = torch.zeros(1, 3, height, width)
     colour[:, :, rows, columns] = object_.colour[:, :, inner_rows, inner_columns]
     if picture.shape[1] == 1:
-        colour = (colour * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        colour = with_channels(colour, 1)
     return picture * (1 - mask) + (2 * colour - mask), mask  # 2 c a - a = a (2 c - 1)
 
 

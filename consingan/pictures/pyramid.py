@@ -9,12 +9,13 @@ from collections.abc import Callable
 from math import ceil, log
 from typing import TYPE_CHECKING
 
+from consingan.config import MOST_STAGES
+from consingan.grid.sizes import Size
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-Size = tuple[int, int]
 STEP = (25 / 250) ** (1 / 5)  # mean ratio of a stage to the one above, of the published six from 25 to 250 px
-MOST_STAGES = 20
 SHORTEST = 12  # px, the shorter side of the last stage: a little more than a patch of the published critic
 
 Law = Callable[[int, float], list[float]]  # (stages, ratio of the coarsest to the finest) -> scales, last one 1
@@ -39,6 +40,24 @@ def geometric(stages: int, ratio: float) -> list[float]:
     return [ratio ** ((steps - i) / steps) for i in range(steps)] + [1.0]
 
 
+def repeating(law: Law, times: int) -> Law:
+    """A law whose last stages all have the picture's size.
+
+    A stage that comes again learns at the same size what the ones before it left; SinGAN's super-resolution runs the
+    finest so (Shaham, Dekel and Michaeli, ICCV 2019, section 5).
+
+    Args:
+        law: of the other stages.
+        times: how many of the stages have the picture's size, 1 or more; where there are no more stages, all of them.
+    """
+
+    def scales(stages: int, ratio: float) -> list[float]:
+        again = min(times, stages) - 1
+        return law(stages - again, ratio) + [1.0] * again
+
+    return scales
+
+
 def sizes(picture: Size, stages: int, min_size: int, max_size: int, law: Law = rescaling) -> list[Size]:
     """Sizes of the stages, coarsest first.
 
@@ -48,9 +67,11 @@ def sizes(picture: Size, stages: int, min_size: int, max_size: int, law: Law = r
         min_size: shorter side of stage 0 in pixels.
         max_size: longer side of the last stage in pixels, more where the shorter side would be below ``SHORTEST``; a
             smaller picture is not enlarged.
+        law: the stages' scales.
 
     Returns:
-        ``(H, W)`` per stage, rounded up. A picture smaller than ``min_size`` keeps its size at each stage.
+        ``(H, W)`` per stage, rounded up; equal ones where the law repeats a stage. A picture smaller than ``min_size``
+        keeps its size at each stage.
     """
     shrink = min(1.0, max(max_size / max(picture), SHORTEST / min(picture)))
     full = ceil_size(picture, shrink)
@@ -77,11 +98,6 @@ def ceil_size(size: Size, scale: float) -> Size:
     """Size times scale, rounded up; a whole number that rounding error lifted a hair stays as it is."""
     height, width = (max(1, ceil(round(side * scale, 6))) for side in size)
     return height, width
-
-
-def rescaled(size: Size, scale_h: float, scale_w: float) -> Size:
-    """Size times a scale per axis, rounded, at least one pixel."""
-    return max(1, round(size[0] * scale_h)), max(1, round(size[1] * scale_w))
 
 
 def build(picture: Tensor, stage_sizes: list[Size]) -> list[Tensor]:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.grid.resize import resize
+from consingan.grid.sizes import size_of
 
 WINDOW = 4  # px of the small picture, radius of the window in which the map of colours is fitted
 SMOOTHNESS = 4e-3  # of the squared range [-1, 1]: differences of colour below its root are not followed
@@ -41,7 +42,7 @@ def carried(picture: Tensor, before: Tensor, after: Tensor, keep_edges: bool = T
     """
     if picture.shape == after.shape:
         return after
-    size = (picture.shape[2], picture.shape[3])
+    size = size_of(picture)
     change = after - before
     if not keep_edges:
         doubt = F.interpolate(1 - FLAT / (power(change) + FLAT), size=size, mode="bilinear")

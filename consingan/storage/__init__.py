@@ -1,1 +1,1 @@
-"""What lies on the disk: files that are whole or not there, numbered checkpoints, the run folder."""
+"""What lies on the disk: whole files, the formats of pictures, numbered checkpoints, results, the run folder."""

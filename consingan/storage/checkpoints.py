@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 class Checkpoints:
     """The numbered checkpoints in one folder and the pointer to the newest.
 
-    One process at a time may save into a folder (`run.Run.lock` sees to that).
+    One process at a time may save into a folder (``run.Run.lock`` sees to that).
+
+    Args:
+        folder: where they lie; made when the first is saved.
+        keep: how many stay: the newest, and those to fall back to.
     """
 
     folder: Path
@@ -31,9 +35,19 @@ class Checkpoints:
     _NAME = re.compile(r"\d{8,20}\.safetensors", re.ASCII)
 
     def save(self, number: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
-        """Write checkpoint `number` (>= 0), then the pointer, then remove what is no longer kept.
+        """Write a checkpoint, then the pointer, then remove what is no longer kept.
 
-        The pointer goes last: until it stands, a reader sees the checkpoint before. Raises StorageError.
+        The pointer goes last: until it stands, a reader sees the checkpoint before.
+
+        Args:
+            number: 0 or more, the iterations done; the file's name.
+            tensors, header: as for ``files.save_tensors``.
+
+        Returns:
+            The file.
+
+        Raises:
+            StorageError: the disk refuses.
         """
         if number < 0:
             raise ValueError(f"a checkpoint's number is 0 or more, not {number}")
@@ -48,10 +62,16 @@ class Checkpoints:
         return path
 
     def newest(self, warn: Callable[[str], None] = warnings.warn) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest checkpoint that can be read as (tensors, header); None where none was ever saved.
+        """The newest checkpoint that can be read.
 
-        Each one that cannot be read is named through `warn`, and the one before it is tried. Raises UserError
-        when there are checkpoints and none can be read: to start anew is the person's choice, not ours.
+        Args:
+            warn: is told of each one that cannot be read; the one before it is then tried.
+
+        Returns:
+            Tensors by name and header, as ``files.load_tensors``; None where none was ever saved.
+
+        Raises:
+            UserError: there are checkpoints and none can be read: to start anew is the person's choice, not ours.
         """
         names = self._newest_first(warn)
         for name in names:

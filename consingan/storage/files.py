@@ -1,7 +1,7 @@
 """Files that are either whole or not there: named tensors as safetensors, values as JSON.
 
 Every file is written aside in its own folder, flushed to the disk and then renamed over the old one, so
-that a crash, a full disk or a `kill -9` leaves the old file or the new one and never half of either.
+that a crash, a full disk or a ``kill -9`` leaves the old file or the new one and never half of either.
 Nothing here knows a network, and nothing is ever unpickled: a file from a stranger can hold wrong numbers
 but cannot run code. torch is imported where it is needed, so that JSON alone stays quick.
 """
@@ -31,6 +31,7 @@ _ADVICE = {
     errno.EDQUOT: "free some disk space",
     errno.ENOENT: "the folder is gone: put it back or choose another one",
     errno.ENOTDIR: "a file stands where a folder is needed: choose another folder",
+    errno.EISDIR: "a folder has that name: choose another one",
     errno.EIO: "the disk reports a fault: choose another disk",
 }
 
@@ -50,9 +51,15 @@ class StorageError(UserError):
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file at `path` by `data`: at every moment the old file or the new one stands there, whole.
+    """Replace a file: at every moment the old one or the new one stands there, whole.
 
-    Raises StorageError when the disk refuses.
+    Args:
+        path: the file.
+        data: what it is to hold.
+
+    Raises:
+        StorageError: the disk refuses.
+        UserError: the path holds a NUL character.
     """
     path = Path(path)
     # a short hidden name beside the target: os.replace is only atomic inside one file system
@@ -71,6 +78,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise StorageError.of(path, error) from error
+    except ValueError as error:  # a NUL character inside the path
+        raise UserError(f"{str(path)!r} is no path ({error}); choose another one.") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -88,16 +97,26 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, all or nothing.
+    """Write indented JSON, all or nothing.
 
-    Raises StorageError as `write_bytes`; ValueError or TypeError for what JSON cannot hold (NaN, objects).
+    Args:
+        path: the file.
+        value: what JSON can hold.
+
+    Raises:
+        StorageError, UserError: as ``write_bytes``.
+        ValueError, TypeError: the value holds NaN or an object.
     """
     # ASCII escapes: a picture's name may hold bytes that are no valid UTF-8
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii"))
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises UserError when it is missing or is not JSON."""
+    """The value in a JSON file.
+
+    Raises:
+        UserError: it is missing, cannot be read or is not JSON.
+    """
     path = Path(path)
     with _readable(path) as file:
         text = file.read()
@@ -130,9 +149,15 @@ def _readable(path: Path) -> Iterator[BinaryIO]:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write named tensors and a JSON header as one safetensors file, all or nothing.
 
-    Tensors of any shape, device and stride are stored as dense CPU copies with their dtype; two that share
-    storage are stored twice and come back independent. `header` must be JSON (no NaN) and must not use the
-    key "schema", which is added here. Raises StorageError when the disk refuses.
+    Args:
+        path: the file.
+        tensors: of any shape, device and stride; stored as dense CPU copies with their dtype. Two that share storage
+            are stored twice and come back independent.
+        header: JSON values without NaN; its key "schema" is added here.
+
+    Raises:
+        StorageError, UserError: as ``write_bytes``.
+        ValueError: the header uses the key "schema", holds NaN or is too long.
     """
     import safetensors.torch
 
@@ -158,11 +183,16 @@ def _dense(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a file of `save_tensors`: (CPU tensors by name, header without "schema").
+    """Read a file of ``save_tensors``.
 
-    The whole file is read before anything is made of it, so that later changes of the file cannot reach the
-    tensors. Raises UserError, one sentence, when the file is missing, empty, cut short, damaged, written by
-    another program, or written by a newer version of this one.
+    All of the file is read before anything is made of it, so that later changes of it cannot reach the tensors.
+
+    Returns:
+        CPU tensors by name, and the header without "schema".
+
+    Raises:
+        UserError: the file is missing, empty, cut short, damaged, written by another program, or written by a newer
+            version of this one.
     """
     import safetensors.torch
 
@@ -195,7 +225,7 @@ def _read_start(path: Path, file: BinaryIO) -> bytes:
 
 
 def _our_header(path: Path, raw: bytes) -> dict[str, Any]:
-    """The header that `save_tensors` put under METADATA_KEY, checked, without its "schema"."""
+    """The header that ``save_tensors`` put under METADATA_KEY, checked, without its "schema"."""
     try:
         metadata = json.loads(raw).get("__metadata__") or {}
         text = metadata.get(METADATA_KEY)

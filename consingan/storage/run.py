@@ -4,8 +4,8 @@
       config.json environment.json log.jsonl  picture.png  pyramid/  samples/  checkpoints/  model.safetensors
       report.html  Evaluation/  tensorboard/
 
-One process at a time works in a run folder (`Run.lock`). torch is not imported with this module: `--help` and
-`--dry-run` need none.
+One process at a time works in a run folder (``Run.lock``). torch is not imported with this module: ``--help`` and
+``--dry-run`` need none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RESERVED = {"con", "prn", "aux", "nul"} | {port + digit for port in ("com", "lp
 
 @dataclass(frozen=True)
 class Run:
-    """One training run on the disk. Make one with `Run.create` or `Run.open`."""
+    """One training run on the disk. Make one with ``Run.create`` or ``Run.open``."""
 
     folder: Path
 
@@ -78,6 +78,14 @@ class Run:
     def model(self) -> Path:
         return self.folder / "model.safetensors"
 
+    def picture_of(self, branch: str) -> Path:
+        """The picture of a branch of the training; the first is called ''."""
+        return self.folder / f"picture_{branch}.png" if branch else self.picture
+
+    def model_of(self, branch: str) -> Path:
+        """The model of a branch, as `picture_of`."""
+        return self.folder / f"model_{branch}.safetensors" if branch else self.model
+
     @property
     def finished(self) -> Path:
         """Written last of all: a run without it can be gone on with."""
@@ -99,7 +107,16 @@ class Run:
     def create(outdir: Path | str, image_name: str, label: str, now: datetime | None = None) -> Run:
         """Make a new run folder with pyramid/, samples/ and checkpoints/ in it, and never reuse one.
 
-        A second run in the same second gets the suffix _2, then _3. Raises UserError when `outdir` refuses.
+        A second run in the same second gets the suffix _2, then _3.
+
+        Args:
+            outdir: where the pictures' folders lie; made where it is missing.
+            image_name: the picture's, any text; its folder is called so as far as systems allow.
+            label: what follows the time, see ``label``.
+            now: the time; that of the clock if None.
+
+        Raises:
+            UserError: no folder can be made there.
         """
         try:
             for folder in _candidates(outdir, image_name, label, now or datetime.now()):
@@ -125,10 +142,15 @@ class Run:
 
     @staticmethod
     def open(path: Path | str, flag: str = "--model_dir", needs_model: bool = True) -> Run:
-        """The run at `path`: its folder, or the model.safetensors in it.
+        """The run behind a path.
 
-        `flag` is the option the path came from, for the message. A run that was stopped early can be resumed
-        without a model: `needs_model=False`. Raises UserError; a folder of runs is answered with their names.
+        Args:
+            path: its folder, or the model.safetensors in it.
+            flag: the option that the path came from, for the message.
+            needs_model: whether it must have a model; a run that was stopped early has none, and can be resumed.
+
+        Raises:
+            UserError: there is no run; a folder of runs is answered with their names.
         """
         wanted = "model.safetensors" if needs_model else "config.json"
         folder = Path(path)
@@ -154,9 +176,12 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Hold the run folder for this process alone.
 
-        Released at the end of the block, and by the operating system when the process dies. Raises UserError
-        when another process (or another block of this one) holds it. On the few network file systems without
-        locks the block runs unlocked.
+        Released at the end of the block, and by the operating system when the process dies. On the few network file
+        systems without locks the block runs unlocked.
+
+        Raises:
+            UserError: another process, or another block of this one, holds it.
+            StorageError: the lock cannot be made.
         """
         path = self.folder / ".lock"
         try:
@@ -178,7 +203,7 @@ class Run:
 
 def label(
     mode: str,
-    fine_tune: bool,
+    verb: str | None,
     train_depth: int,
     lr_scale: float,
     batch_norm: bool,
@@ -187,12 +212,15 @@ def label(
 ) -> str:
     """The part of the folder name after the time, as the published code writes it.
 
-    >>> label("generation", False, 3, 0.1, False, "lrelu", 0.05)
+    Args:
+        mode: the task.
+        verb: what is done to a trained model; None for a new one.
+        train_depth, lr_scale, batch_norm, activation, lrelu_alpha: the settings of these names.
+
+    >>> label("generation", None, 3, 0.1, False, "lrelu", 0.05)
     'generation_train_depth_3_lr_scale_0.1_act_lrelu_0.05'
     """
-    parts = [mode]
-    if fine_tune:
-        parts.append("fine-tune")
+    parts = [mode, verb] if verb else [mode]
     parts += ["train_depth", str(train_depth), "lr_scale", str(float(lr_scale))]
     if batch_norm:
         parts.append("BN")
@@ -203,7 +231,14 @@ def label(
 
 
 def folder_for(outdir: Path | str, image_name: str, label: str, now: datetime | None = None) -> Path:
-    """The folder that `Run.create` would make now; nothing is written (for --dry-run)."""
+    """The folder that ``Run.create`` would make now; nothing is written (for --dry-run).
+
+    Args:
+        outdir, image_name, label, now: as for ``Run.create``.
+
+    Raises:
+        UserError: as many runs of this second stand there as may.
+    """
     candidates = _candidates(outdir, image_name, label, now or datetime.now())
     for folder in candidates:
         if not os.path.lexists(folder):
@@ -228,7 +263,11 @@ def safe_name(text: str, max_bytes: int = MAX_IMAGE_BYTES) -> str:
     """One folder or file name made of any text: good on Linux, macOS and Windows, and never a path.
 
     Separators, wildcards and invisible characters become "_"; dots and spaces at the ends go; a leading "-",
-    which commands would read as an option, becomes "_"; at most `max_bytes` of UTF-8; "picture" if empty.
+    which commands would read as an option, becomes "_"; at most so many bytes of UTF-8; "picture" if empty.
+
+    Args:
+        text: any.
+        max_bytes: of UTF-8.
     """
     text = unicodedata.normalize("NFC", text)
     text = "".join("_" if _unsafe(character) else character for character in text)
@@ -248,10 +287,10 @@ def _unsafe(character: str) -> bool:
     )
 
 
-def _hint(folder: Path, wanted: str, most: int = 5) -> str:
+def _hint(folder: Path, wanted: str, shown: int = 5) -> str:
     """' (runs below it: a, b and 3 more)', the newest first, or '' where there are none.
 
-    A run is a folder, one or two levels down, with a config.json and the file `wanted`.
+    A run is a folder, one or two levels down, with a config.json and the file ``wanted``.
     """
     if folder == folder.parent:  # a mistyped path in the root is no reason to look through the whole disk
         return ""
@@ -263,8 +302,8 @@ def _hint(folder: Path, wanted: str, most: int = 5) -> str:
     if not runs:
         return ""
     runs.sort(key=lambda run: run.name, reverse=True)  # a name begins with its time
-    more = f" and {len(runs) - most} more" if len(runs) > most else ""
-    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:most])}{more})"
+    more = f" and {len(runs) - shown} more" if len(runs) > shown else ""
+    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:shown])}{more})"
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from math import pi
 from typing import TYPE_CHECKING
 
+from consingan.grid.ranges import signed, unit
+from consingan.grid.sizes import Size, size_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -50,12 +53,12 @@ def augmented(picture: Tensor, draw: Draw) -> Tensor:
     Returns:
         ``[1, C, h, w]`` in [-1, 1].
     """
-    x = (picture + 1) / 2
+    x = unit(picture)
     if uniform(draw.at("colour?")) < COLOUR_SHARE:
         x = one_of(COLOURS, x, draw.at("colour"))
     if uniform(draw.at("cutout?")) < CUTOUT_SHARE:
         x = cutout(x, draw.at("cutout"))
-    return x.clamp(0, 1) * 2 - 1
+    return signed(x.clamp(0, 1))
 
 
 def shifted_tiles(picture: Tensor, draw: Draw) -> Tensor:
@@ -79,15 +82,15 @@ def shifted_tiles(picture: Tensor, draw: Draw) -> Tensor:
     return result
 
 
-# By the number of tiles: the least and the most share of a side that one covers.
+# By the number of tiles: the least and the most share of a side that one covers, and that it is moved by.
 TILE_SHARES = {1: (0.2, 0.5), 2: (0.15, 0.3), 3: (0.1, 0.2), 4: (0.1, 0.15), 5: (0.1, 0.15)}
-TILE_SHIFT = (0.05, 0.15)  # of a side
+TILE_SHIFTS = {1: (0.05, 0.15), 2: (0.05, 0.1), 3: (0.05, 0.1), 4: (0.05, 0.1), 5: (0.05, 0.1)}
 
 
 def tile_on_side(side: int, count: int, draw: Draw) -> tuple[int, int, int]:
     """Start, length and shift of a tile along a side; start and start + shift both keep it inside."""
     length = max(1, round(side * between(draw.at("length"), *TILE_SHARES[count])))
-    shift = round(side * between(draw.at("shift"), *TILE_SHIFT))
+    shift = round(side * between(draw.at("shift"), *TILE_SHIFTS[count]))
     shift = -shift if uniform(draw.at("sign")) < 0.5 else shift
     room = side - length - abs(shift)
     start = int(uniform(draw.at("start")) * (room + 1)) + max(0, -shift)
@@ -162,12 +165,12 @@ def cutout(x: Tensor, draw: Draw) -> Tensor:
     """One square hole of 30 to 60 px or two of 15 to 30 px, at 250 px, filled with a random colour."""
     colour = draw.at("colour").uniform((1, x.shape[1], 1, 1)).to(x)
     x = x.clone()
-    for rows, columns in holes((x.shape[2], x.shape[3]), draw):
+    for rows, columns in holes(size_of(x), draw):
         x[:, :, rows, columns] = colour
     return x
 
 
-def holes(size: tuple[int, int], draw: Draw) -> Iterator[tuple[slice, slice]]:
+def holes(size: Size, draw: Draw) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of each hole; centres are anywhere, what lies outside the picture is lost."""
     scale = max(size) / REFERENCE
     count, low, high = (1, 30, 60) if uniform(draw.at("count")) < 0.5 else (2, 15, 30)

@@ -1,46 +1,37 @@
-"""What a task is, and what the noise-driven tasks share.
+"""What a task is.
 
 A task says what enters stage 0 in training, what the anchor is, how borders and sizes are handled, its recipes
-(settings that differ from the defaults, by preset) and how a trained model is sampled. Task modules import torch
-only for types, so that the command line can read their recipes and options without it.
+(settings that differ from the defaults, by preset), and by name which application its models are made for. What a
+model can do is no matter of its task: see ``consingan.applications``. Task modules import torch only for types, so that
+the command line can read their recipes without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.gan.model import SingleImageModel
     from consingan.grid.noise import Draw
     from consingan.pictures.pyramid import Law
-    from consingan.storage.run import Run
 
 Recipes = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Result:
-    """One thing that sampling makes.
+class Use:
+    """An application by its name in ``consingan.applications.APPLICATIONS``, and how it is used.
 
     Args:
-        name: path below the output folder, without extension.
-        frames: pictures ``[1, C, H, W]`` in [-1, 1]; one for a still, several for an animation.
-        facts: what the person needs to make it again; written into the file.
-        notes: whole sentences that the person should read.
-        format: extension of the file, without the dot.
-        fps: frames per second of an animation, 0 for a still.
+        application: its name.
+        options: by name those that differ from its defaults.
     """
 
-    name: str
-    frames: list[Tensor]
-    facts: Mapping[str, str]
-    format: str = "png"
-    fps: float = 0.0
-    notes: tuple[str, ...] = ()
+    application: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -55,16 +46,20 @@ class Task(Protocol):
         """What it is for, in a few words."""
 
     @property
-    def border(self) -> Literal["extend", "zero"]:
-        """How the generator treats borders."""
+    def border(self) -> str:
+        """What lies past the picture, a name in ``gan.borders.BORDERS``."""
 
     @property
-    def options(self) -> type:
-        """The dataclass of its sampling options; the command line makes flags from it."""
+    def sampling(self) -> Use:
+        """What its models are used for where nothing else is said."""
 
     @property
-    def preview(self) -> Any:
-        """The options of the previews that are drawn after each stage."""
+    def preview(self) -> Use:
+        """What is drawn after each stage, and on the way through it."""
+
+    @property
+    def first_noise(self) -> int:
+        """The first stage whose input may be noise: 0, or 1 where stage 0 learns to take pictures."""
 
     @property
     def recipes(self) -> Recipes:
@@ -72,7 +67,7 @@ class Task(Protocol):
 
     @property
     def takes_naive(self) -> bool:
-        """Whether its models are applied to a picture with a pasted object, --naive_img."""
+        """Whether its training takes a picture with a pasted object, --naive_img, for previews and to learn on."""
 
     @property
     def law(self) -> Law:
@@ -91,15 +86,3 @@ class Task(Protocol):
 
     def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
         """Stage 0's input of one iteration, ``[1, C, h, w]``; arguments as ``anchor``."""
-
-    def sample(self, model: SingleImageModel, options: Any, run: Run | None = None) -> Iterator[Result]:
-        """What the trained model makes.
-
-        Args:
-            model: trained in this task.
-            options: an instance of ``self.options``.
-            run: where it was trained, for tasks that look at the picture it was trained on.
-
-        Raises:
-            UserError: the options do not fit; before anything is yielded.
-        """

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from consingan.applications.naive import PREVIEW, NaiveOptions, results
 from consingan.pictures.pyramid import Law, rescaling
 from consingan.tasks.augment import shifted_tiles
-from consingan.tasks.base import Recipes, Result
+from consingan.tasks.base import Recipes, Use
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.gan.model import SingleImageModel
     from consingan.grid.noise import Draw
-    from consingan.storage.run import Run
 
 NOISE = 0.1  # of the input of stage 0
 
@@ -34,21 +30,15 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Editing:
-    """The coarsest picture with shifted tiles and noise goes in; the picture comes out.
-
-    Args:
-        dilation: of the mask, px at 250 px.
-        keep_edges: of the naive picture, where the change is carried to its size: seams are to go.
-    """
+    """The coarsest picture with shifted tiles and noise goes in; the picture comes out."""
 
     name: str = "editing"
     summary: str = "parts moved by hand, made one piece"
-    border: Literal["extend", "zero"] = "zero"
-    options: type = NaiveOptions
+    border: str = "zero"
     takes_naive: bool = True
-    preview: NaiveOptions = PREVIEW
-    dilation: float = 20.0
-    keep_edges: bool = False
+    first_noise: int = 1
+    sampling: Use = Use("edit")
+    preview: Use = Use("edit")
 
     @property
     def recipes(self) -> Recipes:
@@ -68,6 +58,3 @@ class Editing:
 
     def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
         return shifted_tiles(coarsest, draw.at("tiles")) + NOISE * draw.at("noise").normal(coarsest.shape)
-
-    def sample(self, model: SingleImageModel, options: NaiveOptions, run: Run | None = None) -> Iterator[Result]:
-        yield from results(model, options, run, self.dilation, self.keep_edges, self.first_input)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from consingan.applications.naive import PREVIEW, NaiveOptions, results
 from consingan.pictures.pyramid import Law, geometric
 from consingan.tasks.augment import augmented
-from consingan.tasks.base import Recipes, Result
+from consingan.tasks.base import Recipes, Use
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.gan.model import SingleImageModel
     from consingan.grid.noise import Draw
-    from consingan.storage.run import Run
 
 PUBLISHED: dict[str, Any] = {
     "train_stages": 3,
@@ -42,21 +38,15 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Harmonization:
-    """The coarsest picture, augmented, goes in; the picture comes out.
-
-    Args:
-        dilation: of the mask, px at 250 px.
-        keep_edges: of the naive picture, where the change is carried to its size: an object keeps its edges.
-    """
+    """The coarsest picture, augmented, goes in; the picture comes out."""
 
     name: str = "harmonization"
     summary: str = "a pasted object, painted like the rest"
-    border: Literal["extend", "zero"] = "zero"
-    options: type = NaiveOptions
+    border: str = "zero"
     takes_naive: bool = True
-    preview: NaiveOptions = PREVIEW
-    dilation: float = 7.0
-    keep_edges: bool = True
+    first_noise: int = 1
+    sampling: Use = Use("harmonize")
+    preview: Use = Use("harmonize")
 
     @property
     def recipes(self) -> Recipes:
@@ -76,6 +66,3 @@ class Harmonization:
 
     def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
         return augmented(coarsest, draw)
-
-    def sample(self, model: SingleImageModel, options: NaiveOptions, run: Run | None = None) -> Iterator[Result]:
-        yield from results(model, options, run, self.dilation, self.keep_edges, self.first_input)

@@ -1,31 +1,152 @@
-"""The parts of a checkpoint: their names, and what each must look like before it is taken."""
+"""The parts of a checkpoint: their names, what each must look like before it is taken, and how it is taken over.
+
+A part is the tensors whose names begin with its own and a dot. Those of a branch beside the first have its name before
+theirs. Nothing is believed that does not have the shape that the model's configuration wants.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from consingan import config
-from consingan.config import Train
 from consingan.errors import UserError
-from consingan.gan.model import SingleImageModel, channels_last, layers
-from consingan.gan.networks import PatchCritic, place
+from consingan.gan.model import SingleImageModel, channels_last
+from consingan.gan.networks import move
 from consingan.tasks import TASKS
 from consingan.training import watchdog
+from consingan.training.branch import Branch, new_critic, new_state
 from consingan.training.convergence import Figures
 from consingan.training.watchdog import Attempt, Good
 
-PARTS = ("model", "critic", "real", "generator_optimiser", "critic_optimiser", "good", "begun", "tuning")
+if TYPE_CHECKING:
+    from consingan.training.graphs import Captured
+    from consingan.training.step import Step
+
+OF_BRANCH = ("model", "critic", "real", "objective", "generator_optimiser", "critic_optimiser")
+GOOD, BEGUN, LESSON = "good", "begun", "tuning"  # the last as the first version named it
+Parts = Mapping[str, dict[str, Tensor]]  # by the part's name its tensors, without it
 
 
 @dataclass(frozen=True)
-class Place:
+class Part:
+    """A part of a checkpoint.
+
+    Args:
+        name: of the part.
+        wanted: the shapes of its tensors, all float32, by name.
+        take: takes them over, once they are known to fit.
+    """
+
+    name: str
+    wanted: Mapping[str, Sequence[int]]
+    take: Callable[[dict[str, Tensor]], None]
+
+    def fill(self, parts: Parts, where: str) -> None:
+        """Take it from the parts of a file.
+
+        Raises:
+            UserError: a tensor is missing, unknown or unfit.
+        """
+        check_shapes(parts[self.name], self.wanted, f"{where}, {self.name}")
+        self.take(parts[self.name])
+
+
+def split(tensors: Mapping[str, Tensor], branches: Iterable[str], where: str) -> Parts:
+    """``{"a.b.c": t}`` -> ``{"a": {"b.c": t}}``, with every part of a checkpoint of these branches present.
+
+    Raises:
+        UserError: a name belongs to no part.
+    """
+    called = [*OF_BRANCH, *(f"{branch}.{part}" for branch in branches for part in OF_BRANCH)]
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in [*called, GOOD, BEGUN, LESSON]}
+    for name, value in tensors.items():
+        words = name.split(".")
+        part = next((each for each in (words[0], ".".join(words[:2])) if each in parts), None)
+        if part is None:
+            raise UserError(f"{where} holds {name!r}, which is no part of a training; use another checkpoint.")
+        parts[part][name[len(part) + 1 :]] = value
+    return parts
+
+
+def written(branch: Branch) -> dict[str, Tensor]:
+    """The tensors of a branch as a checkpoint holds them, but its optimisers'."""
+    held: dict[str, Mapping[str, Tensor]] = {
+        "model.generator": branch.model.generator.state_dict(),
+        "model.anchor": numbered(branch.model.fixed),
+        "critic": branch.critic.state_dict(),
+        "real": numbered(branch.reals),
+        "objective": branch.state,
+    }
+    return {branch.called(f"{part}.{name}"): value for part, each in held.items() for name, value in each.items()}
+
+
+def restored(name: str, parts: Parts, header: dict[str, Any], where: str, device: torch.device | str) -> Branch:
+    """A branch of a checkpoint; built without memory until its tensors are known to fit.
+
+    Args:
+        name: of the branch.
+        parts: from ``split``.
+        header: of its model.
+        where: names the file in messages.
+        device: where to train.
+
+    Raises:
+        UserError: as ``SingleImageModel.restore`` and ``Part.fill``.
+    """
+    of_model = parts[f"{name}.model" if name else "model"]
+    model = SingleImageModel.restore(of_model, header, where, device)
+    with torch.device("meta"):
+        critic = new_critic(model.settings, torch.device("meta"))
+    branch = Branch(name, model, critic, [], new_state(model.settings, model.device))
+    for part in parts_of(branch):
+        part.fill(parts, where)
+    return branch
+
+
+def parts_of(branch: Branch) -> list[Part]:
+    """What belongs to a branch beside its model, whatever the stage."""
+    model, critic, state = branch.model, branch.critic, branch.state
+    reals = {str(i): (1, model.settings.network.nc_im, *size) for i, size in enumerate(model.sizes)}
+
+    def take_critic(tensors: dict[str, Tensor]) -> None:
+        critic.load_state_dict(tensors, assign=True)
+        move(critic, model.device)
+
+    def take_reals(tensors: dict[str, Tensor]) -> None:
+        branch.reals = [channels_last(tensors[name].to(model.device)) for name in reals]
+
+    def take_state(tensors: dict[str, Tensor]) -> None:
+        state.update({name: tensors[name].to(model.device) for name in state})
+
+    return [
+        Part(branch.called("critic"), shapes_of(critic), take_critic),
+        Part(branch.called("real"), reals, take_reals),
+        Part(branch.called("objective"), {name: value.shape for name, value in state.items()}, take_state),
+    ]
+
+
+def optimisers_of(step: Step | Captured, parts: Parts, iteration: int) -> list[Part]:
+    """The optimisers of a stage; at iteration 0 they may be without a past."""
+    return [
+        Part(
+            name,
+            optimiser_shapes(optimiser) if iteration or parts[name] else {},
+            partial(load_optimiser, optimiser),
+        )
+        for name, optimiser in step.optimisers.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Standing:
     """Where a checkpoint stands; ``good`` and ``begun`` are without their tensors, ``figures`` are the stage's."""
 
     stage: int
@@ -34,11 +155,11 @@ class Place:
     good: Good
     begun: Good
     figures: list[Figures]
-    most: int | None
+    widest: int | None
 
 
-def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -> Place:
-    """The place in a checkpoint's header, checked against its model.
+def read_standing(header: Mapping[str, Any], model: SingleImageModel, where: str) -> Standing:
+    """Where a checkpoint's header says that it stands, checked against its model.
 
     Raises:
         UserError: it is missing, of the wrong kind, or out of range; the mode is unknown.
@@ -47,7 +168,7 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
     if settings.mode not in TASKS:
         raise UserError(f"{where} is of mode {settings.mode!r}, which this version lacks; choose another run.")
     try:
-        place = Place(
+        stands = Standing(
             header["stage"],
             header["iteration"],
             Attempt(**header["attempt"]),
@@ -57,47 +178,46 @@ def read_place(header: Mapping[str, Any], model: SingleImageModel, where: str) -
             header.get("most"),
         )
         iterations = config.iterations(settings.optimisation.niter, model.stages - 1)
-        wholes = (place.stage, place.iteration, place.attempt.number, place.attempt.start, place.good.iteration)
+        wholes = (stands.stage, stands.iteration, stands.attempt.number, stands.attempt.start, stands.good.iteration)
         sound = (
             all(type(n) is int for n in wholes)
-            and place.stage == model.stages - 1
-            and 0 <= place.good.iteration <= place.iteration <= iterations
-            and 0 <= place.attempt.number <= watchdog.ATTEMPTS
-            and 0 < place.attempt.rate <= 1
-            and 0 <= place.attempt.start < watchdog.STARTS
-            and all(0 <= state.spread < float("inf") and not state.tensors for state in (place.good, place.begun))
-            and place.begun.iteration == 0
-            and all(type(figures.iteration) is int for figures in place.figures)
-            and all(a.iteration < b.iteration for a, b in pairwise(place.figures))
-            and all(0 <= figures.iteration < place.iteration for figures in place.figures)
-            and all(isfinite(figures.convergence + figures.swd) for figures in place.figures)
-            and (place.most is None or (type(place.most) is int and place.most >= config.SMALLEST_WINDOW))
+            and stands.stage == model.stages - 1
+            and 0 <= stands.good.iteration <= stands.iteration <= iterations
+            and 0 <= stands.attempt.number <= watchdog.ATTEMPTS
+            and 0 < stands.attempt.rate <= 1
+            and 0 <= stands.attempt.start < watchdog.STARTS
+            and all(0 <= state.spread < float("inf") and not state.tensors for state in (stands.good, stands.begun))
+            and stands.begun.iteration == 0
+            and sound_figures(stands.figures, stands.iteration)
+            and (stands.widest is None or (type(stands.widest) is int and stands.widest >= config.SMALLEST_WINDOW))
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} lacks a valid {error}; use a checkpoint that this program wrote.") from None
     if not sound:
         raise UserError(f"{where} stands at no place of its training; use a checkpoint that this program wrote.")
-    return place
+    return stands
 
 
-def stored_name(name: str) -> str:
-    """The name in a checkpoint of something in ``Training.learned``."""
-    return f"model.{name}" if name.startswith("generator.") else name
+def sound_figures(figures: Sequence[Figures], iteration: int) -> bool:
+    """Whether these can be a stage's figures before an iteration."""
+    return (
+        all(type(each.iteration) is int for each in figures)
+        and all(a.iteration < b.iteration for a, b in pairwise(figures))
+        and all(0 <= each.iteration < iteration for each in figures)
+        and all(isfinite(each.convergence + each.swd) for each in figures)
+    )
 
 
-def split_names(tensors: Mapping[str, Tensor], where: str) -> dict[str, dict[str, Tensor]]:
-    """``{"a.b.c": t}`` -> ``{"a": {"b.c": t}}``, with every part of a checkpoint present.
+def further_headers(header: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """The headers of the models of further branches, by name, with what is the same in all.
 
     Raises:
-        UserError: a name belongs to no part.
+        UserError: they are damaged.
     """
-    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
-    for name, value in tensors.items():
-        part, _, rest = name.partition(".")
-        if part not in parts:
-            raise UserError(f"{where} holds {name!r}, which is no part of a training; use another checkpoint.")
-        parts[part][rest] = value
-    return parts
+    found = header.get("branches", {})
+    if not isinstance(found, Mapping) or not all(isinstance(each, Mapping) for each in found.values()):
+        raise UserError(f"{where} has damaged 'branches' in its header; use a checkpoint that this program wrote.")
+    return {name: {**each, "config": header.get("config")} for name, each in found.items()}
 
 
 def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Sequence[int]], where: str) -> None:
@@ -110,18 +230,18 @@ def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Sequence[int]
             )
 
 
-def restored_critic(model: SingleImageModel, tensors: dict[str, Tensor], where: str) -> PatchCritic:
-    """The critic of a checkpoint; built without memory until its tensors are known to fit."""
-    with torch.device("meta"):
-        critic = new_critic(model.settings, torch.device("meta"))
-    check_shapes(tensors, {name: value.shape for name, value in critic.state_dict().items()}, f"{where}, critic")
-    critic.load_state_dict(tensors, assign=True)
-    place(critic, model.device)
-    return critic
+def numbered(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Tensors by their number."""
+    return {str(number): value for number, value in enumerate(tensors)}
+
+
+def shapes_of(network: nn.Module) -> dict[str, Sequence[int]]:
+    """The shapes of a network's tensors by name."""
+    return {name: value.shape for name, value in network.state_dict().items()}
 
 
 def on_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Kept tensors where they are used; Adam's counters stay on the host."""
+    """Copies of what learns where they are used; Adam's counters stay on the host."""
     return {name: value if value.dim() == 0 else value.to(device) for name, value in tensors.items()}
 
 
@@ -140,19 +260,10 @@ def optimiser_shapes(optimiser: torch.optim.Optimizer) -> dict[str, Sequence[int
     return shapes
 
 
-def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of ``optimiser_tensors`` for a fresh optimiser of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, key = name.split(".")
         state.setdefault(int(index), {})[key] = channels_last(value) if value.dim() == 4 else value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def new_critic(settings: Train, device: torch.device) -> PatchCritic:
-    """The critic of a configuration."""
-    network = settings.network
-    told = {"channels": network.nc_im + 2} if network.positions else {}
-    critic = PatchCritic(**(layers(network) | told))
-    place(critic, device)
-    return critic

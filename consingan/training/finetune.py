@@ -24,12 +24,13 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.grid.resize import resize
-from consingan.pictures import images, pyramid
+from consingan.pictures import pyramid
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.training import plan
-from consingan.training.checkpoint import new_critic
-from consingan.training.state import Training, Tuning, stage_sizes
+from consingan.training.branch import Branch, new_critic, new_state, stage_sizes
+from consingan.training.lessons import OfOnePicture
+from consingan.training.state import Training
 
 OWN: dict[str, Any] = {
     "niter": (500,),
@@ -49,7 +50,7 @@ class Base:
     """A trained run to start from.
 
     Args:
-        model: with all of its stages.
+        model: with all of its stages; keeps its settings and its weights.
         critic: its critic's tensors, from its newest checkpoint; empty where that is gone.
     """
 
@@ -92,23 +93,6 @@ def resolve(base: Train, mode: str, image: str, given: Mapping[str, Any]) -> tup
     return config.resolve(mode, image, *layers)
 
 
-def from_run(mode: str, image: str, picture: Tensor, given: Mapping[str, Any], device: torch.device | str) -> Training:
-    """The beginning of fine-tuning, from files: ``given`` names the run as ``model_dir`` and the ``naive_img``.
-
-    Args:
-        mode, image, picture: as ``resolve`` and ``start``.
-        given: settings by name.
-        device: where to train.
-
-    Raises:
-        UserError: as ``resolve`` and ``start``, or a file cannot be read.
-    """
-    base = Base.open(Run.open(given["model_dir"]), device)
-    settings, _ = resolve(base.model.settings, mode, image, given)
-    naive = images.load(given["naive_img"], channels=settings.network.nc_im).pixels
-    return start(settings, picture, naive, base, device)
-
-
 def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: torch.device | str) -> Training:
     """The beginning of fine-tuning: the last stage of the trained model at its iteration 0.
 
@@ -116,28 +100,37 @@ def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: t
         settings: from ``resolve``.
         picture: ``[1, C, H, W]`` in [-1, 1], the one that the model was trained on: stays the target.
         naive: ``[1, C, h, w]`` in [-1, 1], what stage 0 gets in every iteration, at that stage's size.
-        base: the trained run; its model is changed in place.
+        base: the trained run, which stays as it is.
         device: where to train.
 
     Raises:
         UserError: the picture is not the one that the model was trained on.
     """
-    model = base.model
+    trained = base.model
     sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
     reals = pyramid.build(picture.to(device), sizes)
-    fits = sizes == model.sizes and picture.shape[1] == model.settings.network.nc_im
-    if not fits or (reals[0] - model.fixed[0]).square().mean().sqrt().item() > SAME:
+    fits = sizes == trained.sizes and picture.shape[1] == trained.settings.network.nc_im
+    if not fits or (reals[0] - trained.fixed[0]).square().mean().sqrt().item() > SAME:
         raise UserError(
             f"--input_name {settings.image} is not the picture that {settings.naive.model_dir} was trained on; "
-            f"give that one ({Path(model.settings.image).name})."
+            f"give that one ({Path(trained.settings.image).name})."
         )
-    result = model.transform(resize(naive, model.size), noise_scale=0)
-    model.settings = settings
+    result = trained.transform(resize(naive, trained.size), noise_scale=0)
+    entering = resize(naive.to(device), sizes[0]).clamp(-1, 1)
+    lesson = OfOnePicture(channels_last(entering), channels_last(result), settings.naive.keep_structure)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.runtime.seed)
-        critic = new_critic(settings, model.device)
-    if base.critic:
-        critic.load_state_dict(dict(base.critic))
-    entering = resize(naive.to(device), sizes[0]).clamp(-1, 1)
-    tuning = Tuning(channels_last(entering), channels_last(result))
-    return Training(model, critic, [channels_last(real) for real in reals], len(sizes) - 1, tuning=tuning)
+        critic = new_critic(settings, trained.device)
+    own = critic.state_dict()
+    if own.keys() == base.critic.keys() and all(own[name].shape == base.critic[name].shape for name in own):
+        critic.load_state_dict(dict(base.critic))  # another objective may want another one
+    model, state = copied(trained, settings), new_state(settings, trained.device)
+    branch = Branch("", model, critic, [channels_last(real) for real in reals], state)
+    return Training([branch], lesson, len(sizes) - 1)
+
+
+def copied(model: SingleImageModel, settings: Train) -> SingleImageModel:
+    """A copy of a trained model with other settings: its own weights, anchors and picture."""
+    tensors = {name: value.clone() for name, value in model.tensors().items()}
+    header = model.header() | {"config": config.to_json(settings)}
+    return SingleImageModel.restore(tensors, header, "the trained model", model.device)

@@ -12,12 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from consingan.grid.windows import Window
-from consingan.training.step import Step
+from consingan.training.step import Drawn, Step
 
 WARM = 3  # iterations on a side stream before the recording, in which libraries choose kernels and allocate
-
-Drawn = tuple[Sequence[Tensor], Sequence[Tensor]]
 
 
 class Recorder(Protocol):
@@ -65,19 +62,17 @@ class Captured:
 
     def __init__(self, step: Step, recorder: Recorder):
         self.step, self.recorder = step, recorder
-        self.static: Drawn | None = None
+        self.static: Sequence[Drawn] | None = None
         self.replay: Callable[[], dict[str, Tensor]] | None = None
         self.warmed, self.moments = 0, self._moments()
 
-    def __call__(
-        self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor], window: Window | None = None
-    ) -> dict[str, Tensor]:
+    def __call__(self, *drawn: Drawn) -> dict[str, Tensor]:
         """As ``Step.__call__``."""
-        if window is not None:
-            return self.step(inputs, uniforms, window)
+        if any(each.window is not None for each in drawn):
+            return self.step(*drawn)
         if self.moments is not self._moments():  # going back gave the optimisers other tensors
             self.replay, self.warmed, self.moments = None, 0, self._moments()
-        static = self._copied(inputs, uniforms)
+        static = self._copied(drawn)
         if self.replay is None and self.warmed < WARM:
             self.warmed += 1
             terms = self.recorder.warm(lambda: self.step(*static))
@@ -96,14 +91,15 @@ class Captured:
         """As ``Step.decay``; the rates are tensors that the recording reads."""
         self.step.decay(factor)
 
-    def _copied(self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor]) -> Drawn:
+    def _copied(self, drawn: Sequence[Drawn]) -> Sequence[Drawn]:
         if self.static is None:
-            self.static = [x.clone() for x in inputs], [u.clone() for u in uniforms]
-        for place, x in zip([*self.static[0], *self.static[1]], [*inputs, *uniforms], strict=True):
-            place.copy_(x)
+            self.static = [each.each(torch.clone) for each in drawn]
+        for old, new in zip(self.static, drawn, strict=True):
+            for held, x in zip(old.tensors(), new.tensors(), strict=True):
+                held.copy_(x)
         return self.static
 
     def _moments(self) -> Tensor | None:
         """A tensor of the optimiser's that is another one after its state has been loaded."""
-        state = self.step.generator_optimiser.state
+        state = self.step.learners[0].generator_optimiser.state
         return next(iter(state.values()))["exp_avg"] if state else None

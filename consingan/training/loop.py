@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from consingan import config, devices
-from consingan.applications import instant, writing
+from consingan.applications import use, writing
 from consingan.errors import UserError
 from consingan.finish.photo import Photo, stored
 from consingan.gan import schedule
@@ -18,6 +18,7 @@ from consingan.gan.model import SingleImageModel
 from consingan.pictures import images
 from consingan.storage import files
 from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.results import Role
 from consingan.storage.run import Run, environment
 from consingan.training import watchdog
 from consingan.training.signals import StoppedError
@@ -33,7 +34,7 @@ def train(
     checkpoint_every: float = 60.0,
     stop: Callable[[], bool] = lambda: False,
 ) -> SingleImageModel:
-    """Train on one picture, stage by stage.
+    """Train stage by stage.
 
     Args:
         state: where to begin, from ``Training.start`` or ``resume``.
@@ -43,12 +44,13 @@ def train(
         stop: asked after every iteration whether to stop.
 
     Returns:
-        The model with all its stages.
+        The model with all its stages, of several branches the first one's.
 
     Raises:
         StoppedError: ``stop`` said so; a checkpoint has been written.
     """
-    state.model.say = monitor.message
+    for branch in state.branches:
+        branch.model.say = monitor.message
     while state.stage < len(state.reals):
         state.enter_stage()
         with devices.threads_for(state.model.size, state.model.device):
@@ -121,12 +123,10 @@ def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
     Raises:
         CollapsedError: every start of the stage went wrong.
     """
-    model, real = state.model, state.reals[state.stage]
-    fake = model.generate(done.inputs, model.sizes[: model.stages], done.window)
-    seen = watchdog.look(done.terms, state.learned(), fake, done.window.cut(real) if done.window else real)
-    found = watchdog.trouble(seen, state.good.spread)
+    looks = state.look(done)
+    found = watchdog.worst(looks, state.good.spread, state.branches[0].objective.advice)
     if found is None:
-        state.keep(seen.spread)
+        state.keep(watchdog.least_spread(looks))
         return True
     since_good, at_end = state.iteration - state.good.iteration, state.iteration == state.length()
     if found.may_pass and since_good <= watchdog.EVERY and not at_end:
@@ -174,10 +174,11 @@ def write_start(state: Training, run: Run) -> None:
     """What a run holds before it trains: configuration, environment, pyramid, and a checkpoint to go on from."""
     files.write_json(run.config, config.to_json(state.model.settings))
     files.write_json(run.environment, machine(state.model.device))
-    if state.model.photo is not None:
-        images.save(run.picture, state.model.photo.picture)
-    for stage, real in enumerate(state.reals):
-        images.save(run.pyramid / f"{stage}.png", real)
+    for branch in state.branches:
+        if branch.model.photo is not None:
+            images.save(run.picture_of(branch.name), branch.model.photo.picture)
+        for stage, real in enumerate(branch.reals):
+            images.save(run.pyramid / f"{branch.called(str(stage))}.png", real)
     state.enter_stage()
     state.save(run)
 
@@ -187,8 +188,7 @@ def look_first(state: Training, run: Run, monitor: Monitor) -> None:
     model = state.model
     if model.photo is None or model.settings.sampling.finish != "patches":
         return
-    made = instant.results(model.photo, instant.FIRST_LOOK)
-    files = list(writing.write(made, run.first_look, {"model": "none"}))
+    files = list(writing.write(use.first_look(model.photo), run.first_look, {"model": "none"}))
     monitor.pictures(0, 0, [below(run, file) for file in files])
     write_report(run, monitor)
 
@@ -208,9 +208,10 @@ def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) ->
     if saved is None:
         raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
     state = Training.restore(*saved, str(run.checkpoints), device)
-    if run.picture.is_file():  # runs of the first version kept none
-        picture = images.load(run.picture, channels=state.model.settings.network.nc_im)
-        state.model.photo = Photo(stored(picture.pixels), state.model.device)
+    for branch in state.branches:
+        if run.picture_of(branch.name).is_file():  # runs of the first version kept none
+            picture = images.load(run.picture_of(branch.name), channels=branch.model.settings.network.nc_im)
+            branch.model.photo = Photo(stored(picture.pixels), branch.model.device)
     own = config.from_json(files.read_json(run.config), str(run.config))
     config.check_same(own, state.model.settings, f"{run.config} and the checkpoint beside it")
     for change in machine_changes(run, state.model.device):
@@ -240,9 +241,10 @@ def machine_changes(run: Run, device: torch.device) -> Iterator[str]:
 def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
     """Keep a finished stage: checkpoint, portable model, previews, report."""
     state.save(run)
-    state.model.save(run.model)
+    for branch in state.branches:
+        branch.model.save(run.model_of(branch.name))
     take_snapshot(state, run, monitor)
-    previews = writing.within(state.task.sample(state.model, state.task.preview, run), writing.PREVIEW_PIXELS)
+    previews = writing.within(use.previews(state.model, run), writing.PREVIEW_PIXELS)
     folder = run.samples / f"stage_{state.stage}"
     files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
     monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
@@ -256,8 +258,7 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
     """
     if not run.samples.is_dir():
         return
-    made = state.task.sample(state.model, state.task.preview, run)
-    result = next(result for result in made if result.name != "reconstruction")
+    result = next(result for result in use.previews(state.model, run) if result.role is not Role.RECONSTRUCTION)
     if not result.frames[0].isfinite().all():  # the watchdog sees to it
         return
     file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)

@@ -7,29 +7,30 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from consingan import config, devices
 from consingan.config import SMALLEST_WINDOW, Train
 from consingan.errors import UserError, out_of_memory
-from consingan.finish.photo import Photo
-from consingan.finish.photo import stored as kept_pixels
 from consingan.gan.model import SingleImageModel, channels_last
-from consingan.gan.networks import PatchCritic, located
+from consingan.gan.objectives.base import Sight
 from consingan.grid import windows
-from consingan.grid.noise import Draw, mixed
+from consingan.grid.noise import Draw
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
-from consingan.pictures import pyramid
-from consingan.pictures.pyramid import Size
+from consingan.pictures import images
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.base import Task
-from consingan.training import checkpoint, convergence
+from consingan.training import checkpoint, convergence, lessons, watchdog
+from consingan.training.branch import Branch
+from consingan.training.checkpoint import Part
 from consingan.training.convergence import Figures
 from consingan.training.graphs import Captured, CudaRecorder
-from consingan.training.step import Step
-from consingan.training.watchdog import Attempt, Good
+from consingan.training.lessons import Lesson, OfTask
+from consingan.training.step import Drawn, Step
+from consingan.training.watchdog import Attempt, Good, Look
 
 SNAPSHOTS = (0.1, 0.5)  # of a stage's iterations; its end has one too
 
@@ -39,27 +40,12 @@ class Done:
     """One iteration that was done.
 
     Args:
-        inputs: by stage, what the generator's fake was made of.
-        window: the part of the picture that it looked at; all of it if None.
+        drawn: by branch, its random inputs.
         terms: loss terms by name, 0-dim, on the device.
     """
 
-    inputs: Sequence[Tensor]
-    window: Window | None
+    drawn: Sequence[Drawn]
     terms: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Tuning:
-    """What fine-tuning has and other training has not; pictures in [-1, 1].
-
-    Args:
-        entering: ``[1, C, h, w]``, the naive picture, what stage 0 gets in every iteration.
-        result: ``[1, C, H, W]``, what the trained model made of it, whose structure is kept.
-    """
-
-    entering: Tensor
-    result: Tensor
 
 
 @dataclass
@@ -67,22 +53,20 @@ class Training:
     """Everything that a training consists of at one moment.
 
     Args:
-        model, critic: the networks.
-        reals: ``[1, C, H, W]`` in [-1, 1], the picture at each stage's size.
+        branches: one for each picture, that of the picture which the person named first.
+        lesson: what enters the coarsest stage, and further losses.
         stage: the stage in progress, or the next one.
         iteration: iterations done in it.
         step: the iteration of the stage in progress, with its optimisers.
         attempt: which one at this stage, see ``watchdog``.
         good: the state of this stage to go back to when it goes wrong.
         begun: the stage's beginning, from which it is begun anew; without tensors where they come from the seed.
-        figures: those of this stage so far, oldest first.
-        tuning: of fine-tuning only; elsewhere the task draws what stage 0 gets.
-        most: the largest side of a window, in pixels, since memory ran out; None while it has not.
+        figures: those of this stage so far, oldest first, of the first branch.
+        widest: the largest side of a window, in pixels, since memory ran out; None while it has not.
     """
 
-    model: SingleImageModel
-    critic: PatchCritic
-    reals: list[Tensor]
+    branches: list[Branch]
+    lesson: Lesson
     stage: int = 0
     iteration: int = 0
     step: Step | Captured | None = None
@@ -90,8 +74,7 @@ class Training:
     good: Good = Good()
     begun: Good = Good()
     figures: list[Figures] = field(default_factory=list)
-    tuning: Tuning | None = None
-    most: int | None = None
+    widest: int | None = None
 
     @classmethod
     def start(cls, settings: Train, picture: Tensor, device: torch.device | str = "cpu") -> Training:
@@ -101,12 +84,14 @@ class Training:
             settings: the resolved configuration.
             picture: ``[1, C, H, W]`` in [-1, 1], at the size it was loaded.
             device: where to train.
+
+        Raises:
+            UserError: the picture is too small, or a further one of the task cannot be read.
         """
-        sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
-        reals = pyramid.build(picture.to(device), sizes)
-        model, critic = networks(settings, sizes, device)
-        model.photo = Photo(kept_pixels(picture), model.device)
-        return cls(model, critic, [channels_last(real) for real in reals])
+        lesson = OfTask(settings)
+        channels = settings.network.nc_im
+        further = {name: images.load(file, channels=channels).pixels for name, file in lesson.further().items()}
+        return cls([Branch.start(settings, x, device, name) for name, x in {"": picture, **further}.items()], lesson)
 
     @classmethod
     def restore(
@@ -122,46 +107,65 @@ class Training:
             UserError: a part is missing, unknown, or does not fit the others. Nothing in the file is executed, and
                 no memory is taken before the parts are known to fit.
         """
-        parts = checkpoint.split_names(tensors, where)
-        model = SingleImageModel.restore(parts["model"], header, where, device)
-        stands = checkpoint.read_place(header, model, where)
-        critic = checkpoint.restored_critic(model, parts["critic"], where)
-        shapes = {str(i): (1, model.settings.network.nc_im, *size) for i, size in enumerate(model.sizes)}
-        checkpoint.check_shapes(parts["real"], shapes, f"{where}, real")
-        reals = [channels_last(parts["real"][str(i)].to(model.device)) for i in range(len(model.sizes))]
-        fine_tune = model.settings.naive.fine_tune
-        last = str(len(model.sizes) - 1)
-        pictures = {"entering": shapes["0"], "result": shapes[last]} if fine_tune else {}
-        checkpoint.check_shapes(parts["tuning"], pictures, f"{where}, tuning")
-        given = {name: channels_last(picture.to(model.device)) for name, picture in parts["tuning"].items()}
+        further = checkpoint.further_headers(header, where)
+        parts = checkpoint.split(tensors, further, where)
+        first = checkpoint.restored("", parts, header, where, device)
+        stands = checkpoint.read_standing(header, first.model, where)
+        if list(further) != list(OfTask(first.model.settings).further()):
+            raise UserError(f"{where} is of other pictures than its task's; use a checkpoint that this program wrote.")
+        branches = [first, *(checkpoint.restored(name, parts, each, where, device) for name, each in further.items())]
+        if len({(branch.model.stages, len(branch.reals)) for branch in branches}) > 1:
+            raise UserError(f"{where} has branches of different stages; use a checkpoint that this program wrote.")
+        checkpoint.check_shapes(parts[checkpoint.LESSON], lessons.shapes(first.model), f"{where}, lesson")
         state = cls(
-            model,
-            critic,
-            reals,
+            branches,
+            lessons.restored(first.model, parts[checkpoint.LESSON]),
             stands.stage,
             stands.iteration,
             attempt=stands.attempt,
             figures=stands.figures,
-            tuning=Tuning(**given) if fine_tune else None,
-            most=stands.most,
+            widest=stands.widest,
         )
-        step = state.enter_stage()
-        for name, optimiser in step.optimisers.items():
-            if stands.iteration or parts[name]:
-                checkpoint.check_shapes(parts[name], checkpoint.optimiser_shapes(optimiser), f"{where}, {name}")
-            checkpoint.load_optimiser(optimiser, parts[name])
-        wanted = {name: tuple(value.shape) for name, value in state.learned().items()}
-        first = {name: tuple(value.shape) for name, value in named(model, critic).items()}
-        # at iteration 0 the optimisers had no state yet
-        checkpoint.check_shapes(parts["good"], wanted if stands.good.iteration else first, f"{where}, good")
-        state.good = replace(stands.good, tensors=checkpoint.on_device(parts["good"], model.device))
-        if state.seeded:
-            first = {}
-        elif not parts["begun"]:  # of an earlier version: the oldest networks of the stage that there are
-            parts["begun"] = {name: parts["good"][name] for name in first}
-        checkpoint.check_shapes(parts["begun"], first, f"{where}, begun")
-        state.begun = replace(stands.begun, tensors=checkpoint.on_device(parts["begun"], model.device))
+        for part in checkpoint.optimisers_of(state.enter_stage(), parts, stands.iteration):
+            part.fill(parts, where)
+        for part in state._memories(parts, stands.good, stands.begun):
+            part.fill(parts, where)
         return state
+
+    def _memories(self, parts: checkpoint.Parts, good: Good, begun: Good) -> list[Part]:
+        """The states to go back to, as parts of a checkpoint."""
+        networks = {name: value.shape for branch in self.branches for name, value in branch.learned().items()}
+        # at iteration 0 the optimisers had no state yet
+        of_good = {name: value.shape for name, value in self.learned().items()} if good.iteration else networks
+        if not self.seeded and not parts[checkpoint.BEGUN]:  # of an earlier version: the oldest networks there are
+            oldest = {name: value for name, value in parts[checkpoint.GOOD].items() if name in networks}
+            parts[checkpoint.BEGUN].update(oldest)
+
+        def take_good(tensors: dict[str, Tensor]) -> None:
+            self.good = replace(good, tensors=checkpoint.on_device(tensors, self.model.device))
+
+        def take_begun(tensors: dict[str, Tensor]) -> None:
+            self.begun = replace(begun, tensors=checkpoint.on_device(tensors, self.model.device))
+
+        return [
+            Part(checkpoint.GOOD, of_good, take_good),
+            Part(checkpoint.BEGUN, {} if self.seeded else networks, take_begun),
+        ]
+
+    @property
+    def model(self) -> SingleImageModel:
+        """The first branch's."""
+        return self.branches[0].model
+
+    @property
+    def critic(self) -> nn.Module:
+        """The first branch's."""
+        return self.branches[0].critic
+
+    @property
+    def reals(self) -> list[Tensor]:
+        """The first branch's picture at each stage's size."""
+        return self.branches[0].reals
 
     def trains_on(self, reals: Sequence[Tensor]) -> bool:
         """Whether this is the training of a picture, ``[1, C, H, W]`` at each stage's size, up to rounding."""
@@ -170,13 +174,14 @@ class Training:
         )
 
     def enter_stage(self) -> Step | Captured:
-        """The iteration of the stage in progress; grows the model where the stage is new."""
+        """The iteration of the stage in progress; grows the models where the stage is new."""
         if self.step is None:
-            real = self.reals[self.stage]
-            if self.model.stages == self.stage:
-                draw = Draw(self.model.settings.runtime.seed, ("anchor", 0), self.model.device)
-                self.model.grow(real, channels_last(self.task.anchor(self.reals[0], draw)))
-            step = Step(self.model, self.critic, real, self.tuning.result if self.tuning else None)
+            for branch in self.branches:
+                if branch.model.stages == self.stage:
+                    draw = branch.at(Draw(branch.model.settings.runtime.seed, ("anchor", 0), branch.model.device))
+                    anchor = channels_last(self.task.anchor(branch.reals[0], draw))
+                    branch.model.grow(branch.reals[self.stage], anchor)
+            step = Step(self.branches, self.lesson.terms())
             self.step = Captured(step, CudaRecorder()) if step.recorded else step
             self.keep(self.good.spread)
             self.begun = Good() if self.seeded else self.good
@@ -190,7 +195,7 @@ class Training:
     def learned(self) -> dict[str, Tensor]:
         """Everything that an iteration changes, by name; not copied."""
         assert self.step is not None
-        tensors = named(self.model, self.critic)
+        tensors = {name: value for branch in self.branches for name, value in branch.learned().items()}
         for name, optimiser in self.step.optimisers.items():
             tensors |= checkpoint.optimiser_tensors(name, optimiser)
         return tensors
@@ -198,8 +203,8 @@ class Training:
     def keep(self, spread: float) -> None:
         """Remember this state as a good one; ``spread`` is that of a picture made in it (see ``Good``)."""
         copies = {name: value.clone() for name, value in self.learned().items()}
-        most = max(self.good.spread, spread) if spread == spread else self.good.spread  # NaN for flat pictures
-        self.good = Good(self.iteration, most, copies)
+        largest = max(self.good.spread, spread) if spread == spread else self.good.spread  # NaN for flat pictures
+        self.good = Good(self.iteration, largest, copies)
 
     def go_back(self, attempt: Attempt) -> None:
         """Return to the last good state, or for a new start to the stage's beginning.
@@ -209,8 +214,12 @@ class Training:
         if attempt.start != self.attempt.start:
             self.good = self.begun
             if self.seeded:
-                drawn = networks(self.model.settings, self.model.sizes, self.model.device, attempt.start)
-                self.good = replace(self.begun, tensors=named(*drawn))
+                tensors: dict[str, Tensor] = {}
+                for branch in self.branches:
+                    model = branch.model
+                    drawn = Branch.fresh(model.settings, model.sizes, model.device, branch.name, attempt.start)
+                    tensors |= drawn.learned()
+                self.good = replace(self.begun, tensors=tensors)
         self._return_to_good()
         self.attempt = attempt
 
@@ -221,20 +230,22 @@ class Training:
             The new side, in pixels.
         """
         self._return_to_good()
-        self.critic.requires_grad_(True)  # the iteration that failed may have been in the midst of anything
+        for branch in self.branches:
+            branch.critic.requires_grad_(True)  # the iteration that failed may have been in the midst of anything
         self.figures = []  # those of another window are no measure for the ones to come
-        self.most = max(self._side(self.model.size) // 2, SMALLEST_WINDOW)
+        self.widest = max(max(self._sides()) // 2, SMALLEST_WINDOW)
         devices.release(self.model.device)
-        return self.most
+        return self.widest
 
     def _return_to_good(self) -> None:
         assert self.step is not None
-        for name, value in self.learned().items():
-            if "_optimiser." not in name:
-                value.copy_(self.good.tensors[name])
+        good = self.good.tensors
+        for branch in self.branches:
+            for name, value in branch.learned().items():
+                value.copy_(good[name])
         for name, optimiser in self.step.optimisers.items():
-            kept = {n: v.clone() for n, v in self.good.tensors.items() if n.startswith(f"{name}.")}
-            checkpoint.load_optimiser(optimiser, {n.removeprefix(f"{name}."): v for n, v in kept.items()})
+            names = [each for each in checkpoint.optimiser_shapes(optimiser) if f"{name}.{each}" in good]
+            checkpoint.load_optimiser(optimiser, {each: good[f"{name}.{each}"].clone() for each in names})
         self.iteration = self.good.iteration
         self.figures = [figures for figures in self.figures if figures.iteration < self.iteration]
 
@@ -245,14 +256,23 @@ class Training:
             RuntimeError, MemoryError: memory ran out with the smallest window, or with batch norm, which has none.
         """
         assert self.step is not None
-        settings, size = self.model.settings, self.model.size
+        settings = self.model.settings
         try:
-            inputs, uniforms, window = self.draw(settings.optimisation.Dsteps)
-            return Done(inputs, window, self.step(inputs, uniforms, window))
+            drawn = self.draw(settings.optimisation.Dsteps)
+            return Done(drawn, self.step(*drawn))
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or settings.network.batch_norm or self._side(size) <= SMALLEST_WINDOW:
+            if not out_of_memory(error) or settings.network.batch_norm or max(self._sides()) <= SMALLEST_WINDOW:
                 raise
             return None
+
+    def look(self, done: Done) -> list[Look]:
+        """What is to be seen of each branch after an iteration (see ``watchdog``)."""
+        looks = []
+        for branch, drawn in zip(self.branches, done.drawn, strict=True):
+            model, real, window = branch.model, branch.reals[self.stage], drawn.window
+            fake = model.generate(drawn.inputs, model.sizes[: model.stages], window)
+            looks.append(watchdog.look(done.terms, self.learned(), fake, window.cut(real) if window else real))
+        return looks
 
     def length(self) -> int:
         """Iterations of the stage in progress: ``niter``, or fewer where ``--stop auto`` has seen it stand still."""
@@ -261,49 +281,48 @@ class Training:
         if stopping.stop == "niter":
             return iterations
         # a slower attempt changes less where it has not arrived
-        return convergence.length(self.figures, iterations, stopping.stop_tolerance * self.attempt.rate)
+        tolerance = stopping.stop_tolerance * self.attempt.rate
+        return convergence.length(self.figures, iterations, tolerance, self.branches[0].objective.judged)
 
     def measure(self) -> Figures:
-        """Figures of the stage after the iteration just done, always of the same noise and the same window."""
-        model, real = self.model, self.reals[self.stage]
+        """Figures of the stage after the iteration just done, always of the same noise and the same window.
+
+        They are the first branch's.
+        """
+        branch = self.branches[0]
+        model, real = branch.model, branch.reals[self.stage]
         sizes = model.sizes[: model.stages]
-        inputs, window = self._inputs(Draw(model.settings.runtime.seed, ("figures",), model.device))
+        inputs, window = self._inputs(branch, Draw(model.settings.runtime.seed, ("figures",), model.device))
         parts = model.generator.parts(sizes, window)
         anchors = [anchor(part.noise) for part, anchor in zip(parts, model.anchors, strict=True)]
         reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, inputs))
-        part = window.cut(real) if window else real
-        critic = located(self.critic, model.settings.network.positions, model.size, window, model.device)
-        return convergence.measure(self.iteration - 1, part, reconstruction, fake, critic)
+        sight = Sight(window.cut(real) if window else real, fake, {}, branch.state)
+        critic = branch.critic_at(window)
+        return convergence.measure(self.iteration - 1, sight, reconstruction, critic, branch.objective)
 
-    def draw(self, critic_steps: int) -> tuple[list[Tensor], list[Tensor], Window | None]:
-        """The random inputs of the next iteration.
-
-        Returns:
-            By stage the generator's, per critic step the penalty's, and the window that the iteration looks at.
-        """
+    def draw(self, critic_steps: int) -> list[Drawn]:
+        """The random inputs of the next iteration, by branch."""
         address = ("train", self.stage, self.iteration)
         begun = ("start", self.attempt.start) if self.attempt.start else ()
         again = ("attempt", self.attempt.number) if self.attempt.number else ()
-        draw = Draw(self.model.settings.runtime.seed, address + begun + again, self.model.device)
-        inputs, window = self._inputs(draw)
-        return inputs, [draw.at("penalty", k).uniform((1, 1, 1, 1)) for k in range(critic_steps)], window
+        place = Draw(self.model.settings.runtime.seed, address + begun + again, self.model.device)
+        drawn = []
+        for branch in self.branches:
+            draw, objective = branch.at(place), branch.objective
+            inputs, window = self._inputs(branch, draw)
+            shape = (1, branch.model.generator.channels, *(window.size if window else branch.model.size))
+            numbers = [objective.draw(draw, step, shape) for step in range(critic_steps)]
+            drawn.append(Drawn(inputs, numbers, objective.draw(draw, None, shape), window))
+        return drawn
 
-    def _inputs(self, draw: Draw) -> tuple[list[Tensor], Window | None]:
+    def _inputs(self, branch: Branch, draw: Draw) -> tuple[list[Tensor], Window | None]:
         """The generator's random inputs at a place, by stage, and the window that they are for."""
-        generator = self.model.generator
-        window = self.window_of(self.model.size, draw.at("window").numbers(2))
-        first = self.tuning.entering if self.tuning else self._first_input(draw.at(0))
-        inputs = [channels_last(first)]
-        for stage, part in enumerate(generator.parts(self.model.sizes[: self.stage + 1], window)[1:], 1):
+        generator, sizes = branch.model.generator, branch.model.sizes[: self.stage + 1]
+        window = self.window_of(sizes[-1], draw.at("window").numbers(2))
+        inputs = [channels_last(self.lesson.entering(branch, self.branches, draw.at(0)))]
+        for stage, part in enumerate(generator.parts(sizes, window)[1:], 1):
             inputs.append(channels_last(draw.at(stage).normal((1, generator.width, *part.noise.size))))
         return inputs, window
-
-    def _first_input(self, draw: Draw) -> Tensor:
-        """What the task gives to stage 0, mixed with its anchor in a random share where the configuration says so."""
-        drawn = self.task.first_input(self.reals[0], draw)
-        if self.model.settings.objective.noise == "pure":
-            return drawn
-        return mixed(self.model.fixed[0], drawn, *draw.at("variation").numbers(1))
 
     def window_of(self, size: Size, where: Sequence[float]) -> Window | None:
         """The window that an iteration looks at in a picture of ``(H, W)``; None for all of it.
@@ -315,16 +334,21 @@ class Training:
 
     def _side(self, size: Size) -> int:
         longer = max(size)
-        return min(longer, config.window_side(self.model.settings, size) or longer, self.most or longer)
+        return min(longer, config.window_side(self.model.settings, size) or longer, self.widest or longer)
+
+    def _sides(self) -> list[int]:
+        """Of the windows of all branches, in pixels."""
+        return [self._side(branch.model.size) for branch in self.branches]
 
     def save(self, run: Run) -> None:
         """Write a checkpoint from which the training goes on as if it had not been stopped."""
-        tensors = {f"model.anchor.{stage}": anchor for stage, anchor in enumerate(self.model.fixed)}
-        tensors |= {checkpoint.stored_name(name): value for name, value in self.learned().items()}
-        tensors |= {f"real.{stage}": real for stage, real in enumerate(self.reals)}
-        tensors |= {f"tuning.{name}": picture for name, picture in vars(self.tuning).items()} if self.tuning else {}
-        tensors |= {f"good.{name}": value for name, value in self.good.tensors.items()}
-        tensors |= {f"begun.{name}": value for name, value in self.begun.tensors.items()}
+        assert self.step is not None
+        tensors = {name: value for branch in self.branches for name, value in checkpoint.written(branch).items()}
+        for name, optimiser in self.step.optimisers.items():
+            tensors |= checkpoint.optimiser_tensors(name, optimiser)
+        memories = (checkpoint.GOOD, self.good.tensors), (checkpoint.BEGUN, self.begun.tensors)
+        for part, held in (*memories, (checkpoint.LESSON, self.lesson.tensors())):
+            tensors |= {f"{part}.{name}": value for name, value in held.items()}
         header = {
             "kind": "checkpoint",
             **self.model.header(),
@@ -334,8 +358,10 @@ class Training:
             "good": {"iteration": self.good.iteration, "spread": self.good.spread},
             "begun": {"spread": self.begun.spread},
             "figures": [astuple(figures) for figures in self.figures],
-            "most": self.most,
+            "most": self.widest,
         }
+        if self.branches[1:]:
+            header["branches"] = {branch.name: branch.model.header() | {"config": None} for branch in self.branches[1:]}
         niter = self.model.settings.optimisation.niter
         done = sum(config.iterations(niter, stage) for stage in range(self.stage)) + self.iteration
         Checkpoints(run.checkpoints).save(done, tensors, header)
@@ -350,46 +376,9 @@ class Training:
     @property
     def seeded(self) -> bool:
         """Whether the stage in progress begins with networks from the seed."""
-        return self.stage == 0 and self.tuning is None
+        return self.stage == 0 and self.lesson.seeded
 
     @property
     def task(self) -> Task:
         """The task that is trained for."""
         return TASKS[self.model.settings.mode]
-
-
-def networks(
-    settings: Train, sizes: Sequence[Size], device: torch.device | str, start: int = 0
-) -> tuple[SingleImageModel, PatchCritic]:
-    """Networks from the seed, others at each further start; ``sizes`` are ``(H, W)`` of the stages."""
-    seed = settings.runtime.seed
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(Draw(seed, ("networks", start)).generator().initial_seed() if start else seed)
-        model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
-        return model, checkpoint.new_critic(settings, model.device)
-
-
-def named(model: SingleImageModel, critic: PatchCritic) -> dict[str, Tensor]:
-    """The tensors of both networks by name; not copied."""
-    tensors = {f"generator.{name}": value for name, value in model.generator.state_dict().items()}
-    return tensors | {f"critic.{name}": value for name, value in critic.state_dict().items()}
-
-
-def stage_sizes(settings: Train, picture: Size) -> list[Size]:
-    """Sizes ``(H, W)`` of the stages for a picture of size ``(H, W)``, by the task's law.
-
-    Raises:
-        UserError: the coarsest stage is smaller than a patch of the critic.
-    """
-    wanted = settings.pyramid
-    law = TASKS[settings.mode].law
-    sizes = pyramid.sizes(picture, wanted.train_stages, wanted.min_size, wanted.max_size, law)
-    sizes = sizes[wanted.start_scale :]
-    network = settings.network
-    patch = 1 + (network.num_layer + 2) * (network.ker_size - 1 - 2 * network.padd_size)
-    if min(sizes[0]) < max(patch, network.ker_size):
-        raise UserError(
-            f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "
-            f"{patch} px; raise --min_size, give a larger picture or lower --num_layer or --ker_size."
-        )
-    return sizes

@@ -7,8 +7,9 @@ them once per stage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -17,82 +18,88 @@ from torch import Tensor
 
 from consingan.devices import Products
 from consingan.gan import schedule
-from consingan.gan.model import KEPT, SingleImageModel, channels_last
-from consingan.gan.networks import Critic, PatchCritic, located, widened
-from consingan.gan.objectives import OBJECTIVES
-from consingan.grid.noise import Source, whole
-from consingan.grid.resize import Size
+from consingan.gan.model import KEPT, channels_last
+from consingan.gan.networks import Critic, widened
+from consingan.gan.objectives.base import Sight
+from consingan.grid.noise import Source, as_source
+from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window
-from consingan.pictures import structure
+from consingan.tasks.terms import Made, Term
+from consingan.training.branch import Branch
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The random inputs of a branch's iteration.
+
+    Args:
+        inputs: by stage, what the generator makes the fake of (see ``GrowingGenerator.forward``).
+        critic: by step of the critic, the objective's numbers by name.
+        generator: the objective's numbers for the generator's step.
+        window: the part of the picture that all losses are taken on; all of it if None.
+    """
+
+    inputs: Sequence[Tensor]
+    critic: Sequence[Mapping[str, Tensor]]
+    generator: Mapping[str, Tensor]
+    window: Window | None = None
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, in order."""
+        return [*self.inputs, *(x for numbers in (*self.critic, self.generator) for x in numbers.values())]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Drawn:
+        """The same with every tensor changed."""
+        critic, generator = (
+            [{name: change(x) for name, x in numbers.items()} for numbers in every]
+            for every in (self.critic, [self.generator])
+        )
+        return Drawn([change(x) for x in self.inputs], critic, generator[0], self.window)
 
 
 class Step:
     """The iteration of one stage: a callable from the iteration's random inputs to its loss terms.
 
     Args:
-        model: just grown; its newest stages are trained in place.
-        critic: carried from stage to stage; trained in place.
-        real: ``[1, C, H, W]`` in [-1, 1].
-        kept: ``[1, C, H, W]`` in [-1, 1], a picture whose structure the fake is to have; None for any.
+        branches: just grown; the newest stages of their generators, and their critics, are trained in place.
+        terms: losses that are added to the generators' own.
     """
 
-    def __init__(self, model: SingleImageModel, critic: PatchCritic, real: Tensor, kept: Tensor | None = None):
-        config = model.settings
-        self.model, self.critic, self.real = model, critic, real
-        self.optimisation, self.alpha = config.optimisation, config.objective.alpha
-        self.keep_structure = config.naive.keep_structure
-        self.kept = kept if self.keep_structure else None
-        self.objective = OBJECTIVES[config.objective.objective](config.objective.lambda_grad)
-        self.frozen = schedule.first_learning(model.stages - 1, self.optimisation.train_depth)
-        groups = schedule.parameter_groups(
-            model.generator, self.optimisation.train_depth, self.optimisation.lr_g, self.optimisation.lr_scale
-        )
-        self.recorded = config.runtime.graphs == "on" and model.device.type == "cuda"
-        self.generator_optimiser = adam(groups, self.optimisation.beta1, self.recorded)
-        critic_groups = [
-            {
-                "params": list(critic.parameters()),
-                "lr": self.optimisation.lr_d,
-                "initial_lr": self.optimisation.lr_d,
-            }
-        ]
-        self.critic_optimiser = adam(critic_groups, self.optimisation.beta1, self.recorded)
-        if config.runtime.compile:
-            for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
-                part.compile()
-        self.critic_of_all = located(critic, config.network.positions, model.size, None, model.device)
-        self.precision = precision(config.runtime.precision, model.device, model.size)
-        self.anchors = self._kept_anchors() if self.recorded else model.anchors
-        self.anchor_prefix = self._anchor_prefix()
+    def __init__(self, branches: Sequence[Branch], terms: Sequence[Term] = ()):
+        model = branches[0].model
+        self.terms, self.generator_steps = terms, model.settings.optimisation.Gsteps
+        self.recorded = model.settings.runtime.graphs == "on" and model.device.type == "cuda"
+        self.precision = precision(model.settings.runtime.precision, model.device, model.size)
+        self.learners = [Learner(branch, self.precision, self.recorded) for branch in branches]
 
-    def __call__(
-        self, inputs: Sequence[Tensor], uniforms: Sequence[Tensor], window: Window | None = None
-    ) -> dict[str, Tensor]:
-        """Update critic and generator once.
+    def __call__(self, *drawn: Drawn) -> dict[str, Tensor]:
+        """Update critics and generators once.
 
         Args:
-            inputs: by stage, what the generator makes the fake of (see ``GrowingGenerator.forward``).
-            uniforms: per critic step, the penalty's mixing weight ``[1, 1, 1, 1]`` in [0, 1].
-            window: the part of the picture that all losses are taken on; all of it if None.
+            drawn: by branch, its random inputs.
 
         Returns:
             Loss terms by name, 0-dim, on the device.
         """
-        real = window.cut(self.real) if window else self.real
-        kept = window.cut(self.kept) if window and self.kept is not None else self.kept
         with self.precision:
-            fake, reconstruction = self._pictures(inputs, window)  # [1, C, h, w] each
-            terms: dict[str, Tensor] = {}
-            critic = self.critic_at(window)
-            for uniform in uniforms:
-                terms |= self._update_critic(critic, real, fake.detach(), uniform)
-            terms |= self._update_generator(critic, real, fake, reconstruction, kept)
-        return terms
+            made = [learner.make(each) for learner, each in zip(self.learners, drawn, strict=True)]
+            turns = list(zip(self.learners, drawn, made, strict=True))
+            critics = [learner.update_critic(each, numbers.critic) for learner, numbers, each in turns]
+            generators = [learner.generator_losses(each, numbers.generator) for learner, numbers, each in turns]
+            by_branch = {learner.branch.name: each for learner, _, each in turns}
+            between = {term.name: term.weight * term.loss(by_branch) for term in self.terms}
+            self._update_generators([*generators, between])
+            own = [critic | detached(generator) for critic, generator in zip(critics, generators, strict=True)]
+            for learner, losses in zip(self.learners, own, strict=True):
+                learner.objective.after_iteration(learner.branch.state, losses)
+        named = zip(self.learners, own, strict=True)
+        of_all = {learner.branch.called(name): x for learner, losses in named for name, x in losses.items()}
+        return of_all | detached(between)
 
     @property
     def optimisers(self) -> dict[str, torch.optim.Adam]:
-        """Both, by the names that checkpoints give them."""
-        return {"generator_optimiser": self.generator_optimiser, "critic_optimiser": self.critic_optimiser}
+        """Those of all branches, by the names that checkpoints give them."""
+        return {name: optimiser for learner in self.learners for name, optimiser in learner.optimisers.items()}
 
     def decay(self, factor: float) -> None:
         """Set the learning rates to their initial ones times ``factor``."""
@@ -101,55 +108,97 @@ class Step:
                 rate = factor * group["initial_lr"]
                 group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
 
+    def _update_generators(self, losses: Sequence[Mapping[str, Tensor]]) -> None:
+        """One backward pass through all generators: terms may tie them together."""
+        for learner in self.learners:
+            learner.generator_optimiser.zero_grad()
+        total([value for each in losses for value in each.values()]).backward()
+        for learner in self.learners:
+            for _ in range(self.generator_steps):  # one gradient, applied several times
+                learner.generator_optimiser.step()
+            learner.critic.requires_grad_(True)
+
+
+class Learner:
+    """A branch in one stage: its optimisers, and its share of an iteration.
+
+    Args:
+        branch: just grown.
+        precision: the arithmetic of the stage.
+        recorded: whether the iteration will be replayed from a recording.
+    """
+
+    def __init__(self, branch: Branch, precision: AbstractContextManager, recorded: bool = False):
+        model, critic = branch.model, branch.critic
+        config, optimisation = model.settings, model.settings.optimisation
+        self.branch, self.model, self.critic, self.precision = branch, model, critic, precision
+        self.real, self.alpha, self.objective = branch.reals[model.stages - 1], config.objective.alpha, branch.objective
+        self.frozen = schedule.first_learning(model.stages - 1, optimisation.train_depth)
+        groups = schedule.parameter_groups(
+            model.generator, optimisation.train_depth, optimisation.lr_g, optimisation.lr_scale
+        )
+        self.generator_optimiser = adam(groups, optimisation.beta1, recorded)
+        rate = optimisation.lr_d
+        critic_groups = [{"params": list(critic.parameters()), "lr": rate, "initial_lr": rate}]
+        self.critic_optimiser = adam(critic_groups, optimisation.beta1, recorded)
+        if config.runtime.compile:
+            for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
+                part.compile()
+        self.critic_of_all = branch.critic_at(None)
+        self.anchors = self._resident_anchors() if recorded else model.anchors
+        self.anchor_prefix = self._anchor_prefix()
+
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Adam]:
+        """Both, by the names that checkpoints give them."""
+        both = {"generator_optimiser": self.generator_optimiser, "critic_optimiser": self.critic_optimiser}
+        return {self.branch.called(name): optimiser for name, optimiser in both.items()}
+
     def critic_at(self, window: Window | None) -> Critic:
-        """The critic as it looks at a window: with the places of its pixels, where it is told them."""
-        if window is None:
-            return self.critic_of_all
-        return located(self.critic, self.model.settings.network.positions, self.model.size, window, self.model.device)
+        """As ``Branch.critic_at``; that of the whole picture is made once."""
+        return self.critic_of_all if window is None else self.branch.critic_at(window)
 
-    def _update_critic(self, critic: Critic, real: Tensor, fake: Tensor, uniform: Tensor) -> dict[str, Tensor]:
-        terms = self.objective.critic_loss(critic, real, fake, uniform)
-        self.critic_optimiser.zero_grad()
-        total(terms).backward()
-        self.critic_optimiser.step()
-        return detached(terms)
-
-    def _update_generator(
-        self, critic: Critic, real: Tensor, fake: Tensor, reconstruction: Tensor, kept: Tensor | None
-    ) -> dict[str, Tensor]:
-        self.critic.requires_grad_(False)
-        terms = self.objective.generator_loss(critic, fake)
-        terms["reconstruction"] = self.alpha * F.mse_loss(widened(reconstruction), real)
-        if kept is not None:
-            terms["structure"] = self.keep_structure * structure.difference(widened(fake), kept)
-        self.generator_optimiser.zero_grad()
-        total(terms).backward()
-        for _ in range(self.optimisation.Gsteps):  # one gradient, applied several times
-            self.generator_optimiser.step()
-        self.critic.requires_grad_(True)
-        return detached(terms)
-
-    def _pictures(self, inputs: Sequence[Tensor], window: Window | None) -> tuple[Tensor, Tensor]:
+    def make(self, drawn: Drawn) -> Made:
         """The fake and the reconstruction, computed as one batch."""
-        model, sizes = self.model, self.model.sizes[: self.model.stages]
+        window, model, sizes = drawn.window, self.model, self.model.sizes[: self.model.stages]
         parts = model.generator.parts(sizes, window)
         both = [
             channels_last(torch.cat([x, anchor(part.noise)]))
-            for x, anchor, part in zip(inputs, self.anchors, parts, strict=True)
+            for x, anchor, part in zip(drawn.inputs, self.anchors, parts, strict=True)
         ]
         below = None
         if self.anchor_prefix is not None:
-            prefix = self._frozen_features(inputs, parts)
-            below = channels_last(torch.cat([prefix, parts[self.frozen - 1].kept.cut(self.anchor_prefix)]))
+            prefix = self._frozen_features(drawn.inputs, parts)
+            below = channels_last(torch.cat([prefix, parts[self.frozen - 1].needed.cut(self.anchor_prefix)]))
         elif self.frozen:
             below = self._frozen_features(both, parts)
         fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
-        return fake, reconstruction
+        return Made(window.cut(self.real) if window else self.real, fake, reconstruction, window, model)
 
-    def _kept_anchors(self) -> list[Source]:
+    def update_critic(self, made: Made, drawn: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The critic's steps on one fake; the losses are those of the last."""
+        critic, fake = self.critic_at(made.window), made.fake.detach()
+        losses: dict[str, Tensor] = {}
+        for numbers in drawn:
+            losses = self.objective.critic_loss(critic, Sight(made.real, fake, numbers, self.branch.state))
+            self.critic_optimiser.zero_grad()
+            total(losses.values()).backward()
+            self.critic_optimiser.step()
+            self.objective.after_critic(self.critic, self.branch.state)
+        return detached(losses)
+
+    def generator_losses(self, made: Made, drawn: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The objective's losses of the fake, and that of the reconstruction; the critic is not to learn from them."""
+        self.critic.requires_grad_(False)
+        sight = Sight(made.real, made.fake, drawn, self.branch.state)
+        losses = self.objective.generator_loss(self.critic_at(made.window), sight)
+        losses["reconstruction"] = self.alpha * F.mse_loss(widened(made.reconstruction), made.real)
+        return losses
+
+    def _resident_anchors(self) -> list[Source]:
         """The anchors in the device's memory, where a recording reads them."""
         parts = self.model.generator.parts(self.model.sizes[: self.model.stages])
-        return [whole(anchor(part.noise)) for anchor, part in zip(self.model.anchors, parts, strict=True)]
+        return [as_source(anchor(part.noise)) for anchor, part in zip(self.model.anchors, parts, strict=True)]
 
     def _anchor_prefix(self) -> Tensor | None:
         """The anchors' features after the frozen stages, where these are small; else each window computes its own."""
@@ -168,14 +217,14 @@ class Step:
         return model.generator.features(inputs[: self.frozen], model.amplitudes, sizes, wanted=wanted)
 
 
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """Sum of named scalars."""
-    return torch.stack(list(terms.values())).sum()
+def total(losses: Iterable[Tensor]) -> Tensor:
+    """Sum of scalars."""
+    return torch.stack(list(losses)).sum()
 
 
-def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The values without their graphs."""
-    return {name: value.detach() for name, value in terms.items()}
+    return {name: value.detach() for name, value in losses.items()}
 
 
 def adam(groups: list[dict], beta1: float, recorded: bool = False) -> torch.optim.Adam:

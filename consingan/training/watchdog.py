@@ -2,12 +2,12 @@
 
 Every ``EVERY`` iterations a look is taken at numbers that lie on the device, with one wait for all of them: the loss
 terms, everything that learns, and two properties of a made picture: its spread, and how much gradient the tanh that
-made it passes. What the trainer does about a trouble is in ``training.py``: back to the last good state, slower and
+made it passes. What the trainer does about a trouble is in ``loop.py``: back to the last good state, slower and
 with other draws, ``ATTEMPTS`` times; then it begins the stage anew, with fresh networks or those that the stage began
 with, ``STARTS`` times in all. Only a state that was looked at and had no trouble is good.
 
 Where the bounds come from: in long normal runs (500-2000 iterations a stage, 25 to 120 px) the worst term seen was a
-score of 60, the worst penalty 10, both within the first hundred iterations of stage 0; ``LIMIT`` is 160 times that.
+score of 60, within the first hundred iterations of stage 0; ``LIMIT`` is 160 times that.
 A picture whose spread is a hundredth of the original's is of one colour once it is stored with 8 bits. An output is
 flat from the start until it has learned something, which is no trouble; so is a picture that is flat itself.
 
@@ -21,7 +21,7 @@ flat.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -70,7 +70,8 @@ class Good:
 
     Args:
         iteration: iterations of the stage done in it.
-        spread: the largest spread that made pictures have had so far, as a share of the original's.
+        spread: the largest spread that made pictures have had so far, as a share of the original's; of several
+            branches that of the one that has the least.
         tensors: copies of everything that learns, by name.
     """
 
@@ -112,6 +113,11 @@ class Trouble:
     may_pass: bool = False
 
 
+def least_spread(looks: Sequence[Look]) -> float:
+    """The spread of the branch that has the least; NaN where all pictures are of one colour."""
+    return min((look.spread for look in looks if not math.isnan(look.spread)), default=math.nan)
+
+
 def due(iteration: int, iterations: int) -> bool:
     """Whether to look after so many iterations of a stage: every ``EVERY``, and at its end."""
     return iteration % EVERY == 0 or iteration == iterations
@@ -145,12 +151,13 @@ def gradient(picture: Tensor) -> Tensor:
     return (1 - picture.float().square()).mean()
 
 
-def trouble(seen: Look, spread_before: float) -> Trouble | None:
+def trouble(seen: Look, spread_before: float, advice: str) -> Trouble | None:
     """The judgement of a look.
 
     Args:
         seen: the look.
         spread_before: the largest spread of earlier looks, see ``Good``.
+        advice: the objective's, where a loss runs away.
     """
     for name, value in {**seen.terms, "the norm of the weights": seen.weights}.items():
         if not math.isfinite(value):
@@ -159,7 +166,7 @@ def trouble(seen: Look, spread_before: float) -> Trouble | None:
         if abs(value) > LIMIT:
             return Trouble(
                 f"{name} is {value:.3g}, where a sound run stays below 100",
-                "lower --lr_d and --lr_g, or raise --lambda_grad",
+                f"lower --lr_d and --lr_g, or {advice}",
             )
     if seen.passing < DEAD and seen.spread < LIVELY:
         return Trouble(
@@ -174,6 +181,12 @@ def trouble(seen: Look, spread_before: float) -> Trouble | None:
             "lower --lr_g, raise --alpha or give --batch_norm",
         )
     return None
+
+
+def worst(looks: Sequence[Look], spread_before: float, advice: str) -> Trouble | None:
+    """The trouble of several branches that has the least time; arguments as for ``trouble``."""
+    found = [each for each in (trouble(look, spread_before, advice) for look in looks) if each is not None]
+    return min(found, key=lambda each: each.may_pass, default=None)
 
 
 def collapsed(found: Trouble, stage: int, iteration: int) -> CollapsedError:

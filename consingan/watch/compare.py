@@ -11,25 +11,27 @@ from torch import Tensor
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.grid.ranges import unit
+from consingan.grid.sizes import at_most, size_of
 from consingan.metrics.pictures import PATCH, match
-from consingan.metrics.table import evaluate
+from consingan.metrics.table import METRICS, evaluate
 from consingan.pictures import images
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 from consingan.watch.report import reading
-from consingan.watch.report.judged import judged_files, read_samples, unit
+from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (
-    FIGURES,
     SHOT_SIDE,
     Plot,
     Shot,
-    caption,
+    described,
     memory,
     render,
     shown,
     shown_value,
     state,
+    words,
 )
 from consingan.watch.report.plots import plot
 from consingan.watch.report.reading import Curve, Facts
@@ -117,7 +119,7 @@ def letter(number: int) -> str:
 def common_side(runs: Sequence[Facts]) -> int:
     """The longer side at which all are judged: that of the smallest newest samples, in pixels."""
     firsts = [judged_files(facts.newest)[:1] for facts in runs if facts.newest]
-    return min((max(read_samples(files).shape[2:]) for files in firsts if files), default=0)
+    return min((max(read_samples([each.path], each.moving).shape[2:]) for (each,) in filter(None, firsts)), default=0)
 
 
 def column(name: str, facts: Facts, side: int) -> Column:
@@ -126,7 +128,7 @@ def column(name: str, facts: Facts, side: int) -> Column:
     items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
     if stage:
         items.append((stage.reconstruction, "reconstruction"))
-        items += [(path, caption(path)) for path in stage.samples[:SAMPLES]]
+        items += [(each.path, words(each.path)) for each in stage.samples[:SAMPLES]]
     shots = [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
     figures, judged = figures_at(facts, side)
     return Column(name, facts, shots, figures, judged)
@@ -139,19 +141,11 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     if stage is None or not files:
         return {}, 0
     real = unit(images.load(facts.picture).pixels)
-    samples = at_most(read_samples(files), side)
+    samples = read_samples([each.path for each in files], files[0].moving)
+    samples = match(samples, at_most(size_of(samples), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
     return evaluate(real, samples), len(samples)
-
-
-def at_most(pictures: Tensor, side: int) -> Tensor:
-    """``[N, C, H, W]`` in [0, 1], shrunk so that the longer side is ``side`` px at most."""
-    scale = side / max(pictures.shape[2:])
-    if scale >= 1:
-        return pictures
-    height, width = (max(1, round(length * scale)) for length in pictures.shape[2:])
-    return match(pictures, (height, width))
 
 
 def different_pictures(runs: Sequence[Facts]) -> bool:
@@ -178,14 +172,13 @@ def figure_rows(columns: Sequence[Column], same: bool) -> list[Row]:
     """
     rows = []
     for name in dict.fromkeys(name for each in columns for name in each.figures):
-        title, meaning, better = FIGURES.get(name, (name, "", 0))
+        metric = METRICS[name]
         values = [each.figures.get(name) for each in columns]
         known = [value for value in values if value is not None]
-        best = (min(known) if better < 0 else max(known)) if same and better and len(known) > 1 else None
-        cells = ["–" if value is None else f"{value:.4f}" for value in values]
+        best = (min(known) if metric.better < 0 else max(known)) if same and metric.better and len(known) > 1 else None
+        cells = ["–" if value is None else metric.shown(value) for value in values]
         marked = [number for number, value in enumerate(values) if best is not None and value == best]
-        note = f"{meaning}; {'lower' if better < 0 else 'higher'} is better" if better else meaning
-        rows.append(Row(title, cells, note, marked))
+        rows.append(Row(metric.title, cells, metric.note, marked))
     return rows
 
 
@@ -213,7 +206,8 @@ def setting_rows(runs: Sequence[Facts]) -> list[Row]:
     """Mode, picture and every setting."""
     values = [{"mode": r.settings.mode, "image": r.settings.image, **config.flat(r.settings)} for r in runs]
     notes = {s.name: s.setting.help for s in config.settings()}
-    return [Row(name, [shown_value(each[name]) for each in values], notes.get(name, "")) for name in values[0]]
+    names = dict.fromkeys(name for each in values for name in each)  # each objective has options of its own
+    return [Row(name, [shown_value(each.get(name)) for each in values], notes.get(name, "")) for name in names]
 
 
 def overlaid(columns: Sequence[Column]) -> list[Plot]:
@@ -228,7 +222,7 @@ def overlaid(columns: Sequence[Column]) -> list[Plot]:
             Curve(each.letter, curve.pieces) for each in columns for curve in kind(each.facts) if curve.name == name
         ]
         if found:
-            title, meaning, _ = FIGURES.get(name, (name, "", 0))
+            title, meaning, _ = described(name)
             plots.append(Plot(title, meaning, [curve.name for curve in found], plot(title, found)))
     return plots
 

@@ -12,7 +12,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.watch import report
+from consingan.watch.log import Record
 
 HOST = "127.0.0.1"
 KINDS = {
@@ -37,35 +38,59 @@ KINDS = {
 PAGE_KIND = KINDS[".html"]
 
 
-@contextmanager
-def serving(run: Run, port: int | None = None) -> Iterator[str]:
-    """Serve a run folder until the block ends; gives the address of its page.
+class Live:
+    """An observer that serves the page of the run which the record "started" names, until it is closed.
+
+    The port is held from the beginning, so that a port that is taken is known before anything is made; requests that
+    come before the run has a folder wait.
 
     Args:
-        run: its folder.
         port: 1 to 65535; a free one where it is None.
+        shown: whether to open the page in the person's browser.
 
     Raises:
-        UserError: the port cannot be had.
+        UserError: the port is out of range or cannot be had.
     """
-    server = _bound(run, port)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+    def __init__(self, port: int | None = None, shown: bool = True) -> None:
+        if port is not None and not 1 <= port <= 65535:
+            raise UserError(f"--port is {port}; give a number from 1 to 65535, or leave it out for a free one.")
+        self._server = _bound(port)
+        self._thread: Thread | None = None
+        self._shown = shown
+
+    @property
+    def address(self) -> str:
+        """Where the page is, ``http://127.0.0.1:PORT/``."""
+        return f"http://{HOST}:{self._server.server_port}/"
+
+    def __call__(self, record: Record) -> None:
+        """Begin with the run; later records are read from its folder when somebody looks."""
+        if record["event"] == "started" and record["run"] is not None and self._thread is None:
+            self.serve(Run(Path(record["run"])))
+            if self._shown:
+                show(self.address)
+
+    def serve(self, run: Run) -> None:
+        """Answer requests for a run folder from now on."""
+        self._server.run = run
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more, and free the port."""
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
 
 
-def check_port(port: int | None) -> None:
-    """Refuse a port that is out of range or taken."""
-    if port is None:
-        return
-    if not 1 <= port <= 65535:
-        raise UserError(f"--port is {port}; give a number from 1 to 65535, or leave it out for a free one.")
-    _bound(None, port).server_close()
+@contextmanager
+def serving(run: Run, port: int | None = None) -> Iterator[str]:
+    """Serve a run folder until the block ends; gives the address of its page. Port and faults as ``Live``."""
+    with closing(Live(port, shown=False)) as live:
+        live.serve(run)
+        yield live.address
 
 
 def show(address: str) -> None:
@@ -83,9 +108,9 @@ def show(address: str) -> None:
     Thread(target=open_it, daemon=True).start()
 
 
-def _bound(run: Run | None, port: int | None) -> _Server:
+def _bound(port: int | None) -> _Server:
     try:
-        return _Server(run, port or 0)
+        return _Server(port or 0)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
@@ -97,9 +122,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True  # a reader that hangs must not keep the training from ending
     allow_reuse_address = os.name != "nt"  # on Windows it would share a port that is taken
 
-    def __init__(self, run: Run | None, port: int):
+    def __init__(self, port: int):
         super().__init__((HOST, port), _Handler)
-        self.run = run
+        self.run: Run | None = None  # nothing is answered before it has one
         self.names = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
         self._lock, self._version, self._page = Lock(), "", b""
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from itertools import accumulate
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consingan import config
 from consingan.errors import UserError
-from consingan.storage.files import read_json
+from consingan.grid.ranges import unit
+from consingan.storage import results
+from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.watch.monitor import RESERVED
+from consingan.watch.log import RESERVED, Record
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FLUSH_S = 20  # between two writings to the disk
+TAGS = {Role.SNAPSHOT: "over_time", Role.GRID: "samples"}  # of the others their file's name
 COST = ("seconds_per_iteration", "peak_memory_mb")
 
 
@@ -35,37 +37,39 @@ def check_installed() -> None:
 
 
 class EventFiles:
-    """A watcher of the monitor that writes event files into ``RUN/tensorboard``.
+    """An observer that writes event files into ``RUN/tensorboard``, of the run that the record "started" names.
 
-    Args:
-        run: its folder and configuration; read when the training begins.
+    A training without a run folder has none.
 
     Raises:
         UserError: the package is not installed.
     """
 
-    def __init__(self, run: Run):
+    def __init__(self) -> None:
         check_installed()
-        self._run = run
+        self._run: Run | None = None
         self._writer: SummaryWriter | None = None
-        self._starts: list[int] = []
+        self._starts: list[int] = []  # iterations before each stage, as planned
         self._step = 0  # of the last iteration or figures
 
-    def __call__(self, record: Mapping[str, Any]) -> None:
-        """Write what a record of the log holds."""
+    def __call__(self, record: Record) -> None:
+        """Write what a record holds."""
         event = record["event"]
+        if event == "started" and record["run"] is not None:
+            self._run = Run(Path(record["run"]))
+            self._starts = [0, *accumulate(record["iterations"])]
+        if self._run is None:
+            return
         if event == "begin_stage":
-            self._begin(self._start_of(record["stage"]) + record["start_iteration"])
-        if self._writer is None or event in ("begin_stage", "message"):
+            self._begin(self._run, self._starts[record["stage"]] + record["start_iteration"])
+        elif self._writer is None:
             return
-        if event == "stage":
+        elif event == "stage":
             self._scalars("cost", {name: record.get(name) for name in COST})
-            return
-        step = self._start_of(record["stage"]) + record["iteration"]
-        if event == "pictures":
-            self._pictures(record["files"], step)
-        else:
-            self._step = step
+        elif event == "pictures":
+            self._pictures(self._run, record["files"], self._starts[record["stage"]] + record["iteration"])
+        elif event in ("iteration", "figures"):
+            self._step = self._starts[record["stage"]] + record["iteration"]
             group = "losses" if event == "iteration" else event
             self._scalars(group, {name: value for name, value in record.items() if name not in RESERVED})
 
@@ -74,15 +78,7 @@ class EventFiles:
         if self._writer is not None:
             self._writer.close()
 
-    def _start_of(self, stage: int) -> int:
-        """Iterations before a stage, as planned."""
-        if not self._starts:
-            settings = config.from_json(read_json(self._run.config), str(self._run.config))
-            niter, stages = settings.optimisation.niter, settings.pyramid.train_stages
-            self._starts = [0, *accumulate(config.iterations(niter, number) for number in range(stages))]
-        return self._starts[stage]
-
-    def _begin(self, step: int) -> None:
+    def _begin(self, run: Run, step: int) -> None:
         """Go on from a step; what was written from there on no longer counts."""
         from torch.utils.tensorboard import SummaryWriter
 
@@ -90,7 +86,7 @@ class EventFiles:
             return
         self.close()
         purge = step if step > 0 or self._writer is not None else None
-        self._writer = SummaryWriter(str(self._run.tensorboard), purge_step=purge, flush_secs=FLUSH_S)
+        self._writer = SummaryWriter(str(run.tensorboard), purge_step=purge, flush_secs=FLUSH_S)
         self._step = step
 
     def _scalars(self, group: str, values: Mapping[str, Any]) -> None:
@@ -99,18 +95,15 @@ class EventFiles:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 self._writer.add_scalar(f"{group}/{name}", value, self._step)
 
-    def _pictures(self, files: list[str], step: int) -> None:
-        """Every picture but the single ones of a grid."""
+    def _pictures(self, run: Run, files: list[str], step: int) -> None:
+        """Every picture but the single ones of a grid, by the roles in the index beside them."""
         from consingan.pictures import images
 
         assert self._writer is not None
-        for file in files:
-            path = PurePosixPath(file)
-            inner = path.parent.name
-            if inner.startswith("stage_") or inner == "snapshots" or path.stem == "grid":
-                tag = {"snapshots": "over_time"}.get(inner, "samples" if path.stem == "grid" else path.stem)
-                try:
-                    pixels = images.load(self._run.folder / file).pixels
-                except UserError:  # gone since
-                    continue
-                self._writer.add_image(f"pictures/{tag}", ((pixels[0] + 1) / 2).clamp(0, 1), step)
+        for each in results.overview([results.of(run.folder / file, run.folder) for file in files]):
+            try:
+                pixels = images.load(each.path).pixels
+            except UserError:  # gone since
+                continue
+            tag = TAGS.get(each.role, each.path.stem)
+            self._writer.add_image(f"pictures/{tag}", unit(pixels[0]).clamp(0, 1), step)

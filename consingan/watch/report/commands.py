@@ -6,7 +6,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from consingan.config import Train
+from consingan import config
+from consingan.config import Naive, Train
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 
@@ -29,12 +30,10 @@ def resuming(run: Run) -> str:
     return f"python main_train.py --resume {shlex.quote(str(run.folder))}"
 
 
-def fine_tuning(run: Run, settings: Train, naive: str) -> str:
-    """Fine-tune the run on a naive picture."""
-    return (
-        f"python main_train.py --train_mode {settings.mode} --input_name {shlex.quote(settings.image)} "
-        f"--naive_img {shlex.quote(naive)} --fine_tune --model_dir {shlex.quote(str(run.folder))}"
-    )
+def learning_on(settings: Train, naive: Naive) -> str:
+    """Let a run learn on, on a naive picture."""
+    flags = " ".join(map(shlex.quote, config.typed(naive)))
+    return f"python main_train.py --train_mode {settings.mode} --input_name {shlex.quote(settings.image)} {flags}"
 
 
 def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
@@ -48,7 +47,8 @@ def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
         own = settings.naive.naive_img
         naive = own or str(Path(settings.image).with_name("NAIVE.png"))
         note = "" if own else "; put your picture with the pasted object for NAIVE.png"
-        found.append(Command(f"fine-tune it on a naive picture{note}", fine_tuning(run, settings, naive)))
+        wanted = Naive.on(str(run.folder), naive)
+        found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(settings, wanted)))
     if finished:
         found.append(Command("resume it (it is finished: this says so and trains nothing)", resuming(run)))
     found.append(Command("make this page anew", f"consingan report {shlex.quote(str(run.folder))}"))

@@ -6,7 +6,7 @@ Computed once per set of samples in a process: a page that renews itself asks ag
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.ranges import signed, unit
 from consingan.metrics.table import evaluate
-from consingan.pictures import images
+from consingan.pictures import arrays, images
+from consingan.storage.results import Kept, Role
 from consingan.watch.report import origins
 from consingan.watch.report.pictures import Embedded, still
-from consingan.watch.report.reading import MOVING, Facts, Stage
+from consingan.watch.report.reading import Facts, Stage
 
 JUDGED = 5  # samples; more change the figures little and cost as much each
 LEGEND_SIDE = 320
@@ -74,35 +76,32 @@ def find(facts: Facts) -> Findings:
         return NOTHING
     files = judged_files(stage)
     try:
-        stamps = tuple((file, file.stat().st_mtime_ns) for file in (facts.picture, *files))
+        stamps = tuple((file, file.stat().st_mtime_ns) for file in (facts.picture, *(each.path for each in files)))
         with _one_at_a_time:  # the training and a server's thread may ask at the same time
-            return _find(stamps)
+            return _find(stamps, files[0].moving)
     except (UserError, OSError):  # a picture too small for a patch; a file that is just being replaced
         return NOTHING
 
 
-def judged_files(stage: Stage) -> list[Path]:
-    """The samples that stand beside the picture as its equals: stills of their own folder, animations, results
-    for a naive picture."""
-    stills = [path for path in stage.samples if path.parent.name.startswith("samples_")]
-    moving = [path for path in stage.samples if path.suffix in MOVING]
-    masked = [path for path in stage.samples if path.stem.endswith("_masked")]
-    whole = [path for path in stage.samples if path.stem.endswith("_harmonized")]
+def judged_files(stage: Stage) -> list[Kept]:
+    """The samples that stand beside the picture as its equals: stills, animations, results for a naive picture."""
+    samples = [each for each in stage.samples if each.role is Role.SAMPLE]
+    stills, moving = ([each for each in samples if each.moving is kind] for kind in (False, True))
+    masked, whole = ([each for each in stage.samples if each.role is role] for role in (Role.MASKED, Role.NAIVE))
     return (stills or moving or masked or whole)[:JUDGED]
 
 
 @lru_cache(maxsize=8)
-def _find(stamps: Sequence[tuple[Path, int]]) -> Findings:
+def _find(stamps: Sequence[tuple[Path, int]], moving: bool) -> Findings:
     (picture, _), *files = stamps
     real = unit(images.load(picture).pixels)
-    samples = read_samples(file for file, _ in files)
+    samples = read_samples([file for file, _ in files], moving)
     return Findings(evaluate(real, samples), len(samples), traced(real, samples[:1], files[0][0].name))
 
 
-def read_samples(files: Iterable[Path]) -> Tensor:
+def read_samples(files: Sequence[Path], moving: bool) -> Tensor:
     """Samples as ``[N, C, H, W]`` in [0, 1]: stills of one size, or frames of the first animation."""
-    files = list(files)
-    if files[0].suffix in MOVING:
+    if moving:
         return unit(torch.cat(frames(files[0])))
     pictures = [images.load(file).pixels for file in files]
     return unit(torch.cat([picture for picture in pictures if picture.shape == pictures[0].shape]))
@@ -118,7 +117,7 @@ def frames(file: Path) -> list[Tensor]:
         found = []
         for number in chosen:
             image.seek(number)
-            found.append(images.from_array(np.asarray(image.convert("RGB"))))
+            found.append(arrays.from_array(np.asarray(image.convert("RGB"))))
         return found
 
 
@@ -146,9 +145,4 @@ def as_embedded(picture: Tensor) -> Embedded:
     """A picture ``[1, C, H, W]`` in [0, 1] for the page."""
     from PIL import Image
 
-    return still(Image.fromarray(images.to_uint8(picture * 2 - 1)).convert("RGB"), LEGEND_SIDE)
-
-
-def unit(picture: Tensor) -> Tensor:
-    """[-1, 1] -> [0, 1]."""
-    return ((picture + 1) / 2).clamp(0, 1)
+    return still(Image.fromarray(arrays.to_uint8(signed(picture))).convert("RGB"), LEGEND_SIDE)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from consingan import config
 from consingan.config import Train
+from consingan.storage import results
 from consingan.storage.files import write_bytes
+from consingan.storage.results import Kept, Role
 from consingan.storage.run import Run
-from consingan.watch.monitor import duration
+from consingan.watch.clock import duration
 from consingan.watch.report import reading
 from consingan.watch.report.commands import commands
 from consingan.watch.report.pictures import Embedded, embedded
@@ -23,18 +25,18 @@ from consingan.watch.report.reading import Curve, Facts, Stage
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from consingan.metrics.table import Metric
+
 HERO_SIDE, SHOT_SIDE, SMALL_SIDE = 640, 320, 160  # longer sides of embedded pictures, in pixels
 HERO_SAMPLES = 4
 NEWEST_SHOTS, EARLIER_SHOTS = 9, 4  # samples of the newest stage, of the others
+SHOWN = 12  # pictures of what was sampled afterwards
+BESIDE = {Role.MASK, Role.VIEW}  # what helps to judge a result and is none
 WIDE = 2.4  # width over height from which on a picture gets a row of its own
 
-# what is known about a figure: its full name, what it means, where better lies (-1 lower, 1 higher, 0 neither)
-FIGURES = {
-    "swd": ("Patch distance", "sliced Wasserstein distance between the patches of samples and picture", -1),
-    "coherence": ("Coherence", "how far a sample's patches are from the picture's: what the picture does not hold", -1),
-    "completeness": ("Completeness", "how far the picture's patches are from a sample's: what a sample lacks", -1),
-    "copy": ("Copied in place", "share of patches that are the picture's own at the same place", 0),
-    "diversity": ("Diversity", "standard deviation between samples, over the contrast of the picture", 0),
+# Figures that only the log has: full name, what it means, where better lies (-1 lower, 1 higher, 0 neither). Those of
+# samples are told of in METRICS.
+LOGGED = {
     "reconstruction": ("Reconstruction", "how far the reconstruction is from the picture", -1),
     "balance": ("Balance", "how well the critic tells the picture from one of fixed noise", 0),
     "convergence": ("Convergence", "reconstruction plus balance, in the sense of BEGAN's measure", -1),
@@ -96,6 +98,7 @@ def report_page(run: Run, live: bool = False) -> str:
         run: at any point of its training.
         live: the page asks its server for news.
     """
+    from consingan.metrics.table import METRICS
     from consingan.watch.report.judged import find
 
     facts = reading.read(run)
@@ -112,7 +115,7 @@ def report_page(run: Run, live: bool = False) -> str:
         samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
         evaluation=evaluation(run),
         found=found,
-        figures=[(FIGURES.get(name, (name, "", 0)), value) for name, value in found.figures.items()],
+        figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
         losses=plots(facts.losses, facts.starts),
         curves=plots(facts.figures, facts.starts),
         settings=setting_rows(facts.settings),
@@ -170,13 +173,10 @@ def hero(facts: Facts) -> list[Shot]:
     items: list[tuple[Path | None, str]] = [(picture, "the picture")]
     if stage:
         items.append((stage.reconstruction, "its reconstruction"))
-        own = [path for path in stage.samples if not path.stem.endswith(("_mask", "_view"))]
-        items += [
-            (path, "sample" if path.parent.name.startswith("samples_") else caption(path))
-            for path in own[:HERO_SAMPLES]
-        ]
+        own = [each for each in stage.samples if each.role not in BESIDE]
+        items += [(each.path, caption(each)) for each in own[:HERO_SAMPLES]]
     else:
-        items += [(path, "first look, without training") for path in facts.first_look]
+        items += [(each.path, "first look, without training") for each in facts.first_look]
     found = [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
     return found
 
@@ -194,22 +194,26 @@ def film(facts: Facts) -> list[Shot]:
 def stage_shots(facts: Facts, stage: Stage) -> list[Shot]:
     """Reconstruction and samples of a stage."""
     count = NEWEST_SHOTS if stage is facts.newest else EARLIER_SHOTS
-    items = [(stage.reconstruction, "reconstruction"), *((path, caption(path)) for path in stage.samples[:count])]
+    items = [
+        (stage.reconstruction, "reconstruction"),
+        *((each.path, words(each.path)) for each in stage.samples[:count]),
+    ]
     return [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
 
 
 def evaluation(run: Run) -> list[Shot]:
-    """What sampling has written: a picture of each folder, and the files beside the folders."""
-    if not run.evaluation.is_dir():
-        return []
-    files = [path for path in sorted(run.evaluation.glob("*")) if path.is_file()]
-    grids = sorted(run.evaluation.glob("*/grid.*"))
-    shots = [(path, path.parent.name) for path in grids] + [(path, caption(path)) for path in files]
-    known = reading.STILLS + reading.MOVING
-    return [shot for path, text in shots[:12] if path.suffix in known and (shot := shown(path, HERO_SIDE, text))]
+    """What sampling has written: the grids, and what is in none."""
+    found = results.overview(results.kept(run.evaluation))[:SHOWN]
+    items = [(each.path, each.path.parent.name if each.role is Role.GRID else words(each.path)) for each in found]
+    return [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
 
 
-def caption(path: Path) -> str:
+def caption(result: Kept) -> str:
+    """A result in words: stills of the model are samples, all else has names of its own."""
+    return "sample" if result.role is Role.SAMPLE and not result.moving else words(result.path)
+
+
+def words(path: Path) -> str:
     """A file's name as words."""
     return path.stem.replace("_", " ")
 
@@ -230,8 +234,27 @@ def plots(curves: Iterable[Curve], starts: Sequence[int]) -> list[Plot]:
 def drawn(group: Sequence[Curve], starts: Sequence[int]) -> Plot:
     """Curves in one plot."""
     names = [curve.name.replace("_", " ") for curve in group]
-    title, meaning, _ = FIGURES.get(group[0].name, (" and ".join(names).capitalize(), "", 0))
+    title, meaning, _ = described(group[0].name, " and ".join(names).capitalize())
     return Plot(title, meaning, names, plot(title, group, starts))
+
+
+def tile(metric: Metric, value: float) -> tuple[str, str, str]:
+    """A figure on the page: its name, its value, what it means."""
+    return metric.title, metric.shown(value), metric.note
+
+
+def described(name: str, otherwise: str | None = None) -> tuple[str, str, int]:
+    """A figure's or a curve's full name, what it means, and where better lies.
+
+    Args:
+        name: in METRICS or LOGGED, or any other.
+        otherwise: the full name of another; its own if None.
+    """
+    from consingan.metrics.table import METRICS
+
+    if name in METRICS:
+        return METRICS[name].title, METRICS[name].meaning, METRICS[name].better
+    return LOGGED.get(name, (otherwise or name, "", 0))
 
 
 def setting_rows(settings: Train) -> list[SettingRow]:
@@ -240,6 +263,7 @@ def setting_rows(settings: Train) -> list[SettingRow]:
     return [
         SettingRow(s.section, s.name, shown_value(values[s.name]), shown_value(s.default), s.setting.help)
         for s in config.settings()
+        if s.name in values  # options of an objective that was not chosen are not
     ]
 
 

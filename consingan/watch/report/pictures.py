@@ -9,6 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consingan.grid.sizes import at_most
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -53,7 +55,7 @@ def _embedded(path: Path, changed: int, size: int, side: int) -> Embedded:
 
 def still(image: Image.Image, side: int) -> Embedded:
     """A picture as WebP: exact where it is small."""
-    image = _at_most(image, side)
+    image = _shrunk(image, side)
     exact = image.width * image.height <= LOSSLESS_PIXELS
     data = BytesIO()
     image.save(data, "WEBP", lossless=exact, quality=100 if exact else QUALITY, method=4)
@@ -64,7 +66,7 @@ def _moving(image: Image.Image, side: int) -> Embedded:
     frames, times = [], []
     for number in range(min(getattr(image, "n_frames", 1), FRAMES)):
         image.seek(number)
-        frames.append(_at_most(image.convert("RGB"), side))
+        frames.append(_shrunk(image.convert("RGB"), side))
         times.append(int(image.info.get("duration", 100)) or 100)
     data = BytesIO()
     frames[0].save(
@@ -80,14 +82,11 @@ def _moving(image: Image.Image, side: int) -> Embedded:
     return _as_uri(data, frames[0])
 
 
-def _at_most(image: Image.Image, side: int) -> Image.Image:
+def _shrunk(image: Image.Image, side: int) -> Image.Image:
     from PIL import Image
 
-    shrink = side / max(image.size)
-    if shrink >= 1:
-        return image
-    size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+    height, width = at_most((image.height, image.width), side)
+    return image if (width, height) == image.size else image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _as_uri(data: BytesIO, image: Image.Image) -> Embedded:

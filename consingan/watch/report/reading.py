@@ -16,13 +16,12 @@ from typing import Any
 from consingan import config
 from consingan.config import Train
 from consingan.errors import UserError
+from consingan.storage import results
 from consingan.storage.files import read_json
+from consingan.storage.results import SUMMARIES, Kept, Role
 from consingan.storage.run import Run
-from consingan.watch.monitor import RESERVED, read_log
+from consingan.watch.log import RESERVED, read_log
 
-STILLS = (".png", ".jpg", ".webp", ".tif")
-MOVING = (".gif",)
-SUMMARIES = ("grid", "strip")  # pictures made of others
 Log = Sequence[Mapping[str, Any]]
 
 
@@ -59,7 +58,7 @@ class Stage:
     memory_of: str
     picture: Path
     reconstruction: Path | None
-    samples: tuple[Path, ...]
+    samples: tuple[Kept, ...]
     moments: tuple[Moment, ...]
     complete: bool
 
@@ -121,9 +120,9 @@ class Facts:
         return self.run.picture if self.run.picture.is_file() else self.stages[-1].picture
 
     @property
-    def first_look(self) -> list[Path]:
+    def first_look(self) -> list[Kept]:
         """What was made of the picture before anything was trained."""
-        return sample_files(self.run.first_look) if self.run.first_look.is_dir() else []
+        return samples_of(results.kept(self.run.first_look))
 
     @property
     def newest(self) -> Stage | None:
@@ -188,6 +187,7 @@ def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
     while (picture := run.pyramid / f"{number}.png").is_file():
         own = [record for record in log if record.get("stage") == number]
         folder = run.samples / f"stage_{number}"
+        made = results.kept(folder)
         ends = of_event(own, "stage")
         with Image.open(picture) as opened:
             width, height = opened.size
@@ -201,9 +201,9 @@ def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
             max(memory, default=None),
             str(ends[-1].get("memory_of", "")) if ends else "",
             picture,
-            next(iter(sorted(folder.glob("reconstruction.*"))), None),
-            tuple(sample_files(folder)),
-            tuple(read_moments(folder, number)),
+            next((each.path for each in made if each.role is Role.RECONSTRUCTION), None),
+            tuple(samples_of(made)),
+            tuple(Moment(number, iteration, path) for iteration, path in results.snapshots(made)),
             bool(ends) and ends[-1].get("complete") is True and own[-1]["event"] != "begin_stage",
         )
         number += 1
@@ -229,23 +229,10 @@ def seconds_spent(own: Log) -> float:
     return max(times) - min(times) if times else 0.0
 
 
-def sample_files(folder: Path) -> list[Path]:
-    """What sampling made in a folder, without the reconstruction, pictures of pictures and those made on the way."""
-    kept = []
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder).parts
-        own = inner[0] != "snapshots" and path.stem not in SUMMARIES and inner != (f"reconstruction{path.suffix}",)
-        if own and not path.name.startswith(".") and path.suffix in STILLS + MOVING and path.is_file():
-            kept.append(path)
-    return kept
-
-
-def read_moments(folder: Path, stage: int) -> Iterator[Moment]:
-    """The pictures that were made on the way through a stage."""
-    for path in sorted((folder / "snapshots").glob("iteration_*.png")):
-        number = path.stem.removeprefix("iteration_")
-        if number.isdigit():
-            yield Moment(stage, int(number), path)
+def samples_of(made: Iterable[Kept]) -> list[Kept]:
+    """Without the reconstruction, pictures of pictures and those made on the way."""
+    apart = {Role.RECONSTRUCTION, Role.SNAPSHOT, *SUMMARIES}
+    return [each for each in made if each.role not in apart]
 
 
 def curves(records: Iterable[Mapping[str, Any]], starts: Sequence[int]) -> tuple[Curve, ...]:

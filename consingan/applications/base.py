@@ -1,0 +1,167 @@
+"""What an application is: a use of a trained model, or of a picture alone. torch is imported for types only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from consingan import config
+from consingan.errors import UserError
+from consingan.grid.sizes import Size
+from consingan.storage.results import Role
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from consingan.finish.photo import Photo
+    from consingan.gan.model import SingleImageModel
+    from consingan.storage.run import Run
+
+Told = Callable[[float], None]  # hears how far a picture has come, from 0 to 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """One thing that an application makes.
+
+    Args:
+        name: path below the output folder, without extension.
+        role: what it is to those who look at it.
+        frames: pictures ``[1, C, H, W]`` in [-1, 1]; one for a still, several for an animation.
+        facts: what the person needs to make it again; written into the file.
+        format: extension of the file, without the dot.
+        fps: frames per second of an animation, 0 for a still.
+        notes: whole sentences that the person should read.
+    """
+
+    name: str
+    role: Role
+    frames: Sequence[Tensor]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    format: str = "png"
+    fps: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What an application works on.
+
+    Args:
+        model: trained, or None where there is the picture alone.
+        photo: the training picture at its own size; None where that is not known.
+        run: where the model was trained, for those that look at what else lies there.
+    """
+
+    model: SingleImageModel | None = None
+    photo: Photo | None = None
+    run: Run | None = None
+
+    @classmethod
+    def of(cls, model: SingleImageModel, run: Run | None = None) -> Material:
+        """A trained model with the picture that it holds."""
+        return cls(model, model.photo, run)
+
+    @property
+    def trained(self) -> SingleImageModel:
+        """The model.
+
+        Raises:
+            UserError: there is none.
+        """
+        if self.model is None:
+            raise UserError("This needs a trained model, and there is a picture alone; name a run folder.")
+        return self.model
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an application will make, where that is known before and worth a word.
+
+    Args:
+        number: pictures of each size; 0 where nothing is known.
+        sizes: ``(H, W)``.
+    """
+
+    number: int = 0
+    sizes: Sequence[Size] = ()
+
+
+class Options(Protocol):
+    """A frozen dataclass of ``config.setting`` fields: flags are made of it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Own = TypeVar("Own", bound=Options)
+
+
+class Application(Protocol[Own]):
+    """The contract; see CONTRIBUTING.md for how to add one."""
+
+    @property
+    def name(self) -> str:
+        """The word behind --application."""
+
+    @property
+    def summary(self) -> str:
+        """What it makes, in a few words."""
+
+    @property
+    def options(self) -> Own:
+        """Its options as they are where nothing is said."""
+
+    def unfit(self, material: Material) -> str | None:
+        """Why it cannot work on the material, in one sentence that says what to do; None where it can."""
+
+    def announce(self, material: Material, options: Own) -> Expected:
+        """What it will make, for those who tell how long that takes.
+
+        Raises:
+            UserError: the options do not fit.
+        """
+
+    def apply(self, material: Material, options: Own, told: Told) -> Iterator[Result]:
+        """Make the results, one at a time.
+
+        Args:
+            material: that it fits.
+            options: how.
+            told: hears how far the result in progress has come, where that takes long.
+
+        Raises:
+            UserError: the options do not fit; before anything is yielded.
+        """
+
+
+def declared(application: Application[Any]) -> list[config.Declared]:
+    """The settings of an application's options, with its own defaults."""
+    return [
+        replace(s, default=getattr(application.options, s.name)) for s in config.declared(type(application.options))
+    ]
+
+
+def chosen(application: Application[Own], given: Mapping[str, Any]) -> Own:
+    """The options of an application with some given.
+
+    Raises:
+        UserError: it has no such option, or a value is of the wrong type or out of range.
+    """
+    own = {s.name: s for s in declared(application)}
+    for name in given:
+        if name not in own:
+            raise UserError(f"--{name} is no flag of --application {application.name}; leave it out.")
+    values = {name: config.check(own[name], value) for name, value in given.items()}
+    return type(application.options)(**{name: s.default for name, s in own.items()} | values)
+
+
+def without_model(application: str, material: Material) -> str | None:
+    """The sentence of an application that needs a trained model where there is none."""
+    if material.model is not None:
+        return None
+    return f"--application {application} needs a trained model; name a run folder, or leave the flag out."
+
+
+def quiet(share: float) -> None:
+    """Told nobody."""

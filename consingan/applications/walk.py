@@ -1,0 +1,91 @@
+"""Animations: a smooth random walk in the noise around the picture's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
+from consingan.applications.samples import check_noise, first_noise, no_stage_for_noise
+from consingan.config import MOST_STAGES, SEED, setting
+from consingan.finish.scales import FRAME_BOUND
+from consingan.gan.stills import check_start
+from consingan.storage.results import Role
+
+if TYPE_CHECKING:
+    from consingan.gan.model import SingleImageModel
+
+PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
+PUBLISHED_STARTS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class WalkOptions:
+    """Sampling animations. Without --alpha, --beta and --start_scale the published twelve are made."""
+
+    num_samples: int = setting(1, "animations per setting, each with a walk of its own", low=1, high=100_000)
+    alpha: float | None = setting(None, "pull back to the picture, 0.1 unless given", low=0, high=1)
+    beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
+    start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=MOST_STAGES)
+    frames: int = setting(100, "frames", low=1, high=10_000)
+    finish: str | None = setting(
+        None,
+        "moved: the picture moves as the generator's frames do; patches: each frame is made anew of the picture's "
+        "patches; none: as the generator",
+        choices=("moved", "patches", "none"),
+    )
+    longest: int = setting(FRAME_BOUND, "longer side of finished frames, px", low=16, high=2048)
+    fps: float = setting(10.0, "frames per second", low=0.1, high=50)
+    seed: int = setting(0, "seed of the walk", **SEED)
+    format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
+
+
+@dataclass(frozen=True)
+class WalkAround:
+    """Animations of a trained model."""
+
+    name: str = "walk"
+    summary: str = "the picture set in motion"
+    options: WalkOptions = WalkOptions()
+
+    def unfit(self, material: Material) -> str | None:
+        return without_model(self.name, material) or no_stage_for_noise(self.name, material.trained)
+
+    def announce(self, material: Material, options: WalkOptions) -> Expected:
+        return Expected()
+
+    def apply(self, material: Material, options: WalkOptions, told: Told) -> Iterator[Result]:
+        from consingan.gan.sampling import frame_finish
+
+        model = material.trained
+        wanted = walks(options, model)
+        finish = frame_finish(model, options.finish)
+        yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()])
+        for start, alpha, beta in wanted:
+            for seed in range(options.seed, options.seed + options.num_samples):
+                frames = list(model.animate(options.frames, alpha, beta, start, seed, finish, options.longest))
+                name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
+                name += "" if finish == "none" else f"_{finish}"
+                facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
+                yield Result(name, Role.SAMPLE, frames, {**facts, "finish": finish}, options.format, options.fps)
+
+
+def walks(options: WalkOptions, model: SingleImageModel) -> list[tuple[int, float, float]]:
+    """(start stage, alpha, beta) of each animation: as the options say, or the published twelve without any.
+
+    Raises:
+        UserError: the model has no such stage, or none that takes noise.
+    """
+    alpha = 0.1 if options.alpha is None else options.alpha
+    lowest = first_noise(model)
+    if (options.alpha, options.beta, options.start_scale) == (None, None, None):
+        starts = [start for start in PUBLISHED_STARTS if lowest <= start < model.stages]
+        return [(start, alpha, beta) for start in starts for beta in PUBLISHED_BETAS]
+    start = lowest if options.start_scale is None else options.start_scale
+    check_start(start, model.stages, "--start_scale")
+    check_noise(start, model, "--start_scale")
+    return [(start, alpha, 0.9 if options.beta is None else options.beta)]
+
+
+WALK: Application[WalkOptions] = WalkAround()

@@ -1,0 +1,76 @@
+"""Every setting of a training run, declared once.
+
+- ``declarations``: default, range and meaning of every setting, in dataclasses by section. The flags, config.json and
+  the header of a model file are made from them. A new setting is one field there, and one line in ``stored.LATER``.
+- ``resolving``: layers of values (defaults, recipe, flags) -> a checked ``Train``; what contradicts what; what follows
+  from a configuration, such as the iterations of a stage.
+- ``stored``: a ``Train`` <-> JSON values, with what files of older versions lack.
+
+No torch here: the command line answers ``--help`` from this room.
+"""
+
+from consingan.config.declarations import (
+    MOST_STAGES,
+    SECTIONS,
+    SEED,
+    TABLES,
+    Declared,
+    Iterations,
+    Naive,
+    Network,
+    Objective,
+    Optimisation,
+    Pyramid,
+    Runtime,
+    Sampling,
+    Setting,
+    Stopping,
+    Train,
+    declared,
+    flat,
+    setting,
+    settings,
+    typed,
+)
+from consingan.config.resolving import (
+    SMALLEST_WINDOW,
+    check,
+    check_same,
+    iterations,
+    resolve,
+    window_side,
+)
+from consingan.config.stored import SCHEMA, from_json, to_json
+
+__all__ = [
+    "MOST_STAGES",
+    "SCHEMA",
+    "SECTIONS",
+    "SEED",
+    "SMALLEST_WINDOW",
+    "TABLES",
+    "Declared",
+    "Iterations",
+    "Naive",
+    "Network",
+    "Objective",
+    "Optimisation",
+    "Pyramid",
+    "Runtime",
+    "Sampling",
+    "Setting",
+    "Stopping",
+    "Train",
+    "check",
+    "check_same",
+    "declared",
+    "flat",
+    "from_json",
+    "iterations",
+    "resolve",
+    "setting",
+    "settings",
+    "to_json",
+    "typed",
+    "window_side",
+]

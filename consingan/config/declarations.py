@@ -1,0 +1,330 @@
+"""Every setting of a training run: its default, its range, what it means.
+
+The dataclasses below are the one place where a setting is declared; the command line makes its flags from them,
+the run folder its config.json, the model file its header. A flag's name is the field's name.
+No torch here: the command line answers ``--help`` from this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
+
+Iterations = tuple[int, ...]
+MOST_STAGES = 20  # of a pyramid
+SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
+# Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those
+# of the chosen entry stand behind it in its section, whose ``chosen`` is made of them. The tables lie in higher rooms;
+# ``consingan/__init__`` names them here.
+TABLES: dict[str, Mapping[str, type]] = {}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a field is offered and checked.
+
+    Args:
+        help: one line for ``--help``.
+        low, high: inclusive range of a number.
+        choices: allowed words.
+        odd: whether the number must be odd.
+        above: an exclusive lower bound.
+        names: further flag names.
+        auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    odd: bool = False
+    above: float | None = None
+    names: tuple[str, ...] = ()
+    auto: bool = False
+
+
+def setting(default: Any, help: str, **how: Any) -> Any:
+    """A dataclass field that carries its ``Setting``."""
+    return field(default=default, metadata={"setting": Setting(help, **how)})
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Sizes of the stages."""
+
+    train_stages: int = setting(
+        6,
+        "stages of the pyramid, more keep more of the global layout; auto: by the picture's size",
+        low=1,
+        high=MOST_STAGES,
+        auto=True,
+    )
+    start_scale: int = setting(
+        0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=MOST_STAGES - 1
+    )
+    min_size: int = setting(25, "shorter side of the coarsest stage, in pixels", low=8, high=4096)
+    max_size: int = setting(250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Generator and critic."""
+
+    nfc: int = setting(64, "features of every layer", low=1, high=1024)
+    ker_size: int = setting(3, "side of the kernels, odd", low=1, high=15, odd=True)
+    num_layer: int = setting(3, "convolutions per stage", low=1, high=16)
+    padd_size: int = setting(0, "zeros each convolution adds itself, at most half its kernel", low=0, high=7)
+    nc_im: int = setting(3, "picture channels, 1 or 3; without the flag 1 for grey pictures", low=1, high=3)
+    activation: str = setting("lrelu", "activation", choices=("lrelu", "prelu", "elu", "selu"))
+    lrelu_alpha: float = setting(0.05, "slope of lrelu, start of prelu, for negative inputs", low=0, high=1)
+    batch_norm: bool = setting(False, "normalise the generator's layers by the picture's own statistics")
+    positions: float = setting(
+        0.0,
+        "how well the critic knows where on the picture it looks: more keeps the picture's layout, less varies it; "
+        "0, as published, not at all",
+        low=0,
+        high=100,
+    )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Losses.
+
+    Attributes:
+        chosen: the adversarial objective with its own settings, an instance of its entry in the table.
+    """
+
+    objective: str = setting("wgan_gp", "adversarial objective")
+    alpha: float = setting(10.0, "weight of the reconstruction loss", low=0)
+    noise_amp: float = setting(0.1, "amplitude of a stage's noise, times the error below it", low=0)
+    noise: str = setting(
+        "pure",
+        "what the coarsest stage learns from: pure noise, or mixtures of the picture with noise, so that the "
+        "variation is a dial when sampling",
+        choices=("pure", "mixed"),
+    )
+    chosen: Any = None
+
+    def __post_init__(self) -> None:
+        if self.chosen is None:
+            object.__setattr__(self, "chosen", TABLES["objective"][self.objective]())
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Schedule."""
+
+    niter: Iterations = setting(
+        (2000,),
+        "iterations per stage, or a list by stage as 2000,1000,500; auto: as many as the work takes",
+        low=1,
+        auto=True,
+    )
+    work: float = setting(
+        10.0,
+        "million pixels that each stage learns from where niter is auto; twice as many take twice as long",
+        above=0,
+    )
+    lr_g: float = setting(5e-4, "learning rate of the generator; auto: by nfc", above=0, auto=True)
+    lr_d: float = setting(5e-4, "learning rate of the critic; auto: by nfc", above=0, auto=True)
+    decay: str = setting(
+        "step",
+        "step: the rates fall after 80 % of a stage; linear: from 40 % on, and a short stage begins lower",
+        choices=("step", "linear"),
+    )
+    lr_scale: float = setting(0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0)
+    gamma: float = setting(0.1, "factor on the rates at the end of a stage", low=0, high=1)
+    beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
+    train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=MOST_STAGES)
+    window: str = setting("auto", "pixels that an iteration sees: side of a square, off for all, auto beyond 256x256")
+    Gsteps: int = setting(3, "generator's Adam steps per iteration, on one gradient", low=1, high=100)
+    Dsteps: int = setting(3, "critic's steps per iteration, on one fake", low=1, high=100)
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a stage has learned enough."""
+
+    stop: str = setting(
+        "niter",
+        "niter: all iterations; auto: a stage whose figures stand still has fewer",
+        choices=("niter", "auto"),
+    )
+    stop_tolerance: float = setting(
+        0.03, "change of the figures, as a share, up to which they count as standing still", low=0, high=1
+    )
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Randomness and arithmetic."""
+
+    seed: int = setting(0, "seed of all random numbers", **SEED)
+    precision: str = setting(
+        "auto", "arithmetic: auto takes bf16 where the machine gains by it", choices=("auto", "fp32", "tf32", "bf16")
+    )
+    graphs: str = setting("off", "replay whole iterations as CUDA graphs, where they see all", choices=("off", "on"))
+    compile: bool = setting(False, "compile the networks with torch.compile; on a CPU that needs a C++ compiler")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What previews and samples are like unless sampling says otherwise."""
+
+    finish: str = setting(
+        "none",
+        "patches: samples are made anew of the picture's patches, sharp at any size; none: as the generator made them",
+        choices=("patches", "none"),
+    )
+    variation: float = setting(
+        1.0,
+        "from 0, nearly the photo, to 1, anything goes; below 1 for models of mixed noise",
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
+class Naive:
+    """The naive picture, one with an object pasted in: what the model is applied to, and fine-tuned on."""
+
+    naive_img: str | None = setting(None, "picture with a pasted object; previews show what becomes of it")
+    fine_tune: bool = setting(False, "only the last stage of the --model_dir learns, on the --naive_img")
+    model_dir: str | None = setting(None, "the run to fine-tune")
+    keep_structure: float = setting(
+        0.0, "weight of a loss that keeps the structure of what --model_dir made of it; fine-tuning has 1", low=0
+    )
+    snapshot_every: int = setting(
+        0, "iterations between pictures of the result so far, 0 for three a stage; fine-tuning has 100", low=0
+    )
+    hand: float = setting(
+        0.0, "how much of the painting's strokes and grain the object takes over in results", low=0, high=1
+    )
+
+    @property
+    def verb(self) -> str | None:
+        """What is done to the --model_dir, as a run folder's name says it; None where the model is a new one."""
+        return "fine-tune" if self.fine_tune else None
+
+    @classmethod
+    def on(cls, run: str, picture: str) -> Naive:
+        """To learn on from a trained run, on a naive picture."""
+        return cls(naive_img=picture, fine_tune=True, model_dir=run)
+
+    def contradiction(self) -> str | None:
+        """A sentence about settings that contradict each other; None where they do not."""
+        if self.fine_tune and not (self.model_dir and self.naive_img):
+            lacking = "--naive_img" if self.model_dir else "--model_dir"
+            return f"--fine_tune is given without {lacking}; name the trained run and the picture to tune it on."
+        if self.model_dir and not self.fine_tune:
+            return (
+                f"--model_dir {self.model_dir} is the run to fine-tune, but --fine_tune is not given; "
+                "give both or none."
+            )
+        if self.keep_structure and not self.fine_tune:
+            return (
+                f"--keep_structure {self.keep_structure:g} is for fine-tuning, but --fine_tune is not given; "
+                "give both or none."
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class Train:
+    """The whole configuration of a training run."""
+
+    mode: str
+    image: str
+    pyramid: Pyramid = Pyramid()
+    network: Network = Network()
+    objective: Objective = field(default_factory=Objective)
+    optimisation: Optimisation = Optimisation()
+    stopping: Stopping = Stopping()
+    runtime: Runtime = Runtime()
+    sampling: Sampling = Sampling()
+    naive: Naive = Naive()
+
+
+SECTIONS = {
+    "pyramid": Pyramid,
+    "network": Network,
+    "objective": Objective,
+    "optimisation": Optimisation,
+    "stopping": Stopping,
+    "runtime": Runtime,
+    "sampling": Sampling,
+    "naive": Naive,
+}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A setting with its place: section, field name, type and default."""
+
+    section: str
+    name: str
+    kind: Any
+    default: Any
+    setting: Setting
+
+    @property
+    def plain_kind(self) -> Any:
+        """The type without ``| None``, which means: decided elsewhere unless it is given."""
+        if not isinstance(self.kind, UnionType):
+            return self.kind
+        return next(kind for kind in get_args(self.kind) if kind is not NoneType)
+
+
+def declared(cls: type, section: str = "") -> list[Declared]:
+    """The settings that a dataclass declares, in order."""
+    kinds = get_type_hints(cls)
+    named = [f for f in fields(cls) if "setting" in f.metadata]
+    return [Declared(section, f.name, kinds[f.name], f.default, f.metadata["setting"]) for f in named]
+
+
+def settings() -> Iterator[Declared]:
+    """Every setting of a training run, those of each entry of a table among them, each name once."""
+    for section in SECTIONS:
+        for s in own(section):
+            yield s
+            found = {option.name: option for entry in TABLES.get(s.name, {}) for option in options(s, entry)}
+            yield from found.values()
+
+
+def own(section: str) -> list[Declared]:
+    """The settings of a section, without those of entries of a table; the words of a table are its entries."""
+    found = declared(SECTIONS[section], section)
+    return [replace(s, setting=replace(s.setting, choices=tuple(TABLES.get(s.name, s.setting.choices)))) for s in found]
+
+
+def options(chooser: Declared, entry: str) -> list[Declared]:
+    """The settings of an entry of the table of ``chooser``."""
+    return declared(TABLES[chooser.name][entry], chooser.section)
+
+
+def values(part: Any) -> dict[str, Any]:
+    """A section's values by name, those of its chosen entry behind the setting that chose it."""
+    found: dict[str, Any] = {}
+    for s in declared(type(part)):
+        found[s.name] = getattr(part, s.name)
+        if s.name in TABLES:
+            found |= {option.name: getattr(part.chosen, option.name) for option in declared(type(part.chosen))}
+    return found
+
+
+def typed(part: Any) -> list[str]:
+    """The words of a command line that give a section's values, where they are no defaults."""
+    words: list[str] = []
+    for s in declared(type(part)):
+        value = getattr(part, s.name)
+        if value != s.default:
+            words += [f"--{s.name}"] if value is True else [f"--{s.name}", str(value)]
+    return words
+
+
+def flat(config: Train) -> dict[str, Any]:
+    """Every setting's value by name, without those of entries that were not chosen."""
+    return {name: value for section in SECTIONS for name, value in values(getattr(config, section)).items()}

@@ -1,0 +1,157 @@
+"""The portable file of a model: what is in it, and every check before any of it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from consingan import config
+from consingan.config import Train
+from consingan.errors import UserError
+from consingan.gan.borders import BORDERS
+from consingan.grid.noise import draws_alike, fingerprint
+from consingan.grid.sizes import Size
+from consingan.pictures import images
+from consingan.storage import files
+
+PHOTO = "picture"  # the name of the training picture in a file
+GENERATOR, ANCHOR = "generator.", "anchor."  # what the names of its other tensors begin with
+USE = "use a file that this program wrote"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says beside its tensors.
+
+    Args:
+        settings: the configuration that the model was trained with.
+        border: its way with borders, a name in ``BORDERS``.
+        sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
+        amplitudes: of the stages that it has grown.
+        noise_seed: of the anchors that are known by their place; None in files that hold all anchors.
+    """
+
+    settings: Train
+    border: str
+    sizes: Sequence[Size]
+    amplitudes: Sequence[float]
+    noise_seed: int | None
+
+    def values(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "config": config.to_json(self.settings),
+            "border": self.border,
+            "sizes": [list(size) for size in self.sizes],
+            "amplitudes": list(self.amplitudes),
+            "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
+        }
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], where: str) -> Header:
+        """What ``values`` of a file named ``where`` say.
+
+        Raises:
+            UserError: a part is missing or makes no sense; this torch draws other numbers than the one that wrote it.
+        """
+        try:
+            settings = config.from_json(values["config"], where)
+            sizes = [(int(h), int(w)) for h, w in values["sizes"][: config.MOST_STAGES + 1]]
+            amplitudes = [float(a) for a in values["amplitudes"]]
+            border = values["border"]
+            if border not in BORDERS:
+                raise KeyError("border")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{where} lacks a valid {error} in its header; {USE}.") from None
+        if (
+            not 1 <= len(amplitudes) <= len(sizes) <= config.MOST_STAGES
+            or not all(1 <= side <= 65536 for size in sizes for side in size)
+            or not all(0 <= amplitude < inf for amplitude in amplitudes)
+        ):
+            raise UserError(f"{where} has sizes and amplitudes that do not fit; {USE}.")
+        noise = values.get("noise")
+        return cls(settings, border, sizes, amplitudes, None if noise is None else stored_seed(noise, where))
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Tensors, header and name of a model file, or that of a run folder. Nothing in it is executed.
+
+    Raises:
+        UserError: the file is missing, broken, foreign, or holds numbers that are not finite.
+    """
+    path = Path(path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    tensors, header = files.load_tensors(path)
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise UserError(f"{path} holds numbers that are not finite in {name!r}; use another copy of it.")
+    return tensors, header, str(path)
+
+
+def write(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write a model file, all or nothing."""
+    files.save_tensors(path, tensors, {"kind": "model", **header})
+
+
+def anchors_held(tensors: Mapping[str, Tensor], header: Header) -> int:
+    """How many anchors the file must hold as tensors: stage 0's, and where they are not known by their place all."""
+    stages = len(header.amplitudes)
+    held = sum(name.startswith(ANCHOR) for name in tensors)
+    return stages if header.noise_seed is None else min(max(1, held), stages)
+
+
+def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]], where: str) -> None:
+    """Refuse tensors that are not exactly those of a model.
+
+    Args:
+        tensors: of the file, without the photo.
+        shapes: of the model that its header names, all float32.
+        where: the file.
+
+    Raises:
+        UserError: one is missing, unknown or of another shape or type.
+    """
+    for name in sorted(shapes.keys() | tensors.keys()):
+        known = name in tensors and name in shapes
+        if not known or tuple(tensors[name].shape) != tuple(shapes[name]) or tensors[name].dtype != torch.float32:
+            raise UserError(
+                f"{where} does not hold the model that its header names: {name!r} is missing, unknown or unfit."
+            )
+
+
+def checked_photo(pixels: Tensor, channels: int, where: str) -> Tensor:
+    """The training picture of a file, ``[1, C, H, W]`` uint8.
+
+    Raises:
+        UserError: it is of another kind or shape.
+    """
+    fits = pixels.dtype == torch.uint8 and pixels.dim() == 4 and pixels.shape[:2] == (1, channels)
+    if not fits or min(pixels.shape[2:]) < images.MIN_SIDE:
+        raise UserError(f"{where} holds a damaged {PHOTO!r}; {USE}.")
+    return pixels
+
+
+def stored_seed(noise: Any, where: str) -> int:
+    """The seed of the anchors that a file holds by their place only.
+
+    Raises:
+        UserError: the entry is damaged, or this torch draws other numbers than the one that wrote the file.
+    """
+    try:
+        seed, numbers = noise["seed"], [float(number) for number in noise["fingerprint"]]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        seed, numbers = None, []
+    if type(seed) is not int or not numbers:
+        raise UserError(f"{where} has a damaged 'noise' in its header; {USE}.")
+    if not draws_alike(numbers):
+        raise UserError(
+            f"{where} was written with torch {noise.get('torch')}, whose random numbers torch {torch.__version__} does "
+            "not draw; install that version."
+        )
+    return seed

@@ -1,0 +1,199 @@
+"""From a model to pictures: which steps its settings and the options name, and the way through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from consingan.errors import UserError
+from consingan.finish import scales as finished
+from consingan.finish.patches import Told
+from consingan.finish.photo import Photo
+from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
+from consingan.gan.stills import Stills
+from consingan.grid.noise import Draw, walk
+from consingan.grid.sizes import Size
+from consingan.grid.windows import Window, tiles
+
+if TYPE_CHECKING:
+    from consingan.gan.model import SingleImageModel
+
+TOGETHER = 8 * 1024**2  # pixels that go through the steps together
+
+
+def photo_for(model: SingleImageModel, finish: str | None = None) -> Photo | None:
+    """The picture that finishes samples; None where they are as the generator made them.
+
+    Args:
+        model: holds the picture.
+        finish: a name of a finish, or none; the configuration's if None.
+
+    Raises:
+        UserError: a finish is wanted of a model that holds no picture.
+    """
+    wanted = finish or model.settings.sampling.finish
+    if wanted == "none":
+        return None
+    if model.photo is None:
+        raise UserError(
+            f"--finish {wanted} needs the training picture, which this model does not hold; give --finish none, "
+            "or train it anew."
+        )
+    return model.photo
+
+
+def own_size(model: SingleImageModel, finish: str | None = None, longest: int = finished.BOUND) -> Size:
+    """``(H, W)`` of samples where none is asked for: finished, the picture's up to a longer side; else the trained.
+
+    Args:
+        model, finish: as for ``photo_for``.
+        longest: px.
+    """
+    photo = photo_for(model, finish)
+    return finished.own_size(photo.size, longest) if photo else model.size
+
+
+def chain(model: SingleImageModel, options: Stills, told: Told = lambda share: None) -> Chain:
+    """The steps that the options name; this is where an option becomes a step.
+
+    Args:
+        model: whose samples go through them.
+        options: what the samples are to be like.
+        told: hears how far each finished batch has come, from 0 to 1.
+
+    Raises:
+        UserError: as ``photo_for``.
+    """
+    photo = photo_for(model, options.finish)
+    return Chain([Patches(photo, model.size, options.finish_seed, told)] if photo else [])
+
+
+def stills(model: SingleImageModel, options: Stills, size: Size, after: Chain) -> Iterator[Tensor]:
+    """New pictures ``[1, C, H, W]`` in [-1, 1], one at a time; several are computed together where the device gains.
+
+    Args:
+        model: makes them.
+        options: how many, from which numbers; their sizes do not count.
+        size: ``(H, W)`` in pixels.
+        after: what they go through.
+
+    Raises:
+        UserError: a step makes no pictures of the size.
+    """
+    layout, *_ = after.sizes(size)
+    together = batch_size(model.device)
+    if after.steps:  # a large one fills memory by itself
+        together = max(1, min(together, TOGETHER // (size[0] * size[1])))
+    for first in range(0, options.num_samples, together):
+        numbers = range(first, min(first + together, options.num_samples))
+        draws = [Draw(options.seed, ("sample", k), model.device) for k in numbers]
+        made = model.layouts(draws, layout, options.gen_start_scale, options.variation)
+        yield from after.apply(made, size, draws).split(1)
+
+
+def batch_size(device: torch.device) -> int:
+    """Samples to compute together: a CPU is busy with one, an accelerator with several."""
+    return 1 if device.type == "cpu" else 8
+
+
+# ---------------------------------------------------------------------------------------------------------
+# animations
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A random walk in the noise around the anchors (see ``noise.walk``).
+
+    Args:
+        frames: how many.
+        alpha: pull back to the anchor, 0 to 1.
+        beta: smoothness of the motion, 0 to 1.
+        start: first stage that moves.
+        seed: of the walk.
+    """
+
+    frames: int
+    alpha: float
+    beta: float
+    start: int
+    seed: int
+
+
+FRAME_FINISHES: Mapping[str, Callable[[SingleImageModel, Photo, Size], FrameStep]] = {
+    "moved": lambda model, photo, size: Moved(photo, size, model.reconstruct()),
+    "patches": lambda model, photo, size: Steadied(photo, size),
+}
+MOVED = "moved"  # where the configuration finishes samples and nothing else is said
+
+
+def frame_finish(model: SingleImageModel, finish: str | None) -> str:
+    """The name of how frames are finished: as given; else moved, where the configuration finishes samples, or none.
+
+    Raises:
+        UserError: as ``photo_for``.
+    """
+    photo = photo_for(model, finish)
+    return finish or (MOVED if photo else "none")
+
+
+def frame_steps(model: SingleImageModel, finish: str | None, longest: int) -> list[FrameStep]:
+    """The steps that an animation's frames go through, the first next to the generator.
+
+    Args:
+        model: whose frames.
+        finish: as for ``SingleImageModel.animate``.
+        longest: px of the frames' longer side at most.
+
+    Raises:
+        UserError: as ``photo_for``.
+    """
+    photo = photo_for(model, finish)
+    if photo is None:
+        return []
+    size = finished.own_size(photo.size, longest)
+    finished.check_size(size)
+    return [FRAME_FINISHES[frame_finish(model, finish)](model, photo, size)]
+
+
+def frames(model: SingleImageModel, way: Walk, steps: Sequence[FrameStep]) -> Iterator[Tensor]:
+    """A walk's frames through steps, one at a time."""
+    made = model.walk(way.frames, way.alpha, way.beta, way.start, way.seed)
+    for step in steps:
+        made = step.frames(made, Draw(way.seed, ("walk",), model.device))
+    return made
+
+
+def layouts_of(model: SingleImageModel, way: Walk) -> Iterator[Tensor]:
+    """A walk's frames as the generator makes them, see ``SingleImageModel.walk``."""
+    places = [Window.whole(model.size)]
+    if not model.settings.network.batch_norm:
+        places = list(tiles(model.size, model.tile))
+    if len(places) == 1:
+        yield from in_window(model, places[0], way)
+        return
+    made = [model.fixed[0].new_empty(1, model.generator.channels, *model.size) for _ in range(way.frames)]
+    for window in places:
+        for frame, part in zip(made, in_window(model, window, way), strict=True):
+            window.cut(frame).copy_(part)
+    yield from made
+
+
+def in_window(model: SingleImageModel, window: Window, way: Walk) -> Iterator[Tensor]:
+    """A walk's frames in a window."""
+    sizes = model.sizes[: model.stages]
+    parts = model.generator.parts(sizes, window)
+    anchors = [anchor(part.noise) for anchor, part in zip(model.anchors, parts, strict=True)]
+    draw = Draw(way.seed, ("walk",), model.device)
+
+    def moving(stage: int) -> Iterator[Tensor]:
+        def fresh(time: str | int) -> Tensor:
+            return model.noise(draw.at(time), stage)(parts[stage].noise)
+
+        return walk(anchors[stage], way.frames, way.alpha, way.beta, fresh)
+
+    for noise in zip(*map(moving, range(way.start, model.stages)), strict=True):
+        yield model.generate([*anchors[: way.start], *noise], sizes, window)

@@ -1,0 +1,84 @@
+"""What new pictures are to be like: one declaration for the model, the previews, the flags and the Python API.
+
+torch is not imported: the command line makes its flags of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consingan.config import MOST_STAGES, SEED, setting
+from consingan.errors import UserError
+from consingan.finish.scales import BOUND, check_size
+from consingan.grid.sizes import Size, rescaled
+
+PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
+SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
+
+
+@dataclass(frozen=True)
+class Stills:
+    """New pictures of a picture."""
+
+    num_samples: int = setting(50, "pictures per size", low=1, high=100_000)
+    seed: int = setting(0, "seed; sample k does not depend on how many are drawn", **SEED)
+    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, as 600x400")
+    scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
+    scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
+    gen_start_scale: int = setting(
+        0, "first stage that draws noise; more is closer to the picture", low=0, high=MOST_STAGES
+    )
+    finish: str | None = setting(
+        None,
+        "patches of the picture make samples sharp at any size; none: as the generator",
+        choices=("patches", "none"),
+    )
+    variation: float | None = setting(None, "from 0, nearly the picture, to 1, anything goes", low=0, high=1)
+    finish_seed: int | None = setting(None, "seed of the finish alone: other finishes of the same layouts", low=0)
+    longest: int = setting(BOUND, "longer side of finished samples where no size is given, px", low=16, high=8000)
+    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+
+
+def output_sizes(options: Stills, own: Size, finished: bool = False) -> list[Size]:
+    """Sizes ``(H, W)`` to draw: as the options say; without any the model's own, or those of the published evaluation.
+
+    Args:
+        options: what was asked for.
+        own: the size of the samples where none is asked for; the first of the result then.
+        finished: whether they are made anew of patches, which has bounds of its own.
+
+    Raises:
+        UserError: ``--size`` is no size, stands beside a scale, or a side is out of bounds.
+    """
+    scales = (options.scale_h, options.scale_w)
+    if options.size is not None:
+        if scales != (None, None):
+            raise UserError(f"--size {options.size} and --scale_h or --scale_w contradict each other; give one.")
+        wanted = [parse_size(options.size)]
+    elif scales == (None, None):
+        wanted = [own] if finished else [rescaled(own, h, w) for h, w in PUBLISHED_SCALES]
+    else:
+        wanted = [rescaled(own, options.scale_h or 1.0, options.scale_w or 1.0)]
+    for size in wanted if finished else ():
+        check_size(size)
+    for height, width in wanted:
+        if max(height, width) > LARGEST_SIDE or min(height, width) < SMALLEST_SIDE:
+            raise UserError(
+                f"The output size {width}x{height} has a side outside {SMALLEST_SIDE} to {LARGEST_SIDE} px; "
+                "choose another --size or --scale_h, --scale_w."
+            )
+    return wanted
+
+
+def parse_size(text: str) -> Size:
+    """``(H, W)`` from ``WIDTHxHEIGHT``."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
+        raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
+    return int(sides[1]), int(sides[0])
+
+
+def check_start(start: int, stages: int, flag: str) -> None:
+    """Refuse a start stage that the model does not have."""
+    if start >= stages:
+        raise UserError(f"{flag} is {start}, but this model has stages 0 to {stages - 1}; give one of them.")

@@ -1,0 +1,121 @@
+"""One picture's part of a training: its networks, its pyramid, and what its objective remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from consingan.config import Train
+from consingan.errors import UserError
+from consingan.finish.photo import Photo
+from consingan.finish.photo import stored as kept_pixels
+from consingan.gan.model import SingleImageModel, channels_last
+from consingan.gan.networks import Critic, located, move
+from consingan.gan.objectives.base import Objective
+from consingan.grid.noise import Draw
+from consingan.grid.sizes import Size
+from consingan.grid.windows import Window
+from consingan.pictures import pyramid
+from consingan.tasks import TASKS
+
+
+@dataclass
+class Branch:
+    """A generator with its critic and its picture, trained beside other branches or alone.
+
+    Args:
+        name: of letters and digits; empty for the first branch.
+        model, critic: the networks.
+        reals: ``[1, C, H, W]`` in [-1, 1], the picture at each stage's size.
+        state: what the objective remembers, by name; changed in place.
+    """
+
+    name: str
+    model: SingleImageModel
+    critic: nn.Module
+    reals: list[Tensor]
+    state: dict[str, Tensor]
+
+    @classmethod
+    def start(cls, settings: Train, picture: Tensor, device: torch.device | str, name: str = "") -> Branch:
+        """The beginning: networks from the seed; arguments as ``Training.start``."""
+        sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
+        reals = pyramid.build(picture.to(device), sizes)
+        branch = cls.fresh(settings, sizes, device, name)
+        branch.model.photo = Photo(kept_pixels(picture), branch.model.device)
+        branch.reals = [channels_last(real) for real in reals]
+        return branch
+
+    @classmethod
+    def fresh(
+        cls, settings: Train, sizes: Sequence[Size], device: torch.device | str, name: str = "", start: int = 0
+    ) -> Branch:
+        """Networks from the seed, others at each further start, without pictures; ``sizes`` are the stages' (H, W)."""
+        seed = settings.runtime.seed
+        if start or name:
+            address = ("networks", start, name) if name else ("networks", start)
+            seed = Draw(seed, address).generator().initial_seed()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
+            critic = new_critic(settings, model.device)
+        return cls(name, model, critic, [], new_state(settings, model.device))
+
+    @property
+    def objective(self) -> Objective:
+        """What its critic and its generator learn by."""
+        return self.model.settings.objective.chosen
+
+    def called(self, name: str) -> str:
+        """A name of this branch among those of all; the first branch's names stand alone."""
+        return f"{self.name}.{name}" if self.name else name
+
+    def at(self, draw: Draw) -> Draw:
+        """Its own place below one of the training's."""
+        return draw.at("branch", self.name) if self.name else draw
+
+    def learned(self) -> dict[str, Tensor]:
+        """Everything that an iteration changes but the optimisers, by name; not copied."""
+        parts = {"generator": self.model.generator.state_dict(), "critic": self.critic.state_dict()}
+        parts["objective"] = self.state
+        return {self.called(f"{part}.{name}"): value for part, held in parts.items() for name, value in held.items()}
+
+    def critic_at(self, window: Window | None) -> Critic:
+        """The critic as it looks at a window: with the places of its pixels, where it is told them."""
+        model = self.model
+        return located(self.critic, model.settings.network.positions, model.size, window, model.device)
+
+
+def new_critic(settings: Train, device: torch.device) -> nn.Module:
+    """The critic of a configuration."""
+    critic = settings.objective.chosen.critic(settings.network)
+    move(critic, device)
+    return critic
+
+
+def new_state(settings: Train, device: torch.device) -> dict[str, Tensor]:
+    """What the objective of a configuration remembers at the beginning."""
+    return {name: value.to(device) for name, value in settings.objective.chosen.begin().items()}
+
+
+def stage_sizes(settings: Train, picture: Size) -> list[Size]:
+    """Sizes ``(H, W)`` of the stages for a picture of size ``(H, W)``, by the task's law.
+
+    Raises:
+        UserError: the coarsest stage is smaller than a patch of the critic.
+    """
+    wanted = settings.pyramid
+    law = TASKS[settings.mode].law
+    sizes = pyramid.sizes(picture, wanted.train_stages, wanted.min_size, wanted.max_size, law)
+    sizes = sizes[wanted.start_scale :]
+    network = settings.network
+    patch = settings.objective.chosen.smallest(network)
+    if min(sizes[0]) < max(patch, network.ker_size):
+        raise UserError(
+            f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "
+            f"{patch} px; raise --min_size, give a larger picture or lower --num_layer or --ker_size."
+        )
+    return sizes

@@ -1,0 +1,60 @@
+"""What is looked at before a training writes anything: the naive picture, and the place for the run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consingan.config import Train
+from consingan.errors import UserError
+
+if TYPE_CHECKING:
+    from consingan.training.state import Training
+
+
+def naive_notes(settings: Train) -> tuple[str, ...]:
+    """Refuse a naive picture or a mask that could not be used for previews; what to say about them."""
+    from consingan.applications import cases
+
+    if settings.naive.naive_img is None:
+        return ()
+    case = cases.read(Path(settings.naive.naive_img), settings.network.nc_im)
+    return tuple(f"{case.file}: {note}" for note in case.notes)
+
+
+def needed_bytes(state: Training) -> int:
+    """The least that a run takes on the disk: a checkpoint that is written beside the two that are kept.
+
+    Each holds the networks, two numbers of Adam for each of theirs, the last good state of both, and the pyramid.
+    """
+    numbers = 0
+    for one in state.branches:
+        critic = sum(p.numel() for p in one.critic.parameters())
+        numbers += 6 * (one.model.generator.parameters_with(len(one.reals)) + critic)
+        numbers += sum(real.numel() for real in one.reals)
+    return 3 * 4 * numbers
+
+
+def check_place(wanted: Path, least: int) -> None:
+    """Refuse a folder that cannot be made, or whose disk has less than ``least`` bytes to give; writes nothing."""
+    place = below = wanted
+    try:
+        while not os.path.lexists(place):
+            below, place = place, place.parent
+        if not place.is_dir():
+            raise UserError(f"--outdir {wanted.parent}: a file stands in the way of {below}; choose another folder.")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise UserError(f"--outdir {wanted.parent}: {place} may not be written to; choose another folder.")
+        free = shutil.disk_usage(place).free
+    except (OSError, ValueError) as error:  # ValueError: a NUL character inside the path
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--outdir {str(wanted.parent)!r}: no folder can be made ({reason}); choose another."
+        ) from error
+    if free < least:
+        raise UserError(
+            f"--outdir {wanted.parent} has {free / 1e6:.0f} MB of free space, and this run needs at least "
+            f"{least / 1e6:.0f} MB; free some disk space or choose another folder."
+        )

@@ -1,0 +1,340 @@
+"""One training from what is asked for to its end. Command line, Python, and whatever comes are faces of it.
+
+    job = Job(Order("photo.jpg", outdir="trained_models"))
+    print(job.plan())                                # what would be done and what it costs; writes nothing
+    ended = job.run([observer], stop=lambda: False)  # plans, locks, writes, trains, ends
+
+Nothing here prints, reads a terminal or ends the process; what happens is told to the observers as records
+(``watch.log``), and what is wrong is raised as a ``UserError`` before anything is written, where it can be known then.
+torch is imported when there is something to compute.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from consingan.errors import UserError
+from consingan.storage.run import Run
+from consingan.training import plan, signals
+from consingan.training.beginning import Beginning, beginning
+from consingan.training.checks import check_place, naive_notes, needed_bytes
+from consingan.training.order import MOST_PIXELS, WHITE, Order
+from consingan.training.plan import Plan
+from consingan.watch.log import Observer
+from consingan.watch.monitor import Monitor
+from consingan.watch.report.commands import resuming, sampling
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from consingan.gan.model import SingleImageModel
+    from consingan.training.state import Training
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """How a training ended.
+
+    Args:
+        how: finished; stopped in good order; or finished before, by an earlier process.
+        run: its folder; None where nothing was written.
+        model: with the stages that it has so far; None where it was finished before.
+        signal: the number of the signal that stopped it; None where none did.
+        faults: a sentence for each observer that failed.
+    """
+
+    how: Literal["finished", "stopped", "finished before"]
+    run: Run | None
+    model: SingleImageModel | None = None
+    signal: int | None = None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A new training that can begin; nothing is written yet."""
+
+    state: Training
+    origins: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Company:
+    """Who looks on while a training runs, and who may stop it.
+
+    Args:
+        observers: told of every record.
+        stop: asked after every iteration.
+        signals: whether SIGINT and SIGTERM stop it too.
+        notes: sentences to be said first.
+    """
+
+    observers: Sequence[Observer]
+    stop: Stop
+    signals: bool
+    notes: tuple[str, ...]
+
+
+class Job:
+    """One training.
+
+    Args:
+        order: what is wanted.
+        pixels: ``[1, C, H, W]`` in [-1, 1], the picture where it is no file; the order then only names it.
+    """
+
+    def __init__(self, order: Order, pixels: Tensor | None = None) -> None:
+        self.order, self.pixels = order, pixels
+
+    def plan(self) -> Plan:
+        """What would be done and what it costs, from a few iterations that are tried; writes nothing.
+
+        Raises:
+            UserError: the order cannot be carried out, or names a run to go on with.
+        """
+        if self.order.names_a_run:
+            raise UserError("--resume goes on with its own plan; leave --dry-run out, or name a picture instead.")
+        return self._plan(self._ready())
+
+    def run(
+        self,
+        observers: Sequence[Observer] = (),
+        stop: Stop = lambda: False,
+        signals: bool = False,
+        notes: Sequence[str] = (),
+    ) -> Ended:
+        """Train to the end, or until it is asked to stop.
+
+        The run folder is locked before any file is written into it, and for as long as this takes.
+
+        Args:
+            observers: told of every record; one that raises is told nothing more, and the training goes on.
+            stop: asked after every iteration; where it says so, a checkpoint and the report are written.
+            signals: whether SIGINT and SIGTERM stop in the same way, the second one at once; in the main thread only.
+            notes: sentences to be said first.
+
+        Raises:
+            UserError: the order cannot be carried out, another process is at work in the folder, a file cannot be
+                written, or the training went wrong for good.
+        """
+        company = Company(observers, stop, signals, tuple(notes))
+        if self.order.names_a_run:
+            return self._go_on_by_name(company)
+        ready = self._ready()
+        if self.order.resume == "auto":
+            outdir = str(self.order.outdir)
+            if found := plan.unfinished_run(outdir, ready.state.model.settings):
+                return self._go_on(found, ready.notes, company, ready.state.reals)
+            note = f"No unfinished run with these settings lies below {outdir}: this is a new one."
+            ready = Ready(ready.state, ready.origins, (note, *ready.notes))
+        return self._begin(ready, company)
+
+    # ---- before anything is written
+
+    def _ready(self) -> Ready:
+        """Everything that a new training needs, checked."""
+        self.order.check()
+        file = self.order.picture
+        if self.pixels is None and not os.path.exists(str(file)):  # false, not an error, for names no system allows
+            raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
+        begin = beginning(self.order)  # refuses before torch is imported
+        picture, notes = self._picture(begin)
+        size = (picture.shape[2], picture.shape[3])
+        settings, origins = begin.resolve(picture.shape[1], size)
+        notes += naive_notes(settings)
+        device, device_notes = self._device()
+        state = begin.state(settings, picture, device)
+        if self.order.outdir is not None:
+            check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
+        return Ready(state, origins, (*device_notes, *notes))
+
+    def _picture(self, begin: Beginning) -> tuple[Tensor, tuple[str, ...]]:
+        """The picture, and sentences about how it was read."""
+        from consingan.pictures import arrays, images
+
+        if self.pixels is not None:
+            return arrays.from_array(self.pixels, begin.channels), ()
+        order = self.order
+        loaded = images.load(
+            str(order.picture),
+            channels=begin.channels,
+            background=order.background or WHITE,
+            max_pixels=order.max_pixels or MOST_PIXELS,
+        )
+        return loaded.pixels, loaded.notes
+
+    def _device(self) -> tuple[torch.device, list[str]]:
+        from consingan import devices
+
+        return devices.choose(self.order.device, self.order.gpu, self.order.not_cuda, self.order.deterministic)
+
+    def _plan(self, ready: Ready) -> Plan:
+        """What a training will be, and its cost, of iterations that are tried on a copy."""
+        from consingan import devices
+        from consingan.training.estimate import estimate
+
+        state, outdir = ready.state, self.order.outdir
+        model = state.model
+        return Plan(
+            settings=model.settings,
+            origins=ready.origins,
+            sizes=tuple(model.sizes),
+            generator=sum(one.model.generator.parameters_with(len(one.reals)) for one in state.branches),
+            critic=sum(p.numel() for one in state.branches for p in one.critic.parameters()),
+            cost=estimate(state),
+            device=devices.describe(model.device),
+            folder=None if outdir is None else plan.planned_folder(outdir, model.settings),
+            notes=ready.notes,
+        )
+
+    # ---- a new run
+
+    def _begin(self, ready: Ready, company: Company) -> Ended:
+        """Train from the beginning."""
+        from consingan.training.loop import look_first, write_start
+
+        planned, state = self._plan(ready), ready.state
+        run = None if self.order.outdir is None else plan.new_run(self.order.outdir, planned.settings)
+        with held(run):
+            if run:
+                with removed_on_failure(run):
+                    write_start(state, run)
+            with monitored(run, company) as monitor:
+                cost = {"seconds": planned.seconds, "peak_memory_mb": planned.peak_mb, "resumed": False}
+                monitor.tell("started", **facts_of(state, run), **cost)
+                for note in (*company.notes, *ready.notes, planned.summary):
+                    monitor.message(note)
+                if run:
+                    look_first(state, run, monitor)
+                monitor.begin(planned.cost.weights(planned.settings), planned.cost.beside)
+                return self._train(state, run, monitor, company)
+
+    # ---- a run that was stopped
+
+    def _go_on_by_name(self, company: Company) -> Ended:
+        """Go on with the run that the order names, or say that it is finished."""
+        self.order.check()
+        run = Run.open(str(self.order.resume), "--resume", needs_model=False)
+        own = plan.recorded(run)
+        plan.check_mode(own.mode, run.config)
+        plan.check_same(own, self.order.mode, plan.checked(self.order.settings))
+        if run.finished.exists():
+            with Monitor(None, "quiet", observers=company.observers) as monitor:
+                monitor.message(f"{run.folder} is finished; sample it with: {sampling(run)}")
+            return Ended("finished before", run, faults=tuple(monitor.faults))
+        return self._go_on(run, self._device()[1], company)
+
+    def _go_on(self, run: Run, notes: Sequence[str], company: Company, reals: Sequence[Tensor] | None = None) -> Ended:
+        """Train a run to its end from its newest whole checkpoint.
+
+        Args:
+            run: unfinished.
+            notes: sentences to be said first.
+            company: who looks on.
+            reals: the picture at each stage's size, where the order has one.
+        """
+        from consingan.training.estimate import beside, relative
+        from consingan.training.loop import resume
+
+        said = [*company.notes, *notes]
+        with held(run):
+            state = resume(run, self._device()[0], said.append)
+            if reals is not None and not state.trains_on(reals):
+                raise UserError(
+                    f"The picture is no longer the one that {run.folder} is trained on; leave --resume auto out, or "
+                    "put the picture back."
+                )
+            said.append(f"Going on at stage {state.stage + 1} of {len(state.reals)}, iteration {state.iteration}.")
+            with monitored(run, company) as monitor:
+                monitor.tell("started", **facts_of(state, run), seconds=None, peak_memory_mb=None, resumed=True)
+                for note in said:
+                    monitor.message(note)
+                monitor.begin(relative(state), beside(state.model.settings))
+                return self._train(state, run, monitor, company)
+
+    # ---- to the end
+
+    def _train(self, state: Training, run: Run | None, monitor: Monitor, company: Company) -> Ended:
+        """Train to the end, or until it is asked to stop."""
+        from consingan.training.loop import train, write_report
+        from consingan.training.watchdog import CollapsedError
+
+        request: AbstractContextManager[Stop | None] = signals.StopRequest() if company.signals else nullcontext()
+        with request as asked:
+            try:
+                stop = company.stop if asked is None else lambda: company.stop() or asked()
+                model = train(state, monitor, run, self.order.checkpoint_every, stop)
+            except signals.StoppedError:
+                monitor.break_off()
+                if run:
+                    with suppress(KeyboardInterrupt):  # a second signal: all is saved, and the page can wait
+                        write_report(run, monitor)
+                    monitor.message(f"Stopped and saved; go on with: {resuming(run)}")
+                monitor.tell("stopped")
+                number = asked.number if isinstance(asked, signals.StopRequest) else None
+                return Ended("stopped", run, state.model, number, tuple(monitor.faults))
+            except CollapsedError:
+                raise
+            except UserError as error:  # a file could not be written; the checkpoints are as they were
+                if run is None:
+                    raise
+                raise UserError(f"{error} Then go on with: {resuming(run)}") from error
+        if run:
+            monitor.message(f"Done; sample it with: {sampling(run)}")
+        monitor.tell("finished")
+        return Ended("finished", run, model, faults=tuple(monitor.faults))
+
+
+@contextmanager
+def held(run: Run | None) -> Iterator[None]:
+    """Hold the run folder for this process alone; without one there is nothing to hold."""
+    with run.lock() if run else nullcontext():
+        yield
+
+
+@contextmanager
+def removed_on_failure(run: Run) -> Iterator[None]:
+    """Leave no folder from which nothing can be gone on with: one of ours, made a moment ago."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def monitored(run: Run | None, company: Company) -> Iterator[Monitor]:
+    """The monitor of a training; what ends it early is told as the record "failed"."""
+    with Monitor(run.log if run else None, "quiet", observers=company.observers) as monitor:
+        try:
+            yield monitor
+        except BaseException as error:
+            asked = isinstance(error, KeyboardInterrupt)
+            with suppress(UserError):  # the disk that is full must not hide the fault that came first
+                monitor.break_off()
+                monitor.tell("failed", error="Stopped at once." if asked else str(error) or type(error).__name__)
+            raise
+
+
+def facts_of(state: Training, run: Run | None) -> dict[str, Any]:
+    """What the record "started" says of a training; see ``watch.log``."""
+    from consingan import config
+
+    settings, sizes = state.model.settings, state.model.sizes
+    return {
+        "run": None if run is None else str(run.folder),
+        "mode": settings.mode,
+        "image": settings.image,
+        "stages": len(sizes),
+        "sizes": [list(size) for size in sizes],
+        "iterations": [config.iterations(settings.optimisation.niter, stage) for stage in range(len(sizes))],
+    }

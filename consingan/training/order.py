@@ -1,0 +1,86 @@
+"""What somebody wants trained, as plain data. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consingan.errors import UserError
+from consingan.training.plan import DEFAULT_PRESET
+
+FIRST_MODE = "generation"
+WHITE = "white"
+MOST_PIXELS = 100_000_000
+FOR_NEW_RUNS = ("preset", "background", "max_pixels", "outdir")
+
+
+@dataclass(frozen=True)
+class Order:
+    """One training as it is asked for; JSON holds all of it (``dataclasses.asdict`` and ``Order(**values)``).
+
+    What is None was not asked for and has its default; a run that is gone on with refuses what was.
+
+    Args:
+        picture: its file; a name where the pixels are given beside the order; None where ``resume`` names a run.
+        mode: a name in ``consingan.tasks.TASKS``; generation.
+        preset: a name in the task's recipes; fast.
+        settings: settings of ``consingan.config`` by name.
+        outdir: where the run folder is made; nothing is written without one.
+        resume: a run folder to go on with; or auto, for the newest unfinished run below ``outdir`` of the same
+            picture, mode and settings, and a new one where there is none.
+        background: colour under transparent pixels, or keep-out for the mean of the opaque ones; white.
+        max_pixels: pictures with more are refused, 1 or more; 100 million.
+        device: auto, cpu, cuda:N or mps.
+        gpu: which CUDA device auto takes, 0 or more.
+        not_cuda: auto takes the CPU.
+        deterministic: the same bits again on this machine, for the whole process.
+        checkpoint_every: seconds between two checkpoints within a stage, 1 or more.
+    """
+
+    picture: str | None = None
+    mode: str | None = None
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    outdir: str | None = None
+    resume: str | None = None
+    background: str | None = None
+    max_pixels: int | None = None
+    device: str = "auto"
+    gpu: int | None = None
+    not_cuda: bool = False
+    deterministic: bool = False
+    checkpoint_every: float = 60.0
+
+    @property
+    def names_a_run(self) -> bool:
+        """Whether ``resume`` says which run to go on with."""
+        return self.resume not in (None, "auto")
+
+    @property
+    def wanted(self) -> tuple[str, str]:
+        """The mode and the preset."""
+        return self.mode or FIRST_MODE, self.preset or DEFAULT_PRESET
+
+    def check(self) -> None:
+        """Refuse what is out of range or contradicts itself, but for the settings.
+
+        Raises:
+            UserError: one of the above.
+        """
+        if not self.checkpoint_every >= 1:  # so written, it refuses nan as well
+            raise UserError(f"--checkpoint-every is {self.checkpoint_every}; give a number of at least 1.")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise UserError(f"--max_pixels is {self.max_pixels}; give a number of at least 1.")
+        if self.names_a_run:
+            if self.picture is not None:
+                raise UserError(
+                    "--resume goes on with its own picture; give neither a picture nor --dry-run beside it."
+                )
+            for name in FOR_NEW_RUNS:
+                if getattr(self, name) is not None:
+                    raise UserError(f"--{name} is for new runs; leave it out beside --resume.")
+        elif self.picture is None:
+            raise UserError("No picture is given; name one, as in: --input_name photo.jpg")
+        elif self.resume == "auto" and self.outdir is None:
+            raise UserError("--resume auto looks for a run below the outdir, which is not given; name it.")
