@@ -1,1 +1,1 @@
-"""Numbers on the pixel grid: resampling, windows and what they depend on, noise as a function of position."""
+"""Numbers on the pixel grid: sizes, ranges of values, resampling, windows, and noise as a function of position."""

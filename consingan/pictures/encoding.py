@@ -5,7 +5,6 @@ Files are encoded through imageio, except GIF, whose palette is chosen here.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +18,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from consingan.errors import UserError
-from consingan.pictures.decoding import reason
+from consingan.pictures.decoding import AnyPath, reason
 from consingan.storage.formats import WRITABLE
-
-AnyPath = str | os.PathLike[str]
 
 
 def still(pixels: np.ndarray, suffix: str, text: Mapping[str, str] | None = None) -> bytes:
