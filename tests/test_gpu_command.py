@@ -103,7 +103,6 @@ def test_a_finish_that_differs_is_no_agreement(monkeypatch):
 
 
 def test_networks_that_differ_are_no_agreement(monkeypatch):
-    monkeypatch.setattr(gpu, "named", lambda model, critic: {})
     only(monkeypatch, "agreement of iterations")
     own, settings = gpu.Training.start, []
 
