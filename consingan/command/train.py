@@ -55,7 +55,7 @@ TASK = options(
             "--preset",
             type=click.Choice(PRESETS),
             default=DEFAULT_PRESET,
-            help="quick: half a minute; fast: a minute; best: ten minutes; paper: the published method exactly",
+            help="quick: half a minute; fast: a minute; best: five minutes; paper: the published method exactly",
             shown_default=DEFAULT_PRESET,
         ),
         option(
