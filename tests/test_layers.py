@@ -28,6 +28,7 @@ LAYERS = (
     "api command",
 )
 MOST_IMPORTS = 80  # between two rooms
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 60  # lines
 UNKNOWN = len(LAYERS)
 RANK = {"__init__": len(LAYERS), "__main__": len(LAYERS)} | {
     name: rank for rank, layer in enumerate(LAYERS) for name in layer.split()
@@ -109,6 +110,15 @@ def test_layers_have_no_imports_sideways(layer):
     rooms = set(layer.split())
     found = {(a.split(".")[0], b.split(".")[0]) for a, imported in EDGES.items() for b in imported}
     assert not {(a, b) for a, b in found if a != b and {a, b} <= rooms}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_and_functions_can_be_read(module):
+    text = MODULES[module].read_text()
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno >= LONGEST_FUNCTION}
+    assert not long
 
 
 def test_no_circle_of_imports():

@@ -28,19 +28,24 @@ class NaiveOptions:
     """Applying a model to naive pictures."""
 
     naive_img: str | None = setting(None, "picture with a pasted object, or a folder of them")
-    mask: str | None = setting(None, "where the object is, white; NAME_mask.EXT beside the picture unless given")
+    mask: str | None = setting(
+        None, "mask, white where the object is; by default NAME_mask.EXT in the picture's folder"
+    )
     invert_mask: bool = setting(False, "the mask is black where the object is")
-    injection_stage: int = setting(0, "stage that the picture enters at; more keeps more of the object", low=0, high=19)
-    noise_scale: float = setting(1.0, "times the noise of the later stages; 0 is without", low=0, high=100)
+    injection_stage: int = setting(
+        0, "stage at which the picture enters; higher stages keep more of the object", low=0, high=19
+    )
+    noise_scale: float = setting(1.0, "factor for the noise of the later stages; 0: no noise", low=0, high=100)
     hand: float | None = setting(
         None,
-        "how much of the painting's strokes and grain the object takes over; as in training unless given",
+        "how much of the painting's brushstrokes and grain the pasted object gets, from 0 to 1; "
+        "by default as in training",
         low=0,
         high=1,
     )
-    native: bool = setting(False, "also write the model's output at its own resolution")
-    num_samples: int = setting(1, "results per picture, each with noise of its own", low=1, high=100_000)
-    seed: int = setting(0, "seed of the noise", **SEED)
+    native: bool = setting(False, "also write the network's output at its own size")
+    num_samples: int = setting(1, "results per picture, each with different noise", low=1, high=100_000)
+    seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
 
@@ -200,5 +205,7 @@ def examples(model: SingleImageModel, options: NaiveOptions) -> Iterator[Result]
         yield Result(name, Role.EXAMPLE, [row], {"seed": f"{options.seed}"})
 
 
-HARMONIZE: Application[NaiveOptions] = Naive("harmonize", "a pasted object, painted like the rest", 7.0, True)
-EDIT: Application[NaiveOptions] = Naive("edit", "parts moved by hand, made one piece", 20.0, False)
+HARMONIZE: Application[NaiveOptions] = Naive(
+    "harmonize", "a pasted object, repainted in the painting's style", 7.0, True
+)
+EDIT: Application[NaiveOptions] = Naive("edit", "parts that you moved or copied, blended into the picture", 20.0, False)

@@ -24,20 +24,22 @@ PUBLISHED_STARTS = (0, 1, 2)
 class WalkOptions:
     """Sampling animations. Without --alpha, --beta and --start_scale the published twelve are made."""
 
-    num_samples: int = setting(1, "animations per setting, each with a walk of its own", low=1, high=100_000)
-    alpha: float | None = setting(None, "pull back to the picture, 0.1 unless given", low=0, high=1)
-    beta: float | None = setting(None, "smoothness of the motion, 0.9 unless given", low=0, high=1)
-    start_scale: int | None = setting(None, "first stage that moves, 0 unless given", low=0, high=MOST_STAGES)
-    frames: int = setting(100, "frames", low=1, high=10_000)
+    num_samples: int = setting(1, "animations per setting, each with its own random walk", low=1, high=100_000)
+    alpha: float | None = setting(
+        None, "how strongly the walk is pulled back to the picture; 0.1 by default", low=0, high=1
+    )
+    beta: float | None = setting(None, "smoothness of the motion; 0.9 by default", low=0, high=1)
+    start_scale: int | None = setting(None, "first stage that moves; 0 by default", low=0, high=MOST_STAGES)
+    frames: int = setting(100, "number of frames", low=1, high=10_000)
     finish: str | None = setting(
         None,
-        "moved: the picture moves as the generator's frames do; patches: each frame is made anew of the picture's "
-        "patches; none: as the generator",
+        "animations: moved lets the picture move as the generator's frames do; patches rebuilds "
+        "each frame from patches of the picture; none leaves the generator's frames as they are",
         choices=("moved", "patches", "none"),
     )
-    longest: int = setting(FRAME_BOUND, "longer side of finished frames, px", low=16, high=2048)
+    longest: int = setting(FRAME_BOUND, "animations: longer side of finished frames in pixels", low=16, high=2048)
     fps: float = setting(10.0, "frames per second", low=0.1, high=50)
-    seed: int = setting(0, "seed of the walk", **SEED)
+    seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
     format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
 
 

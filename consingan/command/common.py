@@ -26,16 +26,23 @@ if TYPE_CHECKING:
 
 DEVICE = options(
     [
-        option("Machine", "--gpu", type=int, default=0, help="which GPU, where there is one", shown_default="0"),
+        option(
+            "Machine", "--gpu", type=int, default=0, help="number of the GPU to use, if there is one", shown_default="0"
+        ),
         option("Machine", "--not_cuda", is_flag=True, help="do not use a GPU"),
         option("Machine", "--device", default="auto", help="auto, cpu, cuda:N or mps", shown_default="auto"),
-        option("Machine", "--deterministic", is_flag=True, help="the same bits again on this machine, or refuse"),
+        option(
+            "Machine",
+            "--deterministic",
+            is_flag=True,
+            help="use only algorithms that give the same bits again on this machine; refuse if the device has none",
+        ),
     ]
 )
 
 TALK = options(
     [
-        option("Messages", "--quiet", is_flag=True, help="say nothing but the folder of the results"),
+        option("Messages", "--quiet", is_flag=True, help="print only the folder of the results"),
         option(
             "Messages",
             "--log-format",
@@ -49,9 +56,9 @@ TALK = options(
 
 WATCH = options(
     [
-        option("Watching", "--live", is_flag=True, help="show the run in the browser while it trains, on this machine"),
-        option("Watching", "--port", type=int, help="where --live listens; a free port unless given"),
-        option("Watching", "--tensorboard", is_flag=True, help="also write event files, into RUN/tensorboard"),
+        option("Watching", "--live", is_flag=True, help="show the run in a browser on this machine while it trains"),
+        option("Watching", "--port", type=int, help="port for --live; by default a free one"),
+        option("Watching", "--tensorboard", is_flag=True, help="also write TensorBoard event files to RUN/tensorboard"),
     ]
 )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command(cls=GroupedCommand, context_settings=CONTEXT)
 @click.argument("run")
 def report(run: str) -> None:
-    """Write report.html of a RUN folder anew; prints its path."""
+    """Rebuild report.html in a RUN folder and print its path."""
     with one_sentence():
         opened = Run.open(run, "report", needs_model=False)
 
@@ -36,7 +36,7 @@ def report(run: str) -> None:
 @click.argument("runs", nargs=-1, metavar="RUN RUN...")
 @option("Task", "--out", default="compare.html", metavar="FILE", help="the page", shown_default="compare.html")
 def compare(runs: tuple[str, ...], out: str) -> None:
-    """Write one page with runs side by side: settings, figures, times, samples."""
+    """Write one page that compares runs: settings, figures, times, samples."""
     with one_sentence():
         if len(runs) < 2:
             raise UserError(f"compare got {len(runs)} run folders; give two or more.")

@@ -21,16 +21,42 @@ if TYPE_CHECKING:
 
 @click.command(cls=GroupedCommand, context_settings=CONTEXT)
 @option("Object", "--object", "object_file", required=True, metavar="FILE", help="picture of the object")
-@option("Object", "--key_color", metavar="COLOUR", help="the colour around the object, where it has no transparency")
-@option("Object", "--rectangle", metavar="X,Y,W,H", help="the part of the object's picture to take")
+@option("Object", "--key_color", metavar="COLOUR", help="colour around the object, if its picture has no transparency")
+@option("Object", "--rectangle", metavar="X,Y,W,H", help="part of the object's picture to use")
 @option("Place", "--onto", required=True, metavar="FILE", help="the picture to paste it into")
-@option("Place", "--at", required=True, metavar="X,Y", help="where its upper left corner goes, in pixels")
-@option("Place", "--scale", type=float, default=1.0, help="times the object's size", shown_default="1")
-@option("Place", "--rotate", type=float, default=0.0, help="degrees, counter-clockwise", shown_default="0")
-@option("Place", "--feather", type=float, default=0.0, help="pixels over which its rim fades", shown_default="0")
-@option("Task", "--out", required=True, metavar="FILE", help="the naive picture; its mask goes to NAME_mask.png")
+@option(
+    "Place",
+    "--at",
+    required=True,
+    metavar="X,Y",
+    help="position of the object's upper left corner in that picture, in pixels",
+)
+@option("Place", "--scale", type=float, default=1.0, help="factor for the object's size", shown_default="1")
+@option(
+    "Place",
+    "--rotate",
+    type=float,
+    default=0.0,
+    help="rotation of the object in degrees, counter-clockwise",
+    shown_default="0",
+)
+@option(
+    "Place",
+    "--feather",
+    type=float,
+    default=0.0,
+    help="width in pixels over which the object's edge fades",
+    shown_default="0",
+)
+@option(
+    "Task",
+    "--out",
+    required=True,
+    metavar="FILE",
+    help="the resulting naive picture; its mask is written to NAME_mask.png",
+)
 def paste(**flags: Any) -> None:
-    """Paste an object into a picture and keep its mask, as harmonization needs them."""
+    """Paste an object into a picture and write its mask, for harmonization."""
     with one_sentence():
         from consingan.pictures.paste import paste_files
 

@@ -91,12 +91,17 @@ def parameters(decorators: list[Callable]) -> list[click.Parameter]:
 
 @click.command(cls=SampleCommand, context_settings=CONTEXT)
 @click.argument("source", required=False, metavar="RUN|PICTURE")
-@option("Task", "--model_dir", metavar="RUN", help="the run folder, or its model.safetensors; also without the flag")
+@option(
+    "Task",
+    "--model_dir",
+    metavar="RUN",
+    help="the run folder, or its model.safetensors; RUN without the flag means the same",
+)
 @option(
     "Task",
     "--out",
     metavar="FOLDER",
-    help="where the pictures go; RUN/Evaluation, or for a picture trained_models/NAME/instant, unless given",
+    help="folder for the pictures; by default RUN/Evaluation, or trained_models/NAME/instant when sampling a picture",
 )
 @DEVICE
 @TALK

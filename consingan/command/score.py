@@ -27,17 +27,22 @@ if TYPE_CHECKING:
 @click.command(cls=GroupedCommand, context_settings=CONTEXT)
 @click.argument("real")
 @click.argument("samples", nargs=-1, required=True)
-@option("Output", "--json", "as_json", is_flag=True, help="as JSON; null where a figure does not exist")
-@option("Figures", "--inception-weights", "weights", metavar="FILE", help="Inception v3 as .safetensors, for SIFID")
+@option("Output", "--json", "as_json", is_flag=True, help="print JSON; null means that a figure does not exist")
+@option(
+    "Figures",
+    "--inception-weights",
+    "weights",
+    metavar="FILE",
+    help="weights of Inception v3 as .safetensors, needed for SIFID",
+)
 def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | None) -> None:
-    """Figures of SAMPLES beside the REAL picture: consingan score photo.jpg RUN/Evaluation/samples_...
+    """Compare SAMPLES with the REAL picture: consingan score photo.jpg RUN/Evaluation/samples_...
 
-    REAL is a picture, SAMPLES are files, folders or patterns of its samples. All are compared at the size of the first
-    sample.
+    REAL is one picture; SAMPLES are files, folders or file patterns. All are compared at the size of the first sample.
 
-    Or REAL is a folder of pictures, SAMPLES are folders, one for each method: mean and spread over the pictures. To
-    NAME.jpg belong a method's NAME.* and NAME_*.* and what lies in its folder NAME; of several names that fit the
-    longest counts.
+    Or REAL is a folder of pictures and SAMPLES are folders, one for each method; the result is mean and standard
+    deviation over the pictures. The samples of NAME.jpg are a method's files NAME.* and NAME_*.* and all files in its
+    folder NAME. If several names match, the longest one counts.
     """
     with one_sentence():
         if not os.path.exists(real):

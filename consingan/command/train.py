@@ -41,7 +41,7 @@ PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
 TASK = options(
     [
         click.argument("picture", required=False),
-        option("Task", "--input_name", metavar="FILE", help="the picture; may also stand without the flag"),
+        option("Task", "--input_name", metavar="FILE", help="the picture; PICTURE without the flag means the same"),
         option(
             "Task",
             "--train_mode",
@@ -55,14 +55,14 @@ TASK = options(
             "--preset",
             type=click.Choice(PRESETS),
             default=DEFAULT_PRESET,
-            help="quick: half a minute; fast: a minute; best: ten minutes; paper: the method to the letter",
+            help="quick: half a minute; fast: a minute; best: five minutes; paper: the published method exactly",
             shown_default=DEFAULT_PRESET,
         ),
         option(
             "Task",
             "--background",
             default=WHITE,
-            help="colour under transparent pixels, or keep-out for the mean of the opaque ones",
+            help="colour for transparent pixels, or keep-out for the mean colour of the opaque pixels",
             shown_default=WHITE,
         ),
         option(
@@ -77,15 +77,15 @@ TASK = options(
             "Task",
             "--outdir",
             default="trained_models",
-            help="a run lies in OUTDIR/PICTURE/TIME_MODE...",
+            help="folder for runs; a run is saved in OUTDIR/PICTURE/TIME_MODE...",
             shown_default="trained_models",
         ),
         option(
             "Task",
             "--resume",
             metavar="RUN",
-            help="go on with a stopped run, nothing else is needed; or auto beside the command as it was: "
-            "go on with its newest unfinished run, else begin",
+            help="continue the stopped run in this folder; needs no other flags. With auto, repeat the "
+            "original command: its newest unfinished run is continued, or a new one is started",
         ),
         option(
             "Task",
@@ -95,7 +95,7 @@ TASK = options(
             help="seconds between checkpoints, at least 1",
             shown_default="60",
         ),
-        option("Task", "--dry-run", is_flag=True, help="show what would be done and what it costs, and stop"),
+        option("Task", "--dry-run", is_flag=True, help="show the settings, the pyramid, time and memory, then stop"),
     ]
 )
 

@@ -56,34 +56,41 @@ class Pyramid:
 
     train_stages: int = setting(
         6,
-        "stages of the pyramid, more keep more of the global layout; auto: by the picture's size",
+        "number of stages in the pyramid; more stages keep more of the global layout; auto: "
+        "computed from the picture's size",
         low=1,
         high=MOST_STAGES,
         auto=True,
     )
     start_scale: int = setting(
-        0, "first stage of the pyramid to train; coarser ones are left out", low=0, high=MOST_STAGES - 1
+        0, "first stage of the pyramid to train; coarser stages are left out", low=0, high=MOST_STAGES - 1
     )
     min_size: int = setting(25, "shorter side of the coarsest stage, in pixels", low=8, high=4096)
-    max_size: int = setting(250, "longer side of the finest stage, in pixels; never enlarged", low=8, high=8192)
+    max_size: int = setting(
+        250, "longer side of the finest stage, in pixels; smaller pictures are not enlarged", low=8, high=8192
+    )
 
 
 @dataclass(frozen=True)
 class Network:
     """Generator and critic."""
 
-    nfc: int = setting(64, "features of every layer", low=1, high=1024)
-    ker_size: int = setting(3, "side of the kernels, odd", low=1, high=15, odd=True)
+    nfc: int = setting(64, "number of features in every layer", low=1, high=1024)
+    ker_size: int = setting(3, "side of the convolution kernels; an odd number", low=1, high=15, odd=True)
     num_layer: int = setting(3, "convolutions per stage", low=1, high=16)
-    padd_size: int = setting(0, "zeros each convolution adds itself, at most half its kernel", low=0, high=7)
-    nc_im: int = setting(3, "picture channels, 1 or 3; without the flag 1 for grey pictures", low=1, high=3)
-    activation: str = setting("lrelu", "activation", choices=("lrelu", "prelu", "elu", "selu"))
-    lrelu_alpha: float = setting(0.05, "slope of lrelu, start of prelu, for negative inputs", low=0, high=1)
-    batch_norm: bool = setting(False, "normalise the generator's layers by the picture's own statistics")
+    padd_size: int = setting(
+        0, "zero padding inside each convolution, in pixels; at most half the kernel", low=0, high=7
+    )
+    nc_im: int = setting(3, "colour channels of the model, 1 or 3", low=1, high=3)
+    activation: str = setting("lrelu", "activation function", choices=("lrelu", "prelu", "elu", "selu"))
+    lrelu_alpha: float = setting(
+        0.05, "slope for negative inputs: of lrelu, or the initial one of prelu", low=0, high=1
+    )
+    batch_norm: bool = setting(False, "normalise the generator's layers with the statistics of the picture itself")
     positions: float = setting(
         0.0,
-        "how well the critic knows where on the picture it looks: more keeps the picture's layout, less varies it; "
-        "0, as published, not at all",
+        "how well the critic knows the position of the patch that it judges: higher values keep "
+        "the picture's layout, lower values vary it; 0, as published: not at all",
         low=0,
         high=100,
     )
@@ -99,11 +106,13 @@ class Objective:
 
     objective: str = setting("wgan_gp", "adversarial objective")
     alpha: float = setting(10.0, "weight of the reconstruction loss", low=0)
-    noise_amp: float = setting(0.1, "amplitude of a stage's noise, times the error below it", low=0)
+    noise_amp: float = setting(
+        0.1, "noise amplitude of a stage, as a multiple of the reconstruction error of the stage below", low=0
+    )
     noise: str = setting(
         "pure",
-        "what the coarsest stage learns from: pure noise, or mixtures of the picture with noise, so that the "
-        "variation is a dial when sampling",
+        "input of the coarsest stage in training: pure noise, or mixtures of picture and noise, "
+        "so that the variation can be chosen when sampling",
         choices=("pure", "mixed"),
     )
     chosen: Any = None
@@ -119,29 +128,42 @@ class Optimisation:
 
     niter: Iterations = setting(
         (2000,),
-        "iterations per stage, or a list by stage as 2000,1000,500; auto: as many as the work takes",
+        "iterations per stage, or a list with a number for each stage, such as 2000,1000,500; "
+        "auto: computed from the work",
         low=1,
         auto=True,
     )
     work: float = setting(
         10.0,
-        "million pixels that each stage learns from where niter is auto; twice as many take twice as long",
+        "millions of pixels that each stage learns from if niter is auto; twice as many take twice as long",
         above=0,
     )
-    lr_g: float = setting(5e-4, "learning rate of the generator; auto: by nfc", above=0, auto=True)
-    lr_d: float = setting(5e-4, "learning rate of the critic; auto: by nfc", above=0, auto=True)
+    lr_g: float = setting(5e-4, "learning rate of the generator; auto: computed from nfc", above=0, auto=True)
+    lr_d: float = setting(5e-4, "learning rate of the critic; auto: computed from nfc", above=0, auto=True)
     decay: str = setting(
         "step",
-        "step: the rates fall after 80 % of a stage; linear: from 40 % on, and a short stage begins lower",
+        "how learning rates fall within a stage; step: once, after 80 % of it; linear: steadily "
+        "from 40 % on, and short stages start with lower rates",
         choices=("step", "linear"),
     )
-    lr_scale: float = setting(0.1, "rate of a stage, times that of the one above; more is closer to the picture", low=0)
-    gamma: float = setting(0.1, "factor on the rates at the end of a stage", low=0, high=1)
-    beta1: float = setting(0.5, "Adam's first beta", low=0, high=0.999)
-    train_depth: int = setting(3, "stages that learn together; 1 is SinGAN's stage by stage", low=1, high=MOST_STAGES)
-    window: str = setting("auto", "pixels that an iteration sees: side of a square, off for all, auto beyond 256x256")
-    Gsteps: int = setting(3, "generator's Adam steps per iteration, on one gradient", low=1, high=100)
-    Dsteps: int = setting(3, "critic's steps per iteration, on one fake", low=1, high=100)
+    lr_scale: float = setting(
+        0.1,
+        "learning rate of a stage, as a multiple of that of the next finer stage; higher values "
+        "keep results closer to the picture",
+        low=0,
+    )
+    gamma: float = setting(0.1, "factor for the learning rates at the end of a stage", low=0, high=1)
+    beta1: float = setting(0.5, "first beta of the Adam optimiser", low=0, high=0.999)
+    train_depth: int = setting(
+        3, "number of stages trained together; 1 trains one stage at a time, as SinGAN does", low=1, high=MOST_STAGES
+    )
+    window: str = setting(
+        "auto",
+        "part of the picture that an iteration is trained on: the side of a square in pixels; "
+        "off: the whole picture; auto: a square for stages of more than 256x256 pixels",
+    )
+    Gsteps: int = setting(3, "Adam steps of the generator per iteration, all with the same gradient", low=1, high=100)
+    Dsteps: int = setting(3, "steps of the critic per iteration, all on the same generated picture", low=1, high=100)
 
 
 @dataclass(frozen=True)
@@ -150,11 +172,11 @@ class Stopping:
 
     stop: str = setting(
         "niter",
-        "niter: all iterations; auto: a stage whose figures stand still has fewer",
+        "niter: every stage runs all its iterations; auto: a stage ends early when its figures no longer improve",
         choices=("niter", "auto"),
     )
     stop_tolerance: float = setting(
-        0.03, "change of the figures, as a share, up to which they count as standing still", low=0, high=1
+        0.03, "relative improvement up to which the figures count as no longer improving", low=0, high=1
     )
 
 
@@ -164,10 +186,14 @@ class Runtime:
 
     seed: int = setting(0, "seed of all random numbers", **SEED)
     precision: str = setting(
-        "auto", "arithmetic: auto takes bf16 where the machine gains by it", choices=("auto", "fp32", "tf32", "bf16")
+        "auto", "number format; auto: bf16 on machines where it is faster", choices=("auto", "fp32", "tf32", "bf16")
     )
-    graphs: str = setting("off", "replay whole iterations as CUDA graphs, where they see all", choices=("off", "on"))
-    compile: bool = setting(False, "compile the networks with torch.compile; on a CPU that needs a C++ compiler")
+    graphs: str = setting(
+        "off",
+        "replay iterations as CUDA graphs, in stages that are trained on the whole picture",
+        choices=("off", "on"),
+    )
+    compile: bool = setting(False, "compile the networks with torch.compile; on a CPU this needs a C++ compiler")
 
 
 @dataclass(frozen=True)
@@ -176,12 +202,14 @@ class Sampling:
 
     finish: str = setting(
         "none",
-        "patches: samples are made anew of the picture's patches, sharp at any size; none: as the generator made them",
+        "patches: samples are rebuilt from patches of the picture and sharp at any size; none: "
+        "samples as the generator makes them",
         choices=("patches", "none"),
     )
     variation: float = setting(
         1.0,
-        "from 0, nearly the photo, to 1, anything goes; below 1 for models of mixed noise",
+        "how far samples may differ from the photo, from 0, nearly the photo, to 1, any layout; "
+        "values below 1 are for models trained with mixed noise",
         low=0,
         high=1,
     )
@@ -191,17 +219,17 @@ class Sampling:
 class Naive:
     """The naive picture, one with an object pasted in: what the model is applied to, and fine-tuned on."""
 
-    naive_img: str | None = setting(None, "picture with a pasted object; previews show what becomes of it")
-    fine_tune: bool = setting(False, "only the last stage of the --model_dir learns, on the --naive_img")
+    naive_img: str | None = setting(None, "picture with a pasted object; previews show the result for it")
+    fine_tune: bool = setting(False, "fine-tune the run in --model_dir on --naive_img; only its last stage is trained")
     model_dir: str | None = setting(None, "the run to fine-tune")
     keep_structure: float = setting(
-        0.0, "weight of a loss that keeps the structure of what --model_dir made of it; fine-tuning has 1", low=0
+        0.0, "weight of a loss that keeps the structure of the object; fine-tuning uses 1 by default", low=0
     )
     snapshot_every: int = setting(
-        0, "iterations between pictures of the result so far, 0 for three a stage; fine-tuning has 100", low=0
+        0, "iterations between snapshots of the result; 0: three per stage; fine-tuning uses 100 by default", low=0
     )
     hand: float = setting(
-        0.0, "how much of the painting's strokes and grain the object takes over in results", low=0, high=1
+        0.0, "how much of the painting's brushstrokes and grain the pasted object gets, from 0 to 1", low=0, high=1
     )
 
     @property

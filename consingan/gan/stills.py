@@ -21,21 +21,29 @@ class Stills:
     """New pictures of a picture."""
 
     num_samples: int = setting(50, "pictures per size", low=1, high=100_000)
-    seed: int = setting(0, "seed; sample k does not depend on how many are drawn", **SEED)
-    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, as 600x400")
-    scale_h: float | None = setting(None, "height, times the trained one", above=0, high=100)
-    scale_w: float | None = setting(None, "width, times the trained one", above=0, high=100)
+    seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
+    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400")
+    scale_h: float | None = setting(None, "height, as a multiple of the default height", above=0, high=100)
+    scale_w: float | None = setting(None, "width, as a multiple of the default width", above=0, high=100)
     gen_start_scale: int = setting(
-        0, "first stage that draws noise; more is closer to the picture", low=0, high=MOST_STAGES
+        0,
+        "first stage that gets random noise; higher stages give samples closer to the picture",
+        low=0,
+        high=MOST_STAGES,
     )
     finish: str | None = setting(
         None,
-        "patches of the picture make samples sharp at any size; none: as the generator",
+        "stills: patches rebuilds samples from patches of the picture, sharp at any size; none "
+        "leaves them as the generator makes them",
         choices=("patches", "none"),
     )
-    variation: float | None = setting(None, "from 0, nearly the picture, to 1, anything goes", low=0, high=1)
-    finish_seed: int | None = setting(None, "seed of the finish alone: other finishes of the same layouts", low=0)
-    longest: int = setting(BOUND, "longer side of finished samples where no size is given, px", low=16, high=8000)
+    variation: float | None = setting(
+        None, "how far samples may differ from the picture, from 0, nearly the picture, to 1, any layout", low=0, high=1
+    )
+    finish_seed: int | None = setting(None, "seed of the finish only: the same layouts, finished differently", low=0)
+    longest: int = setting(
+        BOUND, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
+    )
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
 

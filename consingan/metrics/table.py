@@ -140,9 +140,13 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "swd": Metric(each(swd), "Patch distance", "distance of the samples' patches to the picture's", better=-1),
-    "coherence": Metric(each(coherence), "Coherence", "what samples show that the picture does not hold", better=-1),
-    "completeness": Metric(each(completeness), "Completeness", "what of the picture samples lack", better=-1),
-    "copy": Metric(each(copy_share), "Copied in place", "share of patches in their old place; 1 is a copy"),
+    "coherence": Metric(each(coherence), "Coherence", "what samples show that the picture does not contain", better=-1),
+    "completeness": Metric(each(completeness), "Completeness", "what parts of the picture samples lack", better=-1),
+    "copy": Metric(
+        each(copy_share),
+        "Copied in place",
+        "share of patches that nearly equal the picture's patch at the same place; 1 is a copy",
+    ),
     "diversity": Metric(
         lambda reference: Deviation(reference.picture),
         "Diversity",

@@ -33,7 +33,7 @@ class Editing:
     """The coarsest picture with shifted tiles and noise goes in; the picture comes out."""
 
     name: str = "editing"
-    summary: str = "parts moved by hand, made one piece"
+    summary: str = "parts that you moved or copied, blended into the picture"
     border: str = "zero"
     takes_naive: bool = True
     first_noise: int = 1

@@ -41,7 +41,7 @@ class Harmonization:
     """The coarsest picture, augmented, goes in; the picture comes out."""
 
     name: str = "harmonization"
-    summary: str = "a pasted object, painted like the rest"
+    summary: str = "a pasted object, repainted in the painting's style"
     border: str = "zero"
     takes_naive: bool = True
     first_noise: int = 1

@@ -39,17 +39,17 @@ def learning_on(settings: Train, naive: Naive) -> str:
 def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
     """What can be done with a run now, most likely first."""
     task = TASKS.get(settings.mode)
-    again = Command("go on where it stopped", resuming(run))
+    again = Command("continue this run", resuming(run))
     found = [] if finished else [again]
     early = "" if run.model.is_file() else ", as soon as its first stage is finished"
-    found.append(Command(f"sample it{early}", sampling(run)))
+    found.append(Command(f"sample this run{early}", sampling(run)))
     if task and task.takes_naive:
         own = settings.naive.naive_img
         naive = own or str(Path(settings.image).with_name("NAIVE.png"))
-        note = "" if own else "; put your picture with the pasted object for NAIVE.png"
+        note = "" if own else "; replace NAIVE.png by your picture with the pasted object"
         wanted = Naive.on(str(run.folder), naive)
         found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(settings, wanted)))
     if finished:
-        found.append(Command("resume it (it is finished: this says so and trains nothing)", resuming(run)))
-    found.append(Command("make this page anew", f"consingan report {shlex.quote(str(run.folder))}"))
+        found.append(Command("resume this run (it is finished, so this trains nothing)", resuming(run)))
+    found.append(Command("rebuild this page", f"consingan report {shlex.quote(str(run.folder))}"))
     return found

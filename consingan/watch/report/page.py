@@ -38,8 +38,8 @@ WIDE = 2.4  # width over height from which on a picture gets a row of its own
 # samples are told of in METRICS.
 LOGGED = {
     "reconstruction": ("Reconstruction", "how far the reconstruction is from the picture", -1),
-    "balance": ("Balance", "how well the critic tells the picture from one of fixed noise", 0),
-    "convergence": ("Convergence", "reconstruction plus balance, in the sense of BEGAN's measure", -1),
+    "balance": ("Balance", "how well the critic distinguishes the picture from one generated from fixed noise", 0),
+    "convergence": ("Convergence", "reconstruction plus absolute balance, like the convergence measure of BEGAN", -1),
 }
 TOGETHER = ({"critic_real", "critic_fake"},)  # terms that are read against each other
 

@@ -114,7 +114,7 @@
       }
       if (version === null || !large.open) version = newest;
     } catch {
-      all(".badge.live", document).forEach((badge) => (badge.textContent = "the training has ended or is not to be reached"));
+      all(".badge.live", document).forEach((badge) => (badge.textContent = "the training has ended or cannot be reached"));
       return;
     }
     setTimeout(renew, 2000);
