@@ -145,7 +145,7 @@ METRICS: dict[str, Metric] = {
     "copy": Metric(
         each(copy_share),
         "Copied in place",
-        "share of patches that nearly equal the picture's patch at the same place; 1 is a copy",
+        "share of patches that nearly equal the picture's patch at the same place; 1 is the picture itself",
     ),
     "diversity": Metric(
         lambda reference: Deviation(reference.picture),
