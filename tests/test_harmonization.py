@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from conftest import trained
 
 from consingan import config
-from consingan.applications import APPLICATIONS, cases
+from consingan.applications import APPLICATIONS, cases, naive
 from consingan.command.cli import main
 from consingan.gan import schedule
 from consingan.gan.model import SingleImageModel
@@ -309,6 +309,18 @@ def test_stopped_and_resumed_fine_tuning_equals_one_that_ran_through(pasted_run,
     assert resumed.iteration == 2
     resumed = train(resumed, Monitor(display="quiet"), run).tensors()
     assert all(torch.equal(through[name], resumed[name]) for name in through)
+
+
+def test_pictures_on_the_way_do_not_read_the_trained_run(pasted_run, picture_file, naive_file, tmp_path, monkeypatch):
+    read = []
+    own = naive.began_as
+    monkeypatch.setattr(naive, "began_as", lambda model: read.append(model) or own(model))
+    mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
+    command = ["--train_mode", mode, "--input_name", picture_file, "--naive_img", naive_file, "--fine_tune"]
+    command += ["--model_dir", pasted_run, "--niter", 6, "--snapshot_every", 1, "--outdir", tmp_path, "--quiet"]
+    result = invoke("train", *command)
+    assert result.exit_code == 0, result.output
+    assert len(read) == 1  # for the preview at the end
 
 
 def test_the_fine_tune_line_as_typed(pasted_run, picture_file, naive_file, tmp_path):

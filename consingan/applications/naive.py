@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ class Naive:
             )
         training = cases.training_picture(model, material.run)
         painting = material.photo.picture if material.photo else training
-        base = began_as(model)
+        base = cache(lambda: began_as(model))  # read for the view alone, which pictures on the way do not have
         hand = model.settings.naive.hand if options.hand is None else options.hand
         options = replace(options, hand=hand)
 
@@ -129,7 +130,7 @@ class Naive:
 
 def one(
     model: SingleImageModel,
-    base: SingleImageModel | None,
+    base: Callable[[], SingleImageModel | None],
     case: Case,
     options: NaiveOptions,
     applied: Callable[[SingleImageModel, Case, int], Applied],
@@ -151,7 +152,7 @@ def one(
         notes = ()
         if options.native:
             yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, options.format)
-        before = applied(base, case, seed) if base else None
+        before = applied(known, case, seed) if (known := base()) else None
         view = beside(case, made, before, model.settings.naive.verb)
         yield Result(f"{stem}_view", Role.VIEW, [view], facts)
     if made.mask is not None:
