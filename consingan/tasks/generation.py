@@ -45,6 +45,7 @@ class Generation:
 
     Args:
         border: ``extend`` lets the edges vary as much as the middle.
+        variation: of the samples of models that have it as a dial; the recipe's if None.
     """
 
     name: str = "generation"
@@ -52,12 +53,15 @@ class Generation:
     border: str = "extend"
     takes_naive: bool = False
     first_noise: int = 0
+    variation: float | None = None
     sampling: Use = Use("samples")
     preview: Use = Use("samples", {"num_samples": 3, "scale_h": 1.0, "scale_w": 1.0, "longest": 250})
 
     @property
     def recipes(self) -> Recipes:
-        return {"fast": FAST, "paper": {"precision": "fp32"}, "quick": QUICK, "best": BEST}
+        dial = {} if self.variation is None else {"variation": self.variation}
+        finished = {preset: {**recipe, **dial} for preset, recipe in (("fast", FAST), ("quick", QUICK), ("best", BEST))}
+        return {**finished, "paper": {"precision": "fp32"}}
 
     @property
     def law(self) -> Law:

@@ -6,5 +6,5 @@ from dataclasses import replace
 
 from consingan.tasks.generation import Generation
 
-# The padded stages are what keeps the layout when the size changes; everything else is as for generation.
-RETARGET = replace(Generation(), name="retarget", summary="the picture at other sizes", border="zero")
+# Padded stages and a low variation keep the layout when the size changes; everything else is as for generation.
+RETARGET = replace(Generation(), name="retarget", summary="the picture at other sizes", border="zero", variation=0.2)
