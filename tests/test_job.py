@@ -307,7 +307,7 @@ def test_a_finished_run_is_said_to_be_finished(desk):
     ended = Job(Order(resume=str(run.folder))).run([seen.append])
     assert (ended.how, ended.model) == ("finished before", None)
     assert [record["event"] for record in seen] == ["message"]
-    assert f"{run.folder} is finished; sample it with: python evaluate_model.py" in seen[0]["text"]
+    assert f"{run.folder} is finished; sample it with: consingan sample" in seen[0]["text"]
     assert content(run.folder) == before
 
 
@@ -350,7 +350,7 @@ def test_a_second_signal_while_the_report_is_made_skips_it(desk, monkeypatch):
     seen = []
     ended = Job(ordered()).run([seen.append], stop, signals=True)
     assert (ended.how, ended.signal) == ("stopped", signal.SIGTERM)
-    assert seen[-2]["text"].startswith("Stopped and saved; go on with: python main_train.py --resume")
+    assert seen[-2]["text"].startswith("Stopped and saved; go on with: consingan train --resume")
     assert list(ended.run.checkpoints.glob("*.safetensors"))
 
 

@@ -23,7 +23,7 @@ from consingan.pictures import images
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.watch import report
-from consingan.watch.report import judged, origins, page, plots, reading
+from consingan.watch.report import commands, judged, origins, page, plots, reading
 from consingan.watch.report.pictures import embedded
 from consingan.watch.report.reading import Curve
 
@@ -249,12 +249,27 @@ def test_every_figure_of_the_log_is_drawn(tmp_path):
     assert [plot.title for plot in drawn] == ["Reconstruction", "Balance", "Convergence", "Patch distance", "Brand new"]
 
 
+@pytest.mark.parametrize(
+    ("called", "sampling", "reporting"),
+    [
+        ("/usr/bin/consingan", "consingan sample", "consingan report"),
+        ("main_train.py", "python evaluate_model.py", "python -m consingan report"),
+        ("/x/consingan/__main__.py", "python -m consingan sample", "python -m consingan report"),
+        ("my_program.py", "consingan sample", "consingan report"),
+    ],
+)
+def test_commands_start_as_this_one_was_started(monkeypatch, called, sampling, reporting):
+    monkeypatch.setattr("sys.argv", [called])
+    assert commands.program("sample") == sampling
+    assert commands.program("report") == reporting
+
+
 def test_the_commands_of_the_page_work(picture_file, tmp_path):
     run = Run(trained(picture_file, tmp_path / 'it\'s a "folder" $HOME'))
-    lines = [line for line in Reader(run.report.read_text()).texts if line.startswith(("python ", "consingan report"))]
+    lines = [line for line in Reader(run.report.read_text()).texts if line.startswith("consingan ")]
     sampling, resuming, again = (shlex.split(line) for line in lines)
-    assert sampling[:2] == ["python", "evaluate_model.py"]
-    assert resuming[:2] == ["python", "main_train.py"]
+    assert sampling[:2] == ["consingan", "sample"]
+    assert resuming[:2] == ["consingan", "train"]
     made = CliRunner().invoke(cli.sample, [*sampling[2:], "--num_samples", "1", "--quiet"], catch_exceptions=False)
     assert made.exit_code == 0
     assert (run.evaluation / "reconstruction.png").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +21,33 @@ class Command:
     line: str
 
 
+SCRIPTS = {"train": "main_train.py", "sample": "evaluate_model.py"}  # of a checkout
+
+
+def program(command: str) -> str:
+    """How a command is started by whoever started this process: by a script, as a module, or installed."""
+    called = Path(sys.argv[0])
+    by_script = called.name in SCRIPTS.values()
+    if by_script and command in SCRIPTS:
+        return f"python {SCRIPTS[command]}"
+    as_module = by_script or called.parts[-2:] == ("consingan", "__main__.py")
+    return f"{'python -m consingan' if as_module else 'consingan'} {command}"
+
+
 def sampling(run: Run) -> str:
     """Sample the run's model."""
-    return f"python evaluate_model.py --model_dir {shlex.quote(str(run.folder))}"
+    return f"{program('sample')} --model_dir {shlex.quote(str(run.folder))}"
 
 
 def resuming(run: Run) -> str:
     """Go on with the run."""
-    return f"python main_train.py --resume {shlex.quote(str(run.folder))}"
+    return f"{program('train')} --resume {shlex.quote(str(run.folder))}"
 
 
 def learning_on(settings: Train, naive: Naive) -> str:
     """Let a run learn on, on a naive picture."""
     flags = " ".join(map(shlex.quote, config.typed(naive)))
-    return f"python main_train.py --train_mode {settings.mode} --input_name {shlex.quote(settings.image)} {flags}"
+    return f"{program('train')} --train_mode {settings.mode} --input_name {shlex.quote(settings.image)} {flags}"
 
 
 def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
@@ -51,5 +65,5 @@ def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
         found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(settings, wanted)))
     if finished:
         found.append(Command("resume this run (it is finished, so this trains nothing)", resuming(run)))
-    found.append(Command("rebuild this page", f"consingan report {shlex.quote(str(run.folder))}"))
+    found.append(Command("rebuild this page", f"{program('report')} {shlex.quote(str(run.folder))}"))
     return found
