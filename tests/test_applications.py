@@ -147,13 +147,13 @@ def test_a_generation_model_takes_a_naive_picture(typed, trained_run, picture_fi
     words = ("--application", application, "--naive_img", "naive.png", "--injection_stage", 1)
     found = made(typed, trained_run, *words)
     assert found == {
-        "masked": ["naive_masked.png"],
-        "naive": ["naive_harmonized.png"],
-        "view": ["naive_view.png"],
-        "mask": ["naive_soft_mask.png"],
+        "masked": ["naive_stage_1_masked.png"],
+        "naive": ["naive_stage_1_harmonized.png"],
+        "view": ["naive_stage_1_view.png"],
+        "mask": ["naive_stage_1_soft_mask.png"],
     }
     model = SingleImageModel.load(trained_run)
-    other = images.load(Path("made/naive_harmonized.png")).pixels
+    other = images.load(Path("made/naive_stage_1_harmonized.png")).pixels
     assert (other - naive).abs().mean() > 0.01
     assert model.transform(naive, start=1).shape[2:] == model.size
 

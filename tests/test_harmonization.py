@@ -142,11 +142,12 @@ def test_the_hand_is_the_presets_unless_given(pasted_run, naive_file, tmp_path):
     hands = {preset: plan.resolve(mode, preset, "a.png", 3, {})[0].naive.hand for preset in ("paper", "fast", "quick")}
     ours = 1 if mode == "harmonization" else 0
     assert hands == {"paper": 0, "fast": ours, "quick": ours}
-    name = f"{naive_file.stem}_masked"
-    made = {
-        flags: evaluated(pasted_run, tmp_path / f"{len(flags)}{flags[-1:]}", "--naive_img", naive_file, *flags)[0][name]
-        for flags in ((), ("--hand", "0"), ("--hand", "1"))
-    }
+    made = {}
+    for flags in ((), ("--hand", "0"), ("--hand", "1")):  # into one folder: no trial overwrites another
+        found, _ = evaluated(pasted_run, tmp_path / "out", "--naive_img", naive_file, *flags)
+        made[flags] = found["_".join([naive_file.stem, *flags, "masked"]).replace("--", "")]
+    assert len({path.read_bytes() for path in made.values()}) == 2
+    assert all(path.is_file() for path in made.values())
     kept = config.from_json(load_json(pasted_run / "config.json"), "").naive.hand
     assert torch.equal(pixels(made[()]), pixels(made[("--hand", f"{kept:g}")]))
     assert not torch.equal(pixels(made[("--hand", "0")]), pixels(made[("--hand", "1")]))
@@ -162,8 +163,9 @@ def test_evaluation_is_that_of_the_trained_model_and_repeatable(pasted_run, naiv
     first, _ = evaluated(pasted_run, tmp_path / "a", "--naive_img", naive_file, "--native", "--seed", 3)
     second, _ = evaluated(pasted_run, tmp_path / "b", "--naive_img", naive_file, "--native", "--seed", 3)
     other, _ = evaluated(pasted_run, tmp_path / "c", "--naive_img", naive_file, "--native", "--seed", 4)
-    native = f"{naive_file.stem}_native"
-    assert first[native].read_bytes() == second[native].read_bytes() != other[native].read_bytes()
+    native = f"{naive_file.stem}_seed_3_native"
+    assert first[native].read_bytes() == second[native].read_bytes()
+    assert first[native].read_bytes() != other[f"{naive_file.stem}_seed_4_native"].read_bytes()
     model = SingleImageModel.load(pasted_run)
     wanted = model.transform(images.load(naive_file).pixels, seed=3)
     assert torch.equal(pixels(first[native]), torch.from_numpy(arrays.to_uint8(wanted)))

@@ -107,6 +107,7 @@ class Naive:
         training = cases.training_picture(model, material.run)
         painting = material.photo.picture if material.photo else training
         base = cache(lambda: began_as(model))  # read for the view alone, which pictures on the way do not have
+        suffix = variant(options)
         hand = model.settings.naive.hand if options.hand is None else options.hand
         options = replace(options, hand=hand)
 
@@ -125,7 +126,20 @@ class Naive:
         stems = Counter(file.stem for file in files)
         for file in files:
             name = file.stem if stems[file.stem] == 1 else file.name.replace(".", "_")
-            yield from one(model, base, case_of(file), options, applied, name)
+            yield from one(model, base, case_of(file), options, applied, name + suffix)
+
+
+def variant(options: NaiveOptions) -> str:
+    """What the names of results say of options that differ from the defaults, so that trials stand side by side."""
+    said = {
+        "mask": options.mask and Path(options.mask).stem,
+        "inverted": "" if options.invert_mask else None,
+        "stage": options.injection_stage or None,
+        "noise": None if options.noise_scale == 1 else f"{options.noise_scale:g}",
+        "hand": None if options.hand is None else f"{options.hand:g}",
+        "seed": options.seed if options.seed and options.num_samples == 1 else None,
+    }
+    return "".join(f"_{name}_{value}".rstrip("_") for name, value in said.items() if value is not None)
 
 
 def one(
