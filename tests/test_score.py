@@ -1,6 +1,7 @@
 """``consingan score``: which sample belongs to which picture, figures against ``evaluate``, mistakes in a sentence."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -207,8 +208,8 @@ def test_methods_of_one_name_are_told_apart_by_their_paths(folders):
     ("words", "sentence"),
     [
         (["none.png", "out"], "There is nothing at none.png"),
-        (["a.png", "none.png"], "none.png is a path of no file"),
-        (["a.png", "out/x*.png"], "out/x*.png is a path of no file"),
+        (["a.png", "none.png"], "none.png does not exist"),
+        (["a.png", "out/x*.png"], "out/x*.png does not exist"),
         (["a.png", "empty"], "empty is a folder without pictures"),
         (["a.png", "text.png"], "text.png"),
         (["text.png", "out"], "text.png"),
@@ -286,3 +287,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 def test_no_samples_is_a_users_error(desk):
     with pytest.raises(UserError, match="name samples"):
         study.samples_at(["none"])
+
+
+def test_a_run_knows_its_picture_and_its_samples(trained_run, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    shutil.rmtree(run / "Evaluation", ignore_errors=True)
+    monkeypatch.chdir(tmp_path)
+    assert "has no samples yet" in typed(run).stderr
+    for size in ("40x30", "30x30"):
+        CliRunner().invoke(cli.sample, [str(run), "--num_samples", "3", "--size", size, "--quiet"])
+    (wanted,) = run.glob("Evaluation/samples_30x30*")
+    own = sorted(path for path in wanted.glob("seed*.png"))
+    assert len(own) == 3
+    expected = scored(run / "picture.png", *own)
+    assert scored(run) == expected  # the newest samples, and neither the reconstruction nor the grid
+    assert scored(run / "picture.png", run / "Evaluation") == expected

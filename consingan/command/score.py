@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,14 +19,12 @@ from consingan.command.flags import (
     option,
 )
 from consingan.errors import UserError
-
-if TYPE_CHECKING:
-    pass
+from consingan.storage.run import Run
 
 
 @click.command(cls=GroupedCommand, context_settings=CONTEXT)
-@click.argument("real")
-@click.argument("samples", nargs=-1, required=True)
+@click.argument("real", metavar="REAL|RUN")
+@click.argument("samples", nargs=-1)
 @option("Output", "--json", "as_json", is_flag=True, help="print JSON; null means that a figure does not exist")
 @option(
     "Figures",
@@ -36,7 +34,9 @@ if TYPE_CHECKING:
     help="weights of Inception v3 as .safetensors, needed for SIFID",
 )
 def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | None) -> None:
-    """Compare SAMPLES with the REAL picture: consingan score photo.jpg RUN/Evaluation/samples_...
+    """Compare SAMPLES with the REAL picture: consingan score photo.jpg RUN/Evaluation
+
+    A RUN alone stands for its picture and the newest samples in RUN/Evaluation.
 
     REAL is one picture; SAMPLES are files, folders or file patterns. All are compared at the size of the first sample.
 
@@ -47,6 +47,11 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
     with one_sentence():
         if not os.path.exists(real):
             raise UserError(f"There is nothing at {real}; name the picture, or a folder of pictures.")
+        if not samples:
+            from consingan.metrics.study import of_run
+
+            picture, files = of_run(Run.open(real, "score", needs_model=False))
+            return score_picture(picture, [str(file) for file in files], as_json, weights)
         (score_study if os.path.isdir(real) else score_picture)(Path(real), samples, as_json, weights)
 
 

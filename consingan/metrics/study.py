@@ -18,7 +18,8 @@ from consingan.errors import UserError
 from consingan.grid import ranges
 from consingan.grid.sizes import size_of
 from consingan.storage.formats import SUFFIXES
-from consingan.storage.results import Role, by_name
+from consingan.storage.results import INDEX, Role, by_name, kept
+from consingan.storage.run import Run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,14 +60,34 @@ def samples_at(sources: Sequence[str]) -> list[Path]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            here = pictures_in(path)
+            here = (newest_samples(path) if (path / INDEX).is_file() else []) or pictures_in(path)
         else:
             here = [path] if path.is_file() else [Path(file) for file in sorted(glob.glob(source))]
         if not here:
-            what = "folder without pictures" if path.is_dir() else "path of no file"
-            raise UserError(f"{source} is a {what}; name samples, or a folder of them as RUN/Evaluation/samples_...")
+            what = "is a folder without pictures" if path.is_dir() else "does not exist"
+            raise UserError(f"{source} {what}; name samples, or a folder of them as RUN/Evaluation/samples_...")
         found += here
     return found
+
+
+def newest_samples(folder: Path) -> list[Path]:
+    """Of the stills below a folder that are samples, those that lie where the newest of them lies."""
+    known = [each.path for each in kept(folder) if each.role is Role.SAMPLE and not each.moving]
+    newest = max(known, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return [path for path in known if newest and path.parent == newest.parent]
+
+
+def of_run(run: Run) -> tuple[Path, list[Path]]:
+    """The picture of a run and the newest stills that were sampled from it.
+
+    Raises:
+        UserError: there are none.
+    """
+    samples = newest_samples(run.evaluation)
+    if not samples:
+        raise UserError(f"{run.folder} has no samples yet; make some first, or name the picture and its samples.")
+    sizes = sorted(run.pyramid.glob("*.png"), key=in_order)
+    return (run.picture if run.picture.is_file() else sizes[-1]), samples
 
 
 def samples_by_name(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
