@@ -33,11 +33,13 @@ def main(outcomes: tuple[str, ...], out: str) -> None:
     import matplotlib.pyplot as plt
 
     rows = by_recipe([row for file in outcomes for row in json.loads(Path(file).read_text())])
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(4 * len(PANELS), 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(4 * len(PANELS), 3.9), layout="constrained")
     for axis, name in zip(axes, PANELS, strict=True):
         panel(axis, rows, name)
         axis.margins(0.3)
         axis.set(title=METRICS[name].heading, xlabel="CPU seconds", xscale="log", ylim=(0, axis.get_ylim()[1]))
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(out)
     click.echo(out)
 
@@ -63,11 +65,9 @@ def panel(axis: Any, rows: dict[str, list[dict[str, Any]]], name: str) -> None:
         if value is None:
             continue
         if seconds is None:
-            axis.axhline(value, color=colour, linestyle="--")
-            axis.annotate(recipe, (1, value), (3, 3), textcoords="offset points", color=colour)
+            axis.axhline(value, color=colour, linestyle="--", label=recipe)
         else:
-            axis.plot([seconds], [value], "o", color=colour)
-            axis.annotate(recipe, (seconds, value), (5, 5), textcoords="offset points", color=colour)
+            axis.plot([seconds], [value], "o", color=colour, label=recipe)
 
 
 def mean(values: Sequence[float | None]) -> float | None:
