@@ -582,7 +582,7 @@ def test_names_with_spaces_dashes_and_dots(name, desk):
     folder = Path(result.stdout.removesuffix("\n"))
     assert folder.parent == Path(outdir) / name.rsplit(".", 1)[0].replace("-dash", "_dash")
     advice = shlex.split(result.stderr.splitlines()[-1])
-    arguments = advice[advice.index("evaluate_model.py") + 1 :]
+    arguments = advice[advice.index("consingan") + 2 :]
     assert arguments == ["--model_dir", str(folder)]
     assert typed(cli.sample, *arguments, "--num_samples", 1, "--size", "40x30").exit_code == 0
 

@@ -172,7 +172,7 @@ def test_words_that_are_no_task_or_preset_are_refused_with_the_choice():
         f"--train_mode is 'paint'; choose one of {', '.join(TASKS)}."
     )
     assert refusal(plan.resolve, "generation", "slow", "a.png", 3, {}) == (
-        "--preset is 'slow'; generation has fast, paper, quick, best."
+        "--preset is 'slow'; generation has fast, quick, best, paper."
     )
 
 

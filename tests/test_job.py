@@ -383,7 +383,7 @@ def test_a_training_that_fails_tells_so_last(desk, monkeypatch):
 
     seen = []
     monkeypatch.setattr(loop, "train", broken)
-    with pytest.raises(UserError, match=r"Cannot write it\. Then go on with: python main_train\.py --resume runs/"):
+    with pytest.raises(UserError, match=r"Cannot write it\. Then go on with: consingan train --resume runs/"):
         Job(ordered()).run([seen.append])
     assert [record["event"] for record in seen][-3:] == ["progress", "stage", "failed"]
     assert seen[-2]["complete"] is False

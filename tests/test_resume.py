@@ -198,7 +198,7 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(desk, monkeyp
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert result.exit_code == 2
-    assert re.search(r"Error: Cannot write .*: File too large; .* go on with: python main_train", result.stderr)
+    assert re.search(r"Error: Cannot write .*: File too large; .* go on with: consingan train", result.stderr)
     assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == kept
     assert CliRunner().invoke(cli.train, ["--resume", str(run)], catch_exceptions=False).exit_code == 0
 
