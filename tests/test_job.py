@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -364,7 +365,10 @@ def test_events_come_in_order_and_are_the_lines_of_the_log(desk):
     assert [record for record in seen if record["event"] != "progress"] == written
     told = [r["event"] for r in written if r["event"] not in ("iteration", "figures", "pictures")]
     stage = ["begin_stage", "stage"]
-    assert told == ["started", "message", "message", *stage, *stage, "message", "finished"]
+    assert told == ["started", "message", "message", *stage, *stage, "message", "message", "finished"]
+    assert re.fullmatch(rf"Done in \d+ s; look at {ended.run.report}", written[-3]["text"])
+    assert ended.run.report.is_file()
+    assert written[-2]["text"] == f"Sample it with: consingan sample --model_dir {ended.run.folder}"
     assert written[1]["text"] == "Hello."
     started = written[0]
     assert started["run"] == str(ended.run.folder)

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.errors import UserError
@@ -25,6 +26,7 @@ from consingan.training.beginning import Beginning, beginning
 from consingan.training.checks import check_place, naive_notes, needed_bytes
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
+from consingan.watch.clock import duration
 from consingan.watch.log import Observer
 from consingan.watch.monitor import Monitor
 from consingan.watch.report.commands import resuming, sampling
@@ -268,6 +270,7 @@ class Job:
         from consingan.training.loop import train, write_report
         from consingan.training.watchdog import CollapsedError
 
+        begun = monotonic()
         request: AbstractContextManager[Stop | None] = signals.StopRequest() if company.signals else nullcontext()
         with request as asked:
             try:
@@ -289,7 +292,8 @@ class Job:
                     raise
                 raise UserError(f"{error} Then go on with: {resuming(run)}") from error
         if run:
-            monitor.message(f"Done; sample it with: {sampling(run)}")
+            monitor.message(f"Done in {duration(monotonic() - begun)}; look at {run.report}")
+            monitor.message(f"Sample it with: {sampling(run)}")
         monitor.tell("finished")
         return Ended("finished", run, model, faults=tuple(monitor.faults))
 
