@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from consingan import __version__
-from consingan.command.flags import CONTEXT
+from consingan.command.flags import CONTEXT, OrderedGroup
 from consingan.command.pages import compare, report
 from consingan.command.paste import paste
 from consingan.command.sample import sample
@@ -13,11 +13,11 @@ from consingan.command.score import score
 from consingan.command.train import train
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=OrderedGroup, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="consingan")
 def main() -> None:
     """Learn a generative model from one picture."""
 
 
-for command in (train, sample, paste, report, compare, score):
+for command in (train, sample, paste, score, report, compare):
     main.add_command(command)

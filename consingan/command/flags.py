@@ -65,6 +65,13 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records, col_max=28)
 
 
+class OrderedGroup(click.Group):
+    """Commands whose help lists them in the order in which they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 class GroupedOption(click.Option):
     """An option that knows its heading."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     pass
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="rebuild the report of a run")
 @click.argument("run")
 def report(run: str) -> None:
     """Rebuild report.html in a RUN folder and print its path."""
@@ -32,7 +32,7 @@ def report(run: str) -> None:
         click.echo(report.write(opened))
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="compare runs on one page")
 @click.argument("runs", nargs=-1, metavar="RUN RUN...")
 @option("Task", "--out", default="compare.html", metavar="FILE", help="the page", shown_default="compare.html")
 def compare(runs: tuple[str, ...], out: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     pass
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="paste an object into a picture, with its mask")
 @option("Object", "--object", "object_file", required=True, metavar="FILE", help="picture of the object")
 @option("Object", "--key_color", metavar="COLOUR", help="colour around the object, if its picture has no transparency")
 @option("Object", "--rectangle", metavar="X,Y,W,H", help="part of the object's picture to use")

@@ -89,7 +89,9 @@ def parameters(decorators: list[Callable]) -> list[click.Parameter]:
     return list(reversed(command.__click_params__))  # type: ignore[attr-defined]
 
 
-@click.command(cls=SampleCommand, context_settings=CONTEXT)
+@click.command(
+    cls=SampleCommand, context_settings=CONTEXT, short_help="make new pictures, with a trained model or without one"
+)
 @click.argument("source", required=False, metavar="RUN|PICTURE")
 @option(
     "Task",

@@ -22,7 +22,7 @@ from consingan.errors import UserError
 from consingan.storage.run import Run
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="measure how good samples are")
 @click.argument("real", metavar="REAL|RUN")
 @click.argument("samples", nargs=-1)
 @option("Output", "--json", "as_json", is_flag=True, help="print JSON; null means that a figure does not exist")

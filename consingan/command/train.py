@@ -107,7 +107,7 @@ SETTINGS = options(
 )
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="learn from one picture")
 @TASK
 @SETTINGS
 @DEVICE
