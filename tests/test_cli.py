@@ -135,7 +135,7 @@ def test_the_group_names_both_commands(tmp_path):
     assert re.search(r"^  train ", result.stdout, re.MULTILINE)
     assert re.search(r"^  sample ", result.stdout, re.MULTILINE)
     shown = result.stdout[result.stdout.index("Commands:") :].splitlines()[1:]
-    assert [line.split()[0] for line in shown] == ["train", "sample", "paste", "score", "report", "compare"]
+    assert [line.split()[0] for line in shown] == ["train", "sample", "paste", "list", "score", "report", "compare"]
     assert not [line for line in shown if line.endswith("...")]  # as click cuts what is too long
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from consingan.command.cli import main
 from consingan.errors import UserError
 from consingan.storage import run as run_module
+from consingan.storage import runs
 from consingan.storage.run import Run, environment, folder_for, label, safe_name
 
 ROOT = Path(run_module.__file__).parents[2]
@@ -329,3 +333,40 @@ def test_importing_the_module_imports_no_torch():
     modules = "consingan.storage.run, consingan.storage.checkpoints, consingan.watch.monitor"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_runs_are_listed_and_found_by_a_word(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    times = {"bridge": 1, "tree": 3, "lake": 2}
+    made = {
+        name: Run.create("trained_models", f"{name}.png", "x", datetime(2026, 1, day)) for name, day in times.items()
+    }
+    for run in made.values():
+        (run.folder / "config.json").write_text("{}")
+    (made["bridge"].folder / "model.safetensors").touch()
+    assert runs.below(Path("trained_models")) == [made[name].folder for name in ("tree", "lake", "bridge")]
+    assert Run.open("last", needs_model=False) == made["tree"]
+    assert Run.open("last") == made["bridge"]  # the newest that has a model
+    assert Run.open("lake", needs_model=False) == made["lake"]
+    with pytest.raises(UserError, match="does not exist"):
+        Run.open("sea", needs_model=False)
+    Path("lake").mkdir()  # what is there goes before a word
+    with pytest.raises(UserError, match="is no run"):
+        Run.open("lake", needs_model=False)
+
+
+def test_the_list_says_what_became_of_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(Path(__file__).parent / "runs_0_1_0", "trained_models/stripes")
+    names = sorted(path.name for path in Path("trained_models/stripes").iterdir() if path.is_dir())
+    shown = CliRunner().invoke(main, ["list"])
+    assert shown.exit_code == 0, shown.output
+    lines = {line.split("/")[-1]: line for line in shown.stdout.splitlines()}
+    assert sorted(lines) == names
+    assert " finished " in lines["generation"]
+    assert " animation " in lines["animation"]
+    assert " stopped " in lines["stopped_generation"]
+    with Run(Path("trained_models/stripes/stopped_generation")).lock():
+        assert " training " in CliRunner().invoke(main, ["list"]).stdout
+    nothing = CliRunner().invoke(main, ["list", "elsewhere"])
+    assert (nothing.exit_code, nothing.stderr[:32]) == (2, "Error: There are no runs below e")

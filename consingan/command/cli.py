@@ -8,6 +8,7 @@ from consingan import __version__
 from consingan.command.flags import CONTEXT, OrderedGroup
 from consingan.command.pages import compare, report
 from consingan.command.paste import paste
+from consingan.command.runs import listing
 from consingan.command.sample import sample
 from consingan.command.score import score
 from consingan.command.train import train
@@ -19,5 +20,5 @@ def main() -> None:
     """Learn a generative model from one picture."""
 
 
-for command in (train, sample, paste, score, report, compare):
+for command in (train, sample, paste, listing, score, report, compare):
     main.add_command(command)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from consingan.errors import UserError
+from consingan.storage import runs
 from consingan.storage.files import StorageError
 
 MAX_IMAGE_BYTES = 80  # of UTF-8; whole paths stay below the 260 characters of Windows in usual places
@@ -145,7 +146,8 @@ class Run:
         """The run behind a path.
 
         Args:
-            path: its folder, or the model.safetensors in it.
+            path: its folder, or the model.safetensors in it; or a word for the newest below trained_models: last, or
+                the name of its picture.
             flag: the option that the path came from, for the message.
             needs_model: whether it must have a model; a run that was stopped early has none, and can be resumed.
 
@@ -154,23 +156,37 @@ class Run:
         """
         wanted = "model.safetensors" if needs_model else "config.json"
         folder = Path(path)
+        if not folder.exists():
+            folder = runs.by_word(str(path), wanted) or folder
         if folder.is_file():
             if folder.name != "model.safetensors":
                 raise UserError(f"{flag} {path} is a file; give the run folder or its model.safetensors.")
             folder = folder.parent
         if not folder.is_dir():
-            hint = _hint(folder.parent, wanted)
-            raise UserError(f"{flag} {path} does not exist{hint}; give the folder of a trained run.")
+            known = runs.hint(folder.parent, wanted)
+            raise UserError(f"{flag} {path} does not exist{known}; give the folder of a trained run.")
         run = Run(folder)
         missing = [name for name in dict.fromkeys(("config.json", wanted)) if not (folder / name).is_file()]
         if not missing:
             return run
-        if hint := _hint(folder, wanted):
-            raise UserError(f"{flag} {path} is not a run but a folder above runs{hint}; give one of these.")
+        if known := runs.hint(folder, wanted):
+            raise UserError(f"{flag} {path} is not a run but a folder above runs{known}; give one of these.")
         if run.config.is_file():
             raise UserError(f"{flag} {path} has no model.safetensors yet; resume or repeat the training.")
         lacking = ", no ".join(missing)
         raise UserError(f"{flag} {path} is no run (no {lacking} in it); give the folder of a trained run.")
+
+    def locked(self) -> bool:
+        """Whether a process works in it now."""
+        if not (self.folder / ".lock").exists():
+            return False
+        try:
+            with self.lock():
+                return False
+        except StorageError:  # a folder that may only be read
+            return False
+        except UserError:
+            return True
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -285,25 +301,6 @@ def _unsafe(character: str) -> bool:
         or unicodedata.category(character).startswith("C")
         or (character.isspace() and character != " ")
     )
-
-
-def _hint(folder: Path, wanted: str, shown: int = 5) -> str:
-    """' (runs below it: a, b and 3 more)', the newest first, or '' where there are none.
-
-    A run is a folder, one or two levels down, with a config.json and the file ``wanted``.
-    """
-    if folder == folder.parent:  # a mistyped path in the root is no reason to look through the whole disk
-        return ""
-    try:
-        found = [file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{wanted}")]
-        runs = [run for run in found if (run / "config.json").is_file()]
-    except (OSError, ValueError):  # ValueError: a NUL character inside the path
-        return ""
-    if not runs:
-        return ""
-    runs.sort(key=lambda run: run.name, reverse=True)  # a name begins with its time
-    more = f" and {len(runs) - shown} more" if len(runs) > shown else ""
-    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:shown])}{more})"
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""consingan list: the runs below a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from consingan.command.flags import CONTEXT, GroupedCommand, one_sentence
+from consingan.errors import UserError
+from consingan.storage import runs
+from consingan.storage.run import Run
+
+
+@click.command("list", cls=GroupedCommand, context_settings=CONTEXT, short_help="list the runs of a folder")
+@click.argument("folder", default=runs.HOME)
+def listing(folder: str) -> None:
+    """List the runs below FOLDER (trained_models), the newest first: start, state, training time, mode, folder.
+
+    Where a command wants a RUN, the word last stands for the newest one below trained_models, and the name of a
+    picture for the newest one of that picture.
+    """
+    with one_sentence():
+        found = [Run(each) for each in runs.below(Path(folder))]
+        if not found:
+            raise UserError(f"There are no runs below {folder}; train one, or name the folder that they lie in.")
+        for run in found:
+            click.echo(line(run))
+
+
+def line(run: Run) -> str:
+    """A run in a line."""
+    from consingan.training.plan import recorded
+    from consingan.watch.clock import duration
+    from consingan.watch.log import last_time
+
+    try:
+        mode = recorded(run).mode
+    except UserError:
+        mode = "unreadable"
+    state = "finished" if run.finished.exists() else "training" if run.locked() else "stopped"
+    began = "-".join(run.folder.name.split("_")[:3]) + " " + ":".join(run.folder.name.split("_")[3:6])
+    return f"{began}  {state:8}  {duration(last_time(run.log)):>12}  {mode:13}  {run.folder}"

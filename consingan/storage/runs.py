@@ -1,0 +1,41 @@
+"""Where runs lie: below a folder, by a word, and in the words of a message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HOME = "trained_models"  # where runs are made unless another folder is named
+LAST = "last"
+SHOWN = 5  # runs that a message names
+
+
+def below(folder: Path, wanted: str = "config.json") -> list[Path]:
+    """The folders of the runs one or two levels below a folder that hold the file ``wanted``, the newest first."""
+    try:
+        found = {file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{wanted}")}
+        runs = [run for run in found if (run / "config.json").is_file()]
+    except (OSError, ValueError):  # ValueError: a NUL character inside the path
+        return []
+    return sorted(runs, key=lambda run: run.name, reverse=True)  # a name begins with its time
+
+
+def by_word(word: str, wanted: str) -> Path | None:
+    """The newest run that holds the file ``wanted``: of all for the word last, of a picture for its name.
+
+    Runs are looked for below ``HOME``. None where there is none.
+    """
+    if Path(word).name != word or "\0" in word:
+        return None
+    found = below(Path(HOME), wanted)
+    return next((run for run in found if word in (LAST, run.parent.name)), None)
+
+
+def hint(folder: Path, wanted: str) -> str:
+    """`` (runs below it: a, b and 3 more)``, the newest first, or nothing where there are none."""
+    if folder == folder.parent:  # a mistyped path in the root is no reason to look through the whole disk
+        return ""
+    runs = below(folder, wanted)
+    if not runs:
+        return ""
+    more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+    return f" (runs below {folder}: {', '.join(str(run) for run in runs[:SHOWN])}{more})"
