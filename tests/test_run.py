@@ -338,9 +338,7 @@ def test_importing_the_module_imports_no_torch():
 def test_runs_are_listed_and_found_by_a_word(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     times = {"bridge": 1, "tree": 3, "lake": 2}
-    made = {
-        name: Run.create("trained_models", f"{name}.png", "x", datetime(2026, 1, day)) for name, day in times.items()
-    }
+    made = {name: Run.create("trained_models", name, "x", datetime(2026, 1, day)) for name, day in times.items()}
     for run in made.values():
         (run.folder / "config.json").write_text("{}")
     (made["bridge"].folder / "model.safetensors").touch()
