@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,9 +14,6 @@ from consingan.command.flags import (
 )
 from consingan.errors import UserError
 from consingan.storage.run import Run
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="rebuild the report of a run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from consingan.command.flags import (
     option,
 )
 from consingan.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="paste an object into a picture, with its mask")
