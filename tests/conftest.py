@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pictures here are too small for threads to gain; before torch
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +57,13 @@ def animation_run(picture_file, tmp_path_factory) -> Path:
     """The folder of a finished animation run of three stages; tests must not change it."""
     flags = ("--train_mode", "animation", "--train_stages", "3", *LIVELY)
     return trained(picture_file, tmp_path_factory.mktemp("runs"), *flags)
+
+
+@contextmanager
+def serving(run, port: int | None = None) -> Iterator[str]:
+    """The live page of a run until the block ends; gives its address."""
+    from consingan.watch.live import Live
+
+    with closing(Live(port, shown=False)) as live:
+        live.serve(run)
+        yield live.address

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from browser import MISSING, Browser
-from conftest import TINY, trained
+from conftest import TINY, serving, trained
 from test_report import NASTY, WHOLE, folder
 
 from consingan.storage.run import Run
-from consingan.watch import compare, live, report
+from consingan.watch import compare, report
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 SCREENS = {"phone": 390, "desktop": 1280}
@@ -90,7 +90,7 @@ def test_a_name_runs_no_script(browser, pages):
 
 def test_the_live_page_renews_itself(browser, picture_file, tmp_path):
     run = Run(trained(picture_file, tmp_path, *TINY))
-    with live.serving(run) as address:
+    with serving(run) as address:
         browser.open(address)
         browser.run("document.querySelector('#stage-0').open = true")
         with open(run.log, "a") as log:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
-from conftest import TINY
+from conftest import TINY, serving
 
 from consingan.command import cli
 from consingan.errors import UserError
@@ -52,7 +52,7 @@ def raw(address: str, path: str, method: str = "GET", **headers: str) -> tuple[i
 
 
 def test_the_page_and_the_files_of_the_run(copy):
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         assert address.startswith("http://127.0.0.1:")
         status, body, headers = get(address)
         assert status == 200
@@ -98,20 +98,20 @@ TRAVERSAL = [
 
 @pytest.mark.parametrize("path", TRAVERSAL)
 def test_nothing_from_outside_the_run_folder(path, copy):
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         status, body = raw(address, path)
         assert status in (403, 404)  # 403: the path itself names another host
         assert b"secret" not in body
 
 
 def test_an_absolute_path_is_one_below_the_run(copy, tmp_path):
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         for path in (str(tmp_path / "secret.html"), "/etc/passwd", "//" + str(tmp_path / "secret.html")):
             assert raw(address, path)[0] == 404
 
 
 def test_read_only_and_for_this_machine_alone(copy):
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             assert raw(address, "/config.json", method)[0] == 501
         assert raw(address, "/", Host="evil.example")[0] == 403
@@ -126,16 +126,16 @@ def test_read_only_and_for_this_machine_alone(copy):
 
 
 def test_it_ends_with_the_block_and_frees_its_port(copy):
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         port = urlsplit(address).port
     with pytest.raises(urllib.error.URLError):
         get(address)
-    with live.serving(copy, port) as again:
+    with serving(copy, port) as again:
         assert again == address
 
 
 def test_the_page_is_renewed_when_the_run_has_news(copy):
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         first, version = get(address)[1], get(address + "version")[1]
         assert get(address + "version")[1] == version
         assert get(address)[1] == first
@@ -148,7 +148,7 @@ def test_the_page_is_renewed_when_the_run_has_news(copy):
 def test_a_folder_that_is_gone_is_answered(copy):
     import shutil
 
-    with live.serving(copy) as address:
+    with serving(copy) as address:
         shutil.rmtree(copy.folder)
         assert raw(address, "/")[0] == 503
         assert raw(address, "/config.json")[0] == 404

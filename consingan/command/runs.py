@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from consingan.command.flags import CONTEXT, GroupedCommand, one_sentence
-from consingan.errors import UserError
+from consingan.errors import UserError, printable
 from consingan.storage import runs
 from consingan.storage.run import Run
 
@@ -25,7 +25,7 @@ def listing(folder: str) -> None:
         if not found:
             raise UserError(f"There are no runs below {folder}; train one, or name the folder that they lie in.")
         for run in found:
-            click.echo(line(run))
+            click.echo(printable(line(run)))
 
 
 def line(run: Run) -> str:

@@ -26,6 +26,7 @@ from consingan.command.flags import (
 from consingan.config import Declared
 from consingan.errors import UserError
 from consingan.storage.run import Run
+from consingan.storage.runs import HOME
 from consingan.tasks import TASKS
 from consingan.tasks.base import Use
 
@@ -173,7 +174,7 @@ def opened_picture(file: Path, device: torch.device) -> Opened:
     loaded = images.load(file)
     note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
     material = Material(photo=Photo(stored(loaded.pixels), device))
-    out = Path("trained_models") / file.stem / "instant"
+    out = Path(HOME) / file.stem / "instant"
     return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note))
 
 

@@ -19,6 +19,7 @@ from consingan.command.flags import (
     typed,
 )
 from consingan.errors import UserError
+from consingan.storage.runs import HOME
 from consingan.tasks import TASKS
 from consingan.training import plan
 from consingan.training.job import Job
@@ -76,9 +77,9 @@ TASK = options(
         option(
             "Task",
             "--outdir",
-            default="trained_models",
+            default=HOME,
             help="folder for runs; a run is saved in OUTDIR/PICTURE/TIME_MODE...",
-            shown_default="trained_models",
+            shown_default=HOME,
         ),
         option(
             "Task",

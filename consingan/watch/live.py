@@ -11,8 +11,7 @@ import hashlib
 import os
 import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,14 +82,6 @@ class Live:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
-
-
-@contextmanager
-def serving(run: Run, port: int | None = None) -> Iterator[str]:
-    """Serve a run folder until the block ends; gives the address of its page. Port and faults as ``Live``."""
-    with closing(Live(port, shown=False)) as live:
-        live.serve(run)
-        yield live.address
 
 
 def show(address: str) -> None:
