@@ -366,8 +366,8 @@ def test_the_list_says_what_became_of_runs(tmp_path, monkeypatch):
     assert " stopped " in lines["stopped_generation"]
     with Run(Path("trained_models/stripes/stopped_generation")).lock():
         assert " training " in CliRunner().invoke(main, ["list"]).stdout
-    hostile = Path("trained_models/\x1b[2J/run")
+    hostile = Path("trained_models/\x07/run")
     shutil.copytree("trained_models/stripes/generation", hostile)
-    assert "\x1b" not in CliRunner().invoke(main, ["list"]).stdout
+    assert "\x07" not in CliRunner().invoke(main, ["list"]).stdout
     nothing = CliRunner().invoke(main, ["list", "elsewhere"])
     assert (nothing.exit_code, nothing.stderr[:32]) == (2, "Error: There are no runs below e")
