@@ -27,8 +27,9 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan import config
-from consingan.gan import networks
-from consingan.gan.networks import GrowingGenerator, PatchCritic
+from consingan.gan import borders
+from consingan.gan.critics import PatchCritic
+from consingan.gan.generator import GrowingGenerator
 from consingan.grid import resize
 from consingan.training.graphs import WARM, Captured
 from consingan.training.state import Training
@@ -127,11 +128,11 @@ def measured(rounds: int, device: str, **values: Any) -> Iterator[Stage]:
         for _ in range(rounds + warm):
             drawn = state.draw(settings.optimisation.Dsteps)
             mine = seconds(step, drawn)
-            networks.upsample, networks.upsample_part = bicubic, bicubic_part
+            borders.upsample, borders.upsample_part = bicubic, bicubic_part
             try:
                 times.append((seconds(plain, drawn), mine))
             finally:
-                networks.upsample, networks.upsample_part = ours
+                borders.upsample, borders.upsample_part = ours
             state.iteration += 1
         pairs = times[warm:]
         medians = [statistics.median(column) for column in zip(*pairs, strict=True)]

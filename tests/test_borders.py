@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from consingan import config
 from consingan.gan.borders import BORDERS
+from consingan.gan.generator import GrowingGenerator
 from consingan.gan.model import SingleImageModel
-from consingan.gan.networks import GrowingGenerator
 from consingan.grid.windows import Part, Window
 from consingan.tasks import TASKS
 

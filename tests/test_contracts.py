@@ -22,8 +22,9 @@ from torch import nn
 import consingan
 from consingan import config
 from consingan.errors import UserError
+from consingan.gan.critics import PatchCritic, channels_seen, patch_critic, patch_side
+from consingan.gan.layers import widened
 from consingan.gan.model import SingleImageModel
-from consingan.gan.networks import PatchCritic, channels_seen, patch_critic, patch_side, widened
 from consingan.gan.objectives import OBJECTIVES
 from consingan.gan.objectives.scores import balance
 from consingan.grid.resize import resize

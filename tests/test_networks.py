@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from consingan.gan.networks import GrowingGenerator, PatchCritic
+from consingan.gan.critics import PatchCritic
+from consingan.gan.generator import GrowingGenerator
 
 SIZES = [(13, 17), (16, 21), (21, 27)]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from consingan.gan.networks import PatchCritic
+from consingan.gan.critics import PatchCritic
 from consingan.gan.objectives import wgan_gp
 from consingan.gan.objectives.base import Sight
 from consingan.gan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient

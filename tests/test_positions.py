@@ -11,8 +11,8 @@ from test_training import same_tensors, settings_for, striped
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.gan.critics import LocatedCritic, PatchCritic, located
 from consingan.gan.model import SingleImageModel
-from consingan.gan.networks import LocatedCritic, PatchCritic, located
 from consingan.gan.objectives import OBJECTIVES, wgan_gp
 from consingan.gan.objectives.base import Sight
 from consingan.gan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient

@@ -6,8 +6,8 @@ import pytest
 import torch
 from test_training import settings_for, striped
 
+from consingan.gan.generator import GrowingGenerator
 from consingan.gan.model import SingleImageModel
-from consingan.gan.networks import GrowingGenerator
 from consingan.grid.windows import Window
 from consingan.pictures.pyramid import geometric, repeating, rescaling, sizes
 from consingan.storage.run import Run

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from consingan.gan.networks import GrowingGenerator
+from consingan.gan.generator import GrowingGenerator
 from consingan.gan.schedule import DECAYS, first_learning, linear, parameter_groups, rates, step
 
 TABLE = {  # newest stage -> part -> rate in units of lr, for train_depth 3 and lr_scale 0.1

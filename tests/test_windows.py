@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consingan.gan.networks import GrowingGenerator
+from consingan.gan.generator import GrowingGenerator
 from consingan.grid.resize import aligned_span, aligned_weights
 from consingan.grid.windows import Window, at_random
 

@@ -16,8 +16,9 @@ from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
 from consingan.gan import model_file, sampling
 from consingan.gan.after import Chain
+from consingan.gan.generator import GrowingGenerator
+from consingan.gan.layers import move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
-from consingan.gan.networks import GrowingGenerator, move
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
 from consingan.gan.stills import Stills, output_sizes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from consingan.gan.networks import GrowingGenerator
+from consingan.gan.generator import GrowingGenerator
 
 FULL_RATES = 0.8  # share of a stage's iterations before the rates decay
 LINEAR_FROM = 0.4  # the same where they decay linearly

@@ -12,8 +12,9 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.finish.photo import Photo
 from consingan.finish.photo import stored as kept_pixels
+from consingan.gan.critics import Critic, located
+from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
-from consingan.gan.networks import Critic, located, move
 from consingan.gan.objectives.base import Objective
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
-from consingan.gan.networks import move
 from consingan.tasks import TASKS
 from consingan.training import watchdog
 from consingan.training.branch import Branch, new_critic, new_state

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from consingan.gan import schedule
-from consingan.gan.networks import Critic
+from consingan.gan.critics import Critic
 from consingan.gan.objectives.base import Objective, Sight
 from consingan.grid.ranges import unit
 from consingan.metrics.figures import quick_swd

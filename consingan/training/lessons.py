@@ -13,8 +13,8 @@ from typing import ClassVar, Protocol
 from torch import Tensor
 
 from consingan.config import Train
+from consingan.gan.layers import widened
 from consingan.gan.model import SingleImageModel, channels_last
-from consingan.gan.networks import widened
 from consingan.grid.noise import Draw, mixed
 from consingan.pictures import structure
 from consingan.tasks import TASKS

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from consingan.devices import Products
 from consingan.gan import schedule
+from consingan.gan.critics import Critic
+from consingan.gan.layers import widened
 from consingan.gan.model import KEPT, channels_last
-from consingan.gan.networks import Critic, widened
 from consingan.gan.objectives.base import Sight
 from consingan.grid.noise import Source, as_source
 from consingan.grid.sizes import Size

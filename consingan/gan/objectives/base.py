@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from consingan.config import Network
-    from consingan.gan.networks import Critic
+    from consingan.gan.critics import Critic
     from consingan.grid.noise import Draw
 
 
@@ -50,7 +50,7 @@ class Objective(Protocol):
         """What else to change than the rates where a loss runs away: a flag, as the end of "lower them, or ..."."""
 
     def critic(self, network: Network) -> nn.Module:
-        """A fresh critic, drawn from torch's generator: pictures of ``networks.channels_seen`` channels go in."""
+        """A fresh critic, drawn from torch's generator: pictures of ``critics.channels_seen`` channels go in."""
 
     def smallest(self, network: Network) -> int:
         """The side of the smallest picture that such a critic can look at, in pixels."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consingan.gan.networks import Critic
+    from consingan.gan.critics import Critic
 
 
 def balance(critic: Critic, real: Tensor, fake: Tensor) -> float:

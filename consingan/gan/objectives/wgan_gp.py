@@ -17,7 +17,7 @@ from consingan.gan.objectives.scores import balance
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from consingan.gan.networks import Critic
+    from consingan.gan.critics import Critic
     from consingan.grid.noise import Draw
 
 InputGradient = Callable[[Any, "Tensor"], "Tensor"]
@@ -37,13 +37,13 @@ class WganGp:
 
     def critic(self, network: Network) -> nn.Module:
         """As ``Objective.critic``."""
-        from consingan.gan.networks import patch_critic
+        from consingan.gan.critics import patch_critic
 
         return patch_critic(network)
 
     def smallest(self, network: Network) -> int:
         """One patch."""
-        from consingan.gan.networks import patch_side
+        from consingan.gan.critics import patch_side
 
         return patch_side(network)
 
@@ -59,7 +59,7 @@ class WganGp:
         """As ``Objective.critic_loss``."""
         import torch
 
-        from consingan.gan.networks import widened
+        from consingan.gan.layers import widened
 
         real, fake, uniform = sight.real, sight.fake, sight.drawn["uniform"]
         score_real, score_fake = critic(torch.cat([real, fake])).chunk(2)
@@ -73,7 +73,7 @@ class WganGp:
 
     def generator_loss(self, critic: Critic, sight: Sight) -> dict[str, Tensor]:
         """As ``Objective.generator_loss``."""
-        from consingan.gan.networks import widened
+        from consingan.gan.layers import widened
 
         return {"adversarial": -widened(critic(sight.fake)).mean()}
 
@@ -98,7 +98,7 @@ class WganGp:
 
 def fastest_input_gradient(critic: Critic) -> InputGradient:
     """The transposed pass where the critic is piecewise linear, double backward elsewhere."""
-    from consingan.gan.networks import LocatedCritic, PatchCritic
+    from consingan.gan.critics import LocatedCritic, PatchCritic
 
     if isinstance(critic, PatchCritic | LocatedCritic) and critic.piecewise_linear:
         return type(critic).input_gradient
