@@ -313,6 +313,18 @@ def test_its_run_is_logged_with_its_estimate(tmp_path, name):
     assert read(run).run.config.read_text().count(f'"{name}"') == 1
 
 
+@pytest.mark.parametrize("name", SCORED)
+def test_losses_are_float32_and_finite_where_a_window_is_trained_in_bf16_with_positions(name):
+    changes = {"precision": "bf16", "window": "32", "min_size": 40, "max_size": 40, "positions": 0.5}
+    state = Training.start(settings_for(objective=name, train_stages=1, **changes), striped(40, 40))
+    step = state.enter_stage()
+    drawn = state.draw(1)
+    assert drawn[0].window.size == (32, 32)
+    terms = step(*drawn)
+    assert {value.dtype for value in terms.values()} == {torch.float32}
+    assert all(value.isfinite() for value in [*terms.values(), state.measure().balance * torch.ones(())])
+
+
 @pytest.mark.parametrize("name", ["wgan", "gan-zerogp", "fgan-kl"])
 def test_stopped_within_a_stage_it_goes_on_to_the_bit(tmp_path, name):
     changes = {"objective": name, "train_stages": 2, "niter": (3,), "positions": 0.5}

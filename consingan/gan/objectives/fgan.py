@@ -20,7 +20,7 @@ from consingan.gan.objectives.scored import Composition, Scored
 if TYPE_CHECKING:
     from torch import Tensor
 
-LARGEST = 5.0  # exponent up to which an exponential is one; beyond it goes on as its tangent
+LARGEST = 2.0  # exponent up to which an exponential is one; beyond it goes on as its tangent
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def fgan(divergence: Divergence) -> type[Composition]:
 def exponential(x: Tensor) -> Tensor:
     """``exp(x)``, and its tangent at ``LARGEST`` beyond: a single patch is not to outweigh all others.
 
-    The estimate is no bound where the tangent is met.
+    With ``LARGEST`` 5 generators died of steep patches at the default rates, with 2 they did not. The estimate is no
+    bound where the tangent is met: where the critic finds one of P and Q several times as likely as the other.
     """
     return x.clamp(max=LARGEST).exp() * (1 + (x - LARGEST).relu())
 

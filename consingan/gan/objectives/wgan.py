@@ -35,6 +35,9 @@ class Wasserstein:
 class Wgan:
     """``Wasserstein``, each weight of the critic clipped to [-clip, clip] after each of its steps, with RMSprop.
 
+    The rates are what ``--lr_g`` and ``--lr_d`` say. The published 5e-5 for both has hardly begun to learn after the
+    few thousand iterations of the presets; their rates, made for Adam, train it.
+
     What the critic's loss estimates, ``wasserstein`` in the log, is the distance times a constant that the clipping
     sets.
     """
