@@ -74,6 +74,7 @@ class Equilibrium:
     jitter: float = config.setting(0.1, "noise on what the critic sees", low=0)
 
     judged: ClassVar[tuple[str, ...]] = ("convergence",)
+    optimiser: ClassVar[str] = "adam"
     advice: ClassVar[str] = "lower --lambda_k"
 
     def critic(self, network):
@@ -96,6 +97,9 @@ class Equilibrium:
 
     def generator_loss(self, critic, sight):
         return {"adversarial": error(critic, sight.fake, sight.drawn["jitter"])}
+
+    def figures(self, losses):
+        return {"ahead": losses["real"] - losses["adversarial"]}
 
     @torch.no_grad()
     def after_critic(self, critic, state):
@@ -121,6 +125,7 @@ class Matching:
     clip: float = config.setting(0.02, "bound of the critic's weights", above=0)
 
     judged: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    optimiser: ClassVar[str] = "rmsprop"
     advice: ClassVar[str] = "lower --clip"
 
     def critic(self, network):
@@ -141,6 +146,9 @@ class Matching:
     def generator_loss(self, critic, sight):
         layers = zip(critic.features(sight.real), critic.features(sight.fake), strict=True)
         return {"features": sum((a.mean((2, 3)) - b.mean((2, 3))).square().sum() for a, b in layers)}
+
+    def figures(self, losses):
+        return {}
 
     @torch.no_grad()
     def after_critic(self, critic, state):
@@ -257,10 +265,10 @@ def test_its_losses_are_logged_and_its_run_is_reported(toys, tmp_path, case):
     with Monitor(run.log, "quiet", log_every=1) as monitor:
         train(state, monitor, run)
     losses = {
-        "wgan_gp": {"critic_real", "critic_fake", "penalty", "adversarial"},
-        "equilibrium": {"real", "fake", "adversarial"},
+        "wgan-gp": {"critic_real", "critic_fake", "penalty", "adversarial"},
+        "equilibrium": {"real", "fake", "adversarial", "ahead"},
         "matching": {"apart", "features"},
-    }[changes.get("objective", "wgan_gp")] | {"reconstruction"}
+    }[changes.get("objective", "wgan-gp")] | {"reconstruction"}
     wanted = losses | ({f"other.{name}" for name in losses} | {"brightness"} if mode == "pair" else set())
     records = [record for record in read_log(run.log) if record["event"] == "iteration"]
     assert len(records) == 6
@@ -296,7 +304,7 @@ def test_a_job_of_both_is_planned_stopped_gone_on_with_and_finished(toys, tmp_pa
 
 def test_runs_of_different_objectives_stand_side_by_side(toys, tmp_path):
     runs = []
-    for objective in ("equilibrium", "wgan_gp"):
+    for objective in ("equilibrium", "wgan-gp"):
         run = Run.create(tmp_path, "stripes", objective)
         state = begun("generation", {"objective": objective, "niter": (1,)})
         write_start(state, run)
@@ -321,14 +329,14 @@ def test_its_options_are_settings_like_any_other(toys):
     assert {"lambda_k", "jitter", "clip", "lambda_grad"} <= {s.name for s in config.settings()}
     with pytest.raises(UserError, match=r"--lambda_k is 2\.0; give a number from 0 to 1"):
         config.resolve("generation", "a", ("flag", {"objective": "equilibrium", "lambda_k": 2}))
-    with pytest.raises(UserError, match="--objective is 'x'; choose one of wgan_gp, equilibrium, matching"):
+    with pytest.raises(UserError, match=r"--objective is 'x'; choose one of wgan-gp, .*, equilibrium, matching"):
         config.resolve("generation", "a", ("flag", {"objective": "x"}))
 
 
 def test_options_of_another_objective_are_refused_but_for_what_an_earlier_layer_said(toys):
-    with pytest.raises(UserError, match="--lambda_k is an option of --objective equilibrium, but this is wgan_gp"):
+    with pytest.raises(UserError, match="--lambda_k is an option of --objective equilibrium, but this is wgan-gp"):
         config.resolve("generation", "a", ("flag", {"lambda_k": 0.2}))
-    with pytest.raises(UserError, match="--lambda_grad is an option of --objective wgan_gp, but this is matching"):
+    with pytest.raises(UserError, match="--lambda_grad is an option of --objective wgan-gp, but this is matching"):
         config.resolve("generation", "a", ("flag", {"objective": "matching", "lambda_grad": 0.2}))
     trained = config.flat(config.resolve("generation", "a", ("flag", {"lambda_grad": 0.7}))[0])
     settings, _ = config.resolve("generation", "a", ("trained run", trained), ("flag", {"objective": "matching"}))

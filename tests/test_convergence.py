@@ -28,7 +28,8 @@ from consingan.training.state import Training
 from consingan.watch.log import read_log
 from consingan.watch.monitor import Monitor
 
-JUDGED = WganGp().judged
+WGAN_GP = WganGp().composed()
+JUDGED = WGAN_GP.judged
 
 
 def history(*values: float, every: int = 50) -> list[Figures]:
@@ -37,7 +38,7 @@ def history(*values: float, every: int = 50) -> list[Figures]:
 
 
 def measured(iteration, real, reconstruction, fake, critic):
-    return measure(iteration, Sight(real, fake, {}, {}), reconstruction, critic, WganGp())
+    return measure(iteration, Sight(real, fake, {}, {}), reconstruction, critic, WGAN_GP)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

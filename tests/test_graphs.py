@@ -5,8 +5,9 @@ import torch
 from test_training import same_tensors, settings_for, striped
 
 from consingan.training.graphs import WARM, Captured
+from consingan.training.optimisers import adam
 from consingan.training.state import Training
-from consingan.training.step import Step, adam
+from consingan.training.step import Step
 from consingan.training.watchdog import Attempt
 
 

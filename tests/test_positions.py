@@ -13,9 +13,10 @@ from consingan import config
 from consingan.errors import UserError
 from consingan.gan.critics import LocatedCritic, PatchCritic, located
 from consingan.gan.model import SingleImageModel
-from consingan.gan.objectives import OBJECTIVES, wgan_gp
+from consingan.gan.objectives import OBJECTIVES, gradients
 from consingan.gan.objectives.base import Sight
-from consingan.gan.objectives.wgan_gp import WganGp, double_backward, fastest_input_gradient
+from consingan.gan.objectives.gradients import double_backward, fastest_input_gradient
+from consingan.gan.objectives.wgan_gp import WganGp
 from consingan.grid.noise import Draw
 from consingan.grid.windows import Window
 from consingan.storage.run import Run
@@ -100,9 +101,9 @@ def test_the_objective_takes_the_same_penalty_either_way(monkeypatch):
     real, fake = picture_of(16, 17, 1), -picture_of(16, 17, 1)
     u = torch.full((1, 1, 1, 1), 0.3, dtype=torch.float64)
     sight = Sight(real, fake, {"uniform": u}, {})
-    one = WganGp(0.1).critic_loss(told, sight)
-    monkeypatch.setattr(wgan_gp, "fastest_input_gradient", lambda critic: double_backward)
-    two = WganGp(0.1).critic_loss(told, sight)
+    one = WganGp(0.1).composed().critic_loss(told, sight)
+    monkeypatch.setattr(gradients, "fastest_input_gradient", lambda critic: double_backward)
+    two = WganGp(0.1).composed().critic_loss(told, sight)
     assert {name: value.item() for name, value in one.items()} == pytest.approx(
         {name: value.item() for name, value in two.items()}
     )
@@ -127,6 +128,9 @@ def test_a_critic_has_two_more_channels_where_it_is_told():
     assert (told.blocks[0][0].in_channels, plain.blocks[0][0].in_channels) == (5, 3)
 
 
+SCORED = [("generation", objective) for objective in OBJECTIVES if objective != "wgan-gp"]
+
+
 def test_an_iteration_asks_the_critic_about_its_window():
     settings = settings_for(positions=0.7, train_stages=1, min_size=40, max_size=90, window="32")
     state = Training.start(settings, striped(80, 90))
@@ -140,8 +144,7 @@ def test_an_iteration_asks_the_critic_about_its_window():
     assert learner.critic_at(None).places.abs().max().item() == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("mode", TASKS)
+@pytest.mark.parametrize(("mode", "objective"), [*((mode, "wgan-gp") for mode in TASKS), *SCORED])
 def test_told_where_every_task_trains_and_goes_on_to_the_bit(tmp_path, mode, objective):
     changes = {"train_stages": 2, "positions": 0.5, "objective": objective}
     begun = Training.start(settings_for(mode, **changes), striped())

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from consingan import config
 from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
-from consingan.gan.objectives import OBJECTIVES, wgan_gp
+from consingan.gan.objectives import OBJECTIVES, gradients
 from consingan.grid.noise import as_source
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
@@ -52,10 +52,14 @@ def same_tensors(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("mode", TASKS)
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("activation", ["lrelu", "prelu", "elu", "selu"])
+ACTIVATIONS = ("lrelu", "prelu", "elu", "selu")
+EVERY = [
+    *itertools.product(TASKS, ["wgan-gp"], [False, True], ACTIVATIONS),
+    *itertools.product(["generation"], OBJECTIVES, [False], ["prelu", "elu"]),
+]
+
+
+@pytest.mark.parametrize(("mode", "objective", "batch_norm", "activation"), EVERY)
 def test_every_task_objective_activation_and_norm_trains(mode, objective, batch_norm, activation):
     settings = settings_for(mode, objective=objective, batch_norm=batch_norm, activation=activation)
     state = Training.start(settings, striped())
@@ -261,8 +265,8 @@ def test_an_iteration_on_a_window_is_one_of_the_whole_with_its_losses_cut(mode, 
 
 def test_the_double_backward_engine_gives_the_same_losses(monkeypatch):
     traces = []
-    for way in (wgan_gp.fastest_input_gradient, lambda critic: wgan_gp.double_backward):
-        monkeypatch.setattr(wgan_gp, "fastest_input_gradient", way)
+    for way in (gradients.fastest_input_gradient, lambda critic: gradients.double_backward):
+        monkeypatch.setattr(gradients, "fastest_input_gradient", way)
         state = Training.start(settings_for(), striped())
         state.enter_stage()
         step = in_float64(state)

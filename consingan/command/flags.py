@@ -36,6 +36,16 @@ class IterationList(click.ParamType):
         return tuple(int(part) for part in parts)
 
 
+class Words(click.Choice):
+    """A choice whose words help shows as they are written; dashes and underscores are the same in them."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(self.choices)}]"
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        return f"{value!r} is not one of {', '.join(map(repr, self.choices))}."
+
+
 class OrAuto(click.ParamType):
     """What another type takes, or the word auto.
 
@@ -104,7 +114,7 @@ def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
     if setting.setting.auto:
         how["type"] = OrAuto(click.types.convert_type(how["type"]))
     if setting.setting.choices:
-        how["type"] = click.Choice(setting.setting.choices)
+        how["type"] = Words(setting.setting.choices)
     return option(group, *names, setting.name, **(how | changes))
 
 

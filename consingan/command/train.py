@@ -100,9 +100,18 @@ TASK = options(
     ]
 )
 
+
+def title(setting: config.Declared) -> str:
+    """The heading of a setting's flag: its section, or the words for which it is an option."""
+    if not setting.entries:
+        return SECTION_TITLES[setting.section]
+    first_and_last = dict.fromkeys((setting.entries[0], setting.entries[-1]))
+    return f"{SECTION_TITLES[setting.section]}, {' ... '.join(first_and_last)}"
+
+
 SETTINGS = options(
     [
-        declared_option(SECTION_TITLES[s.section], s, **({"shown_default": "by picture"} if s.name == "nc_im" else {}))
+        declared_option(title(s), s, **({"shown_default": "by picture"} if s.name == "nc_im" else {}))
         for s in config.settings()
     ]
 )

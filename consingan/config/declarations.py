@@ -104,7 +104,7 @@ class Objective:
         chosen: the adversarial objective with its own settings, an instance of its entry in the table.
     """
 
-    objective: str = setting("wgan_gp", "adversarial objective")
+    objective: str = setting("wgan-gp", "adversarial objective: the game that generator and critic play")
     alpha: float = setting(10.0, "weight of the reconstruction loss", low=0)
     noise_amp: float = setting(
         0.1, "noise amplitude of a stage, as a multiple of the reconstruction error of the stage below", low=0
@@ -162,7 +162,7 @@ class Optimisation:
         "part of the picture that an iteration is trained on: the side of a square in pixels; "
         "off: the whole picture; auto: a square for stages of more than 256x256 pixels",
     )
-    Gsteps: int = setting(3, "Adam steps of the generator per iteration, all with the same gradient", low=1, high=100)
+    Gsteps: int = setting(3, "steps of the generator per iteration, all with the same gradient", low=1, high=100)
     Dsteps: int = setting(3, "steps of the critic per iteration, all on the same generated picture", low=1, high=100)
 
 
@@ -290,13 +290,14 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Declared:
-    """A setting with its place: section, field name, type and default."""
+    """A setting with its place: section, field name, type and default; and the entries of a table that have it."""
 
     section: str
     name: str
     kind: Any
     default: Any
     setting: Setting
+    entries: tuple[str, ...] = ()
 
     @property
     def plain_kind(self) -> Any:
@@ -318,7 +319,10 @@ def settings() -> Iterator[Declared]:
     for section in SECTIONS:
         for s in own(section):
             yield s
-            found = {option.name: option for entry in TABLES.get(s.name, {}) for option in options(s, entry)}
+            found: dict[str, Declared] = {}
+            for option in (option for entry in TABLES.get(s.name, {}) for option in options(s, entry)):
+                before = found.get(option.name, option).entries
+                found[option.name] = replace(option, entries=tuple(dict.fromkeys([*before, *option.entries])))
             yield from found.values()
 
 
@@ -330,7 +334,7 @@ def own(section: str) -> list[Declared]:
 
 def options(chooser: Declared, entry: str) -> list[Declared]:
     """The settings of an entry of the table of ``chooser``."""
-    return declared(TABLES[chooser.name][entry], chooser.section)
+    return [replace(s, entries=(entry,)) for s in declared(TABLES[chooser.name][entry], chooser.section)]
 
 
 def values(part: Any) -> dict[str, Any]:

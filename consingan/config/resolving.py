@@ -133,6 +133,8 @@ def check(declared: Declared, value: Any) -> Any:
         value = float(value) if abs(value) < 2**1023 else inf
     if type(value) is not kind:
         raise UserError(f"{flag} is {value!r}; give a value of type {kind.__name__}.")
+    if isinstance(value, str):  # dashes and underscores are the same
+        value = next((word for word in how.choices if word.replace("-", "_") == value.replace("-", "_")), value)
     if how.choices and value not in how.choices:
         raise UserError(f"{flag} is {value!r}; choose one of {', '.join(how.choices)}.")
     if isinstance(value, float) and value != value:

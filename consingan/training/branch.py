@@ -15,6 +15,7 @@ from consingan.finish.photo import stored as kept_pixels
 from consingan.gan.critics import Critic, located
 from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
+from consingan.gan.objectives import played
 from consingan.gan.objectives.base import Objective
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
@@ -68,7 +69,7 @@ class Branch:
     @property
     def objective(self) -> Objective:
         """What its critic and its generator learn by."""
-        return self.model.settings.objective.chosen
+        return played(self.model.settings.objective)
 
     def called(self, name: str) -> str:
         """A name of this branch among those of all; the first branch's names stand alone."""
@@ -92,14 +93,14 @@ class Branch:
 
 def new_critic(settings: Train, device: torch.device) -> nn.Module:
     """The critic of a configuration."""
-    critic = settings.objective.chosen.critic(settings.network)
+    critic = played(settings.objective).critic(settings.network)
     move(critic, device)
     return critic
 
 
 def new_state(settings: Train, device: torch.device) -> dict[str, Tensor]:
     """What the objective of a configuration remembers at the beginning."""
-    return {name: value.to(device) for name, value in settings.objective.chosen.begin().items()}
+    return {name: value.to(device) for name, value in played(settings.objective).begin().items()}
 
 
 def stage_sizes(settings: Train, picture: Size) -> list[Size]:
@@ -113,7 +114,7 @@ def stage_sizes(settings: Train, picture: Size) -> list[Size]:
     sizes = pyramid.sizes(picture, wanted.train_stages, wanted.min_size, wanted.max_size, law)
     sizes = sizes[wanted.start_scale :]
     network = settings.network
-    patch = settings.objective.chosen.smallest(network)
+    patch = played(settings.objective).smallest(network)
     if min(sizes[0]) < max(patch, network.ker_size):
         raise UserError(
             f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "

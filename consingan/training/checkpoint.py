@@ -24,6 +24,7 @@ from consingan.tasks import TASKS
 from consingan.training import watchdog
 from consingan.training.branch import Branch, new_critic, new_state
 from consingan.training.convergence import Figures
+from consingan.training.optimisers import MOMENTS
 from consingan.training.watchdog import Attempt, Good
 
 if TYPE_CHECKING:
@@ -241,12 +242,12 @@ def shapes_of(network: nn.Module) -> dict[str, Sequence[int]]:
 
 
 def on_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Copies of what learns where they are used; Adam's counters stay on the host."""
+    """Copies of what learns where they are used; optimisers' counters stay on the host."""
     return {name: value if value.dim() == 0 else value.to(device) for name, value in tensors.items()}
 
 
 def optimiser_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Adam's state as named tensors."""
+    """An optimiser's state as named tensors."""
     state = optimiser.state_dict()["state"]
     return {f"{name}.{index}.{key}": value for index, values in state.items() for key, value in values.items()}
 
@@ -256,7 +257,7 @@ def optimiser_shapes(optimiser: torch.optim.Optimizer) -> dict[str, Sequence[int
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     shapes: dict[str, Sequence[int]] = {}
     for index, p in enumerate(parameters):
-        shapes |= {f"{index}.step": (), f"{index}.exp_avg": p.shape, f"{index}.exp_avg_sq": p.shape}
+        shapes |= {f"{index}.step": ()} | {f"{index}.{moment}": p.shape for moment in MOMENTS[type(optimiser)]}
     return shapes
 
 

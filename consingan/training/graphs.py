@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from consingan.training.optimisers import first_moment
 from consingan.training.step import Drawn, Step
 
 WARM = 3  # iterations on a side stream before the recording, in which libraries choose kernels and allocate
@@ -83,7 +84,7 @@ class Captured:
         return self.replay()
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Adam]:
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """As ``Step.optimisers``."""
         return self.step.optimisers
 
@@ -101,5 +102,4 @@ class Captured:
 
     def _moments(self) -> Tensor | None:
         """A tensor of the optimiser's that is another one after its state has been loaded."""
-        state = self.step.learners[0].generator_optimiser.state
-        return next(iter(state.values()))["exp_avg"] if state else None
+        return first_moment(self.step.learners[0].generator_optimiser)

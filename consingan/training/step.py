@@ -27,6 +27,7 @@ from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window
 from consingan.tasks.terms import Made, Term
 from consingan.training.branch import Branch
+from consingan.training.optimisers import OPTIMISERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class Step:
             drawn: by branch, its random inputs.
 
         Returns:
-            Loss terms by name, 0-dim, on the device.
+            Loss terms by name, and the objectives' figures, 0-dim, on the device.
         """
         with self.precision:
             made = [learner.make(each) for learner, each in zip(self.learners, drawn, strict=True)]
@@ -93,12 +94,15 @@ class Step:
             own = [critic | detached(generator) for critic, generator in zip(critics, generators, strict=True)]
             for learner, losses in zip(self.learners, own, strict=True):
                 learner.objective.after_iteration(learner.branch.state, losses)
-        named = zip(self.learners, own, strict=True)
-        of_all = {learner.branch.called(name): x for learner, losses in named for name, x in losses.items()}
+        told = [learner.objective.figures(each) for learner, each in zip(self.learners, own, strict=True)]
+        named = zip(self.learners, own, told, strict=True)
+        of_all = {
+            learner.branch.called(name): x for learner, *both in named for each in both for name, x in each.items()
+        }
         return of_all | detached(between)
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Adam]:
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Those of all branches, by the names that checkpoints give them."""
         return {name: optimiser for learner in self.learners for name, optimiser in learner.optimisers.items()}
 
@@ -138,10 +142,11 @@ class Learner:
         groups = schedule.parameter_groups(
             model.generator, optimisation.train_depth, optimisation.lr_g, optimisation.lr_scale
         )
-        self.generator_optimiser = adam(groups, optimisation.beta1, recorded)
+        optimiser = OPTIMISERS[branch.objective.optimiser]
+        self.generator_optimiser = optimiser(groups, optimisation.beta1, recorded)
         rate = optimisation.lr_d
         critic_groups = [{"params": list(critic.parameters()), "lr": rate, "initial_lr": rate}]
-        self.critic_optimiser = adam(critic_groups, optimisation.beta1, recorded)
+        self.critic_optimiser = optimiser(critic_groups, optimisation.beta1, recorded)
         if config.runtime.compile:
             for part in (model.generator.head, *model.generator.stages, model.generator.tail, critic):
                 part.compile()
@@ -150,7 +155,7 @@ class Learner:
         self.anchor_prefix = self._anchor_prefix()
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Adam]:
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Both, by the names that checkpoints give them."""
         both = {"generator_optimiser": self.generator_optimiser, "critic_optimiser": self.critic_optimiser}
         return {self.branch.called(name): optimiser for name, optimiser in both.items()}
@@ -226,21 +231,6 @@ def total(losses: Iterable[Tensor]) -> Tensor:
 def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The values without their graphs."""
     return {name: value.detach() for name, value in losses.items()}
-
-
-def adam(groups: list[dict], beta1: float, recorded: bool = False) -> torch.optim.Adam:
-    """Adam as the method has it, in one kernel where torch has one.
-
-    Args:
-        groups: parameters with their rates.
-        beta1: of the first moment.
-        recorded: whether its steps will be replayed from a recording; the rates are then tensors on the device.
-    """
-    device = groups[0]["params"][0].device
-    if recorded:
-        groups = [{**group, "lr": torch.tensor(group["lr"], device=device)} for group in groups]
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.Adam(groups, betas=(beta1, 0.999), fused=fused, capturable=recorded)
 
 
 def precision(wanted: str, device: torch.device, size: Size) -> AbstractContextManager:

@@ -46,6 +46,10 @@ class Objective(Protocol):
         """The figures of a stage, fields of ``convergence.Figures``, that tell whether it stands still."""
 
     @property
+    def optimiser(self) -> str:
+        """What critic and generator learn by: a name in ``training.optimisers.OPTIMISERS``."""
+
+    @property
     def advice(self) -> str:
         """What else to change than the rates where a loss runs away: a flag, as the end of "lower them, or ..."."""
 
@@ -72,6 +76,9 @@ class Objective(Protocol):
 
     def generator_loss(self, critic: Critic, sight: Sight) -> dict[str, Tensor]:
         """The generator's; the critic passes gradients on, but does not learn from them."""
+
+    def figures(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What else an iteration tells, by name, of its last losses: logged beside them, and no part of their sum."""
 
     def after_critic(self, critic: nn.Module, state: Mapping[str, Tensor]) -> None:
         """After each step of the critic: may change its weights and the state in place, without a look at values."""
