@@ -55,7 +55,10 @@ def test_defaults_are_the_published_ones():
 
 def test_names_are_unique_over_the_sections_and_defaults_are_in_range():
     names = [s.name for s in config.settings()]
-    assert len(names) == len(set(names)) == sum(len(fields(cls)) for cls in config.SECTIONS.values())
+    parts = [*config.SECTIONS.values(), *(entry for table in config.TABLES.values() for entry in table.values())]
+    declared = {f.name for part in parts for f in fields(part) if "setting" in f.metadata}
+    assert len(names) == len(set(names))
+    assert set(names) == declared
     for s in config.settings():
         assert config.check(s, s.default) == s.default
         assert s.setting.help
