@@ -37,6 +37,7 @@ class Began:
     slower: float = setting(0.5, "factor for both learning rates wherever M stands still", above=0, high=1)
 
     judged: ClassVar[tuple[str, ...]] = ("convergence",)
+    optimiser: ClassVar[str] = "adam"
     advice: ClassVar[str] = "lower --lambda_k"
 
     def critic(self, network: Network) -> nn.Module:
@@ -71,6 +72,11 @@ class Began:
     def generator_loss(self, critic: Critic, sight: Sight) -> dict[str, Tensor]:
         """As ``Objective.generator_loss``."""
         return {"adversarial": differences(critic, sight.fake).abs().mean()}
+
+    def figures(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """M of an iteration, by its last losses."""
+        real = losses["critic_real"]
+        return {"m_global": real + (self.began_gamma * real - losses["adversarial"]).abs()}
 
     def after_critic(self, critic: nn.Module, state: Mapping[str, Tensor]) -> None:
         """Nothing: as ``Objective.after_critic``."""

@@ -40,6 +40,7 @@ class Ebgan:
     )
 
     judged: ClassVar[tuple[str, ...]] = ("reconstruction", "swd")  # the balance wanders, and tells of no end
+    optimiser: ClassVar[str] = "adam"
     advice: ClassVar[str] = "lower --margin"
 
     def critic(self, network: Network) -> nn.Module:
@@ -76,6 +77,10 @@ class Ebgan:
             codes = critic.features(sight.fake)[-1]  # type: ignore[attr-defined]
             losses["pulling_away"] = self.pulling_away * alike(codes)
         return losses
+
+    def figures(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Nothing: as ``Objective.figures``."""
+        return {}
 
     def after_critic(self, critic: nn.Module, state: Mapping[str, Tensor]) -> None:
         """Nothing: as ``Objective.after_critic``."""
