@@ -55,7 +55,10 @@ def test_defaults_are_the_published_ones():
 
 def test_names_are_unique_over_the_sections_and_defaults_are_in_range():
     names = [s.name for s in config.settings()]
-    assert len(names) == len(set(names)) == sum(len(fields(cls)) for cls in config.SECTIONS.values())
+    parts = [*config.SECTIONS.values(), *(entry for table in config.TABLES.values() for entry in table.values())]
+    declared = {f.name for part in parts for f in fields(part) if "setting" in f.metadata}
+    assert len(names) == len(set(names))
+    assert set(names) == declared
     for s in config.settings():
         assert config.check(s, s.default) == s.default
         assert s.setting.help
@@ -73,7 +76,7 @@ def test_later_layers_win_and_are_named():
     assert (settings.optimisation.niter, origins["niter"]) == ((7,), "preset quick")
     assert (settings.network.nc_im, origins["nc_im"]) == (1, "picture")
     assert (settings.network.ker_size, origins["ker_size"]) == (3, "default")
-    assert set(origins) == set(DECLARED)
+    assert set(origins) == set(config.flat(settings))
 
 
 def test_a_flag_that_repeats_the_default_still_beats_the_preset():

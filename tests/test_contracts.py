@@ -70,12 +70,12 @@ def error(critic, x, jitter=0.0):
 class Equilibrium:
     """Two autoencoding errors in balance, in the manner of BEGAN, with noise on what the critic sees."""
 
-    lambda_k: float = config.setting(0.05, "gain of the balance", low=0, high=1)
+    gain: float = config.setting(0.05, "gain of the balance", low=0, high=1)
     jitter: float = config.setting(0.1, "noise on what the critic sees", low=0)
 
     judged: ClassVar[tuple[str, ...]] = ("convergence",)
     optimiser: ClassVar[str] = "adam"
-    advice: ClassVar[str] = "lower --lambda_k"
+    advice: ClassVar[str] = "lower --gain"
 
     def critic(self, network):
         return Autoencoder(channels_seen(network), network.nc_im)
@@ -108,7 +108,7 @@ class Equilibrium:
         state["clipped"].add_(1)
 
     def after_iteration(self, state, losses):
-        state["k"].add_(self.lambda_k * (GAMMA * losses["real"] - losses["adversarial"])).clamp_(0, 1)
+        state["k"].add_(self.gain * (GAMMA * losses["real"] - losses["adversarial"])).clamp_(0, 1)
 
     def measure(self, critic, sight, reconstruction):
         real, fake = error(critic, sight.real).item(), error(critic, sight.fake).item()
@@ -203,7 +203,7 @@ def toys(monkeypatch, tmp_path):
 
 
 PLAIN = ("generation", {"objective": "equilibrium"})
-TOLD = ("generation", {"objective": "equilibrium", "positions": 0.5, "lambda_k": 0.3})
+TOLD = ("generation", {"objective": "equilibrium", "positions": 0.5, "gain": 0.3})
 WINDOWS = ("generation", {"objective": "equilibrium", "window": "32", "min_size": 30, "max_size": 60})
 FEATURES = ("retarget", {"objective": "matching", "positions": 0.5})
 TWO = ("pair", {})
@@ -278,15 +278,15 @@ def test_its_losses_are_logged_and_its_run_is_reported(toys, tmp_path, case):
     text = (page if page is not None else run.report).read_text()
     for name, value in config.flat(state.model.settings).items():
         assert name in text, (name, value)
-    assert ("lambda_k" in text) is (changes.get("objective") == "equilibrium")
+    assert ("gain" in text) is (changes.get("objective") == "equilibrium")
 
 
 def test_a_job_of_both_is_planned_stopped_gone_on_with_and_finished(toys, tmp_path):
-    settings = {**TINY, "train_stages": 2, "objective": "equilibrium", "lambda_k": 0.3, "finish": "none"}
+    settings = {**TINY, "train_stages": 2, "objective": "equilibrium", "gain": 0.3, "finish": "none"}
     picture = striped()[0]
     plan = consingan.estimate(picture, mode="pair", **settings)
-    assert plan.origins["lambda_k"] == "flag"
-    assert ["lambda_k", "0.3", "flag"] in [line.split() for line in str(plan).splitlines()]
+    assert plan.origins["gain"] == "flag"
+    assert ["gain", "0.3", "flag"] in [line.split() for line in str(plan).splitlines()]
     assert "lambda_grad" not in str(plan)
     through = consingan.train(picture, mode="pair", **settings)
     calls = itertools.count(1)
@@ -295,9 +295,9 @@ def test_a_job_of_both_is_planned_stopped_gone_on_with_and_finished(toys, tmp_pa
     (run,) = (tmp_path / "array").iterdir()
     with pytest.raises(UserError, match=r"--lambda_grad is 0\.3 but the run to resume has no such setting"):
         consingan.train(resume=run, lambda_grad=0.3)
-    with pytest.raises(UserError, match=r"--lambda_k is 0\.2 but the run to resume has 0\.3"):
-        consingan.train(resume=run, lambda_k=0.2)
-    assert same_tensors(consingan.train(resume=run, lambda_k=0.3).tensors(), through.tensors())
+    with pytest.raises(UserError, match=r"--gain is 0\.2 but the run to resume has 0\.3"):
+        consingan.train(resume=run, gain=0.2)
+    assert same_tensors(consingan.train(resume=run, gain=0.3).tensors(), through.tensors())
     assert (run / "report.html").is_file()
     assert (run / "model_other.safetensors").is_file()
 
@@ -312,7 +312,7 @@ def test_runs_of_different_objectives_stand_side_by_side(toys, tmp_path):
             train(state, monitor, run)
         runs.append(read(run))
     rows = {row.name: row.cells for row in compare.setting_rows(runs)}
-    assert rows["lambda_k"] == ["0.05", "–"]
+    assert rows["gain"] == ["0.05", "–"]
     assert rows["lambda_grad"] == ["–", "0.1"]
 
 
@@ -320,22 +320,22 @@ def test_runs_of_different_objectives_stand_side_by_side(toys, tmp_path):
 
 
 def test_its_options_are_settings_like_any_other(toys):
-    settings, origins = config.resolve("generation", "a", ("flag", {"objective": "equilibrium", "lambda_k": 0.2}))
-    assert settings.objective.chosen == Equilibrium(lambda_k=0.2)
-    assert (origins["lambda_k"], origins["jitter"]) == ("flag", "default")
+    settings, origins = config.resolve("generation", "a", ("flag", {"objective": "equilibrium", "gain": 0.2}))
+    assert settings.objective.chosen == Equilibrium(gain=0.2)
+    assert (origins["gain"], origins["jitter"]) == ("flag", "default")
     values = config.to_json(settings)
-    assert values["objective"].keys() == {"objective", "lambda_k", "jitter", "alpha", "noise_amp", "noise"}
+    assert values["objective"].keys() == {"objective", "gain", "jitter", "alpha", "noise_amp", "noise"}
     assert config.from_json(json.loads(json.dumps(values)), "x") == settings
-    assert {"lambda_k", "jitter", "clip", "lambda_grad"} <= {s.name for s in config.settings()}
-    with pytest.raises(UserError, match=r"--lambda_k is 2\.0; give a number from 0 to 1"):
-        config.resolve("generation", "a", ("flag", {"objective": "equilibrium", "lambda_k": 2}))
-    with pytest.raises(UserError, match=r"--objective is 'x'; choose one of wgan-gp, .*, equilibrium, matching"):
+    assert {"gain", "jitter", "clip", "lambda_grad"} <= {s.name for s in config.settings()}
+    with pytest.raises(UserError, match=r"--gain is 2\.0; give a number from 0 to 1"):
+        config.resolve("generation", "a", ("flag", {"objective": "equilibrium", "gain": 2}))
+    with pytest.raises(UserError, match=r"--objective is 'x'; choose one of wgan-gp, .*equilibrium, matching"):
         config.resolve("generation", "a", ("flag", {"objective": "x"}))
 
 
 def test_options_of_another_objective_are_refused_but_for_what_an_earlier_layer_said(toys):
-    with pytest.raises(UserError, match="--lambda_k is an option of --objective equilibrium, but this is wgan-gp"):
-        config.resolve("generation", "a", ("flag", {"lambda_k": 0.2}))
+    with pytest.raises(UserError, match="--gain is an option of --objective equilibrium, but this is wgan-gp"):
+        config.resolve("generation", "a", ("flag", {"gain": 0.2}))
     with pytest.raises(UserError, match="--lambda_grad is an option of --objective wgan-gp, but this is matching"):
         config.resolve("generation", "a", ("flag", {"objective": "matching", "lambda_grad": 0.2}))
     trained = config.flat(config.resolve("generation", "a", ("flag", {"lambda_grad": 0.7}))[0])
@@ -356,7 +356,7 @@ def test_the_hooks_run_after_each_step_and_iteration_and_the_state_goes_on(toys)
     seen = []
     for _ in range(2):
         losses = step(*state.draw(3))
-        seen.append(Equilibrium().lambda_k * (GAMMA * losses["real"] - losses["adversarial"]))
+        seen.append(Equilibrium().gain * (GAMMA * losses["real"] - losses["adversarial"]))
         state.iteration += 1
     expected = torch.zeros(1)
     for change in seen:
@@ -445,7 +445,7 @@ def test_its_advice_is_in_the_sentence_of_a_training_that_does_not_hold(toys, mo
     monkeypatch.setattr(
         Equilibrium, "generator_loss", lambda self, critic, sight: {"adversarial": 1e6 + 0 * sight.fake.mean()}
     )
-    with pytest.raises(CollapsedError, match=r"adversarial is 1e\+06.*lower --lr_d and --lr_g, or lower --lambda_k"):
+    with pytest.raises(CollapsedError, match=r"adversarial is 1e\+06.*lower --lr_d and --lr_g, or lower --gain"):
         train(begun(*PLAIN), Monitor(display="quiet"))
 
 

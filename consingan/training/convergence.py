@@ -15,9 +15,11 @@ from math import isnan, nan
 import torch
 from torch import Tensor
 
+from consingan import config
+from consingan.config import Train
 from consingan.gan import schedule
 from consingan.gan.critics import Critic
-from consingan.gan.objectives.base import Objective, Sight
+from consingan.gan.objectives.base import Objective, Sight, Slowing
 from consingan.grid.ranges import unit
 from consingan.metrics.figures import quick_swd
 
@@ -101,3 +103,50 @@ def length(history: Sequence[Figures], iterations: int, tolerance: float, judged
         if stands_still(history[:count], tolerance, judged):
             return shorter
     return iterations
+
+
+def slowed(history: Sequence[Figures], factor: float, tolerance: float, judged: Sequence[str]) -> float:
+    """What the learning rates are multiplied by, judged by a stage's figures so far: the factor for each standstill.
+
+    After a standstill only the figures that come are looked at, so that what the lower rates do is given time.
+
+    Args:
+        history: of the stage, oldest first.
+        factor: on the rates, each time.
+        tolerance, judged: see ``stands_still``.
+    """
+    begin, rate = 0, 1.0
+    for end in range(1, len(history) + 1):
+        if stands_still(history[begin:end], tolerance, judged):
+            begin, rate = end, rate * factor
+    return rate
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What follows from a stage's figures so far, and from them alone.
+
+    Args:
+        iterations: of the stage.
+        slowed: factor on the learning rates, beside those of the schedule and of the attempt.
+    """
+
+    iterations: int
+    slowed: float
+
+
+def pace(history: Sequence[Figures], settings: Train, stage: int, rate: float, judged: Sequence[str]) -> Pace:
+    """How a stage goes on, by its figures so far.
+
+    Args:
+        history: of the stage, oldest first.
+        settings: of the run: ``--niter``, ``--stop``, and whether the objective is ``Slowing``.
+        stage: its number.
+        rate: the attempt's factor on the rates; a slower attempt changes less where it has not arrived.
+        judged: see ``stands_still``.
+    """
+    chosen, tolerance = settings.objective.chosen, settings.stopping.stop_tolerance * rate
+    iterations = config.iterations(settings.optimisation.niter, stage)
+    if settings.stopping.stop == "auto":
+        iterations = length(history, iterations, tolerance, judged)
+    return Pace(iterations, slowed(history, chosen.slower, tolerance, judged) if isinstance(chosen, Slowing) else 1.0)

@@ -21,6 +21,7 @@ from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.results import Role
 from consingan.storage.run import Run, environment
 from consingan.training import watchdog
+from consingan.training.convergence import Pace
 from consingan.training.signals import StoppedError
 from consingan.training.state import Done, Training
 from consingan.watch import report
@@ -73,25 +74,26 @@ def train_stage(
     optimisation = state.model.settings.optimisation
     decay = schedule.DECAYS[optimisation.decay]
     step = state.enter_stage()
-    iterations = state.length()
-    monitor.begin_stage(state.stage, len(state.reals), iterations, state.iteration, size=list(state.model.size))
+    pace = state.pace()
+    monitor.begin_stage(state.stage, len(state.reals), pace.iterations, state.iteration, size=list(state.model.size))
     written = monotonic()
-    while state.iteration < iterations:
-        if run and state.snapshot_due(iterations):
+    while state.iteration < pace.iterations:
+        if run and state.snapshot_due(pace.iterations):
             with monitor.paused():
                 take_snapshot(state, run, monitor)
-        step.decay(state.attempt.rate * decay(state.iteration, iterations, optimisation.gamma))
+        falling = decay(state.iteration, pace.iterations, optimisation.gamma)
+        step.decay(state.attempt.rate * pace.slowed * falling)
         done = state.iterate()
         if done is None:
             take_smaller_window(state, monitor)
-            iterations = look_ahead(state, iterations, monitor)
+            pace = look_ahead(state, pace, monitor)
             continue
         monitor.observe(state.iteration, done.terms)
         state.iteration += 1
-        if watchdog.due(state.iteration, iterations):
+        if watchdog.due(state.iteration, pace.iterations):
             if keep_or_go_back(state, done, monitor):
                 take_figures(state, monitor)
-            iterations = look_ahead(state, iterations, monitor)
+            pace = look_ahead(state, pace, monitor)
         stopping = stop()
         if run and (stopping or monotonic() - written > checkpoint_every):
             with monitor.paused():
@@ -157,17 +159,17 @@ def take_figures(state: Training, monitor: Monitor) -> None:
     monitor.figures(figures.iteration, values)
 
 
-def look_ahead(state: Training, iterations: int, monitor: Monitor) -> int:
-    """How many iterations the stage has by now, ``iterations`` so far; the monitor is told of a change."""
-    planned = state.length()
-    if planned != iterations:
-        monitor.expect(planned)
-    if planned < iterations:
-        monitor.message(
-            f"Stage {state.stage + 1} stands still at iteration {state.iteration} of {iterations}: the rates fall now, "
-            f"and it ends at {planned}."
-        )
-    return planned
+def look_ahead(state: Training, pace: Pace, monitor: Monitor) -> Pace:
+    """How the stage goes on, which was to go on at ``pace``; the monitor is told of a change."""
+    now = state.pace()
+    if now.iterations != pace.iterations:
+        monitor.expect(now.iterations)
+    still = f"Stage {state.stage + 1} stands still at iteration {state.iteration} of {pace.iterations}"
+    if now.iterations < pace.iterations:
+        monitor.message(f"{still}: the rates fall now, and it ends at {now.iterations}.")
+    elif now.slowed < pace.slowed:
+        monitor.message(f"{still}: the rates are {now.slowed:g} times what they would be.")
+    return now
 
 
 def write_start(state: Training, run: Run) -> None:

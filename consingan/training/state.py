@@ -26,7 +26,7 @@ from consingan.tasks.base import Task
 from consingan.training import checkpoint, convergence, lessons, watchdog
 from consingan.training.branch import Branch
 from consingan.training.checkpoint import Part
-from consingan.training.convergence import Figures
+from consingan.training.convergence import Figures, Pace
 from consingan.training.graphs import Captured, CudaRecorder
 from consingan.training.lessons import Lesson, OfTask
 from consingan.training.step import Drawn, Step
@@ -274,15 +274,14 @@ class Training:
             looks.append(watchdog.look(done.terms, self.learned(), fake, window.cut(real) if window else real))
         return looks
 
+    def pace(self) -> Pace:
+        """Iterations of the stage in progress and the factor on its rates, by its figures so far."""
+        judged = self.branches[0].objective.judged
+        return convergence.pace(self.figures, self.model.settings, self.stage, self.attempt.rate, judged)
+
     def length(self) -> int:
         """Iterations of the stage in progress: ``niter``, or fewer where ``--stop auto`` has seen it stand still."""
-        iterations = config.iterations(self.model.settings.optimisation.niter, self.stage)
-        stopping = self.model.settings.stopping
-        if stopping.stop == "niter":
-            return iterations
-        # a slower attempt changes less where it has not arrived
-        tolerance = stopping.stop_tolerance * self.attempt.rate
-        return convergence.length(self.figures, iterations, tolerance, self.branches[0].objective.judged)
+        return self.pace().iterations
 
     def measure(self) -> Figures:
         """Figures of the stage after the iteration just done, always of the same noise and the same window.

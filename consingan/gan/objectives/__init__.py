@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from consingan.gan.objectives import fgan
 from consingan.gan.objectives.base import Objective
+from consingan.gan.objectives.began import Began
+from consingan.gan.objectives.ebgan import Ebgan
 from consingan.gan.objectives.gan import Gan, GanNs
 from consingan.gan.objectives.hinge import Hinge
 from consingan.gan.objectives.lsgan import Lsgan
@@ -36,6 +38,8 @@ OBJECTIVES: dict[str, type[Objective] | type[Composition]] = {
     "fgan-js": fgan.fgan(fgan.JS),
     "fgan-gan": fgan.fgan(fgan.GAN),
     "fgan-tv": fgan.fgan(fgan.TV),
+    "ebgan": Ebgan,
+    "began": Began,
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,3 +99,12 @@ class Objective(Protocol):
 
     def work(self, critic_steps: int) -> float:
         """Work of an iteration, in pictures that pass the critic once; a backward pass costs two forward ones."""
+
+
+@runtime_checkable
+class Slowing(Protocol):
+    """What an objective says beside ``Objective`` where the rates fall whenever its judged figures stand still."""
+
+    @property
+    def slower(self) -> float:
+        """The factor on the learning rates each time, in (0, 1]."""
