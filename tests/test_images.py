@@ -773,6 +773,11 @@ def test_labelled_row_shows_pictures_and_captions():
         assert caption[:, -1].min() == 1
 
 
+def test_captions_of_large_pictures_are_large():
+    small, large = (sheets.labelled_row([("mask", torch.zeros(1, 1, 8, side))]) for side in (200, 480))
+    assert large.shape[2] - 8 > 2 * (small.shape[2] - 8) - 6
+
+
 def test_captions_differ_and_may_hold_anything():
     pictures = [
         sheets.labelled_row([(text, torch.zeros(1, 1, 8, 60))]) for text in ("mask", "naive", "", "gr\u00fcn\nx")

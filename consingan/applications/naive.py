@@ -163,6 +163,8 @@ def one(
             notes = ()
         yield Result(f"{stem}_harmonized", Role.NAIVE, [made.whole], facts, options.format, notes=notes)
         notes = ()
+        if sample == 0:
+            yield Result(f"{name}_naive", Role.PASTED, [case.picture])
         if options.native:
             yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, options.format)
         before = applied(known, case, seed) if (known := base()) else None

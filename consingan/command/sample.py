@@ -200,6 +200,10 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
         progress = Progress(talk.message, expected.number, expected.sizes)
         made = application.apply(material, wanted, progress.told)
         count = sum(1 for _ in write(progress.seen(made), out, opened.facts, talk.message))
+        if material.run is not None and out == material.run.evaluation and material.run.report.is_file():
+            from consingan.training.loop import write_report
+
+            write_report(material.run, talk)  # which shows them
         for sentence in opened.lost:
             talk.message(sentence)
         talk.message(f"Wrote {count} files.")
