@@ -149,6 +149,7 @@ def test_a_generation_model_takes_a_naive_picture(typed, trained_run, picture_fi
     assert found == {
         "masked": ["naive_stage_1_masked.png"],
         "naive": ["naive_stage_1_harmonized.png"],
+        "pasted": ["naive_stage_1_naive.png"],
         "view": ["naive_stage_1_view.png"],
         "mask": ["naive_stage_1_soft_mask.png"],
     }

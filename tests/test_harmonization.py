@@ -118,7 +118,7 @@ def test_inputs_and_anchors_are_those_of_the_method():
 def test_evaluation_keeps_size_and_everything_outside_the_mask(pasted_run, naive_file, tmp_path):
     files, _ = evaluated(pasted_run, tmp_path / "out", "--naive_img", naive_file, "--native")
     name = naive_file.stem
-    endings = ("masked", "harmonized", "native", "soft_mask", "view")
+    endings = ("masked", "harmonized", "naive", "native", "soft_mask", "view")
     assert set(files) == {f"{name}_{ending}" for ending in endings}
     naive, masked, whole = (pixels(f) for f in (naive_file, files[f"{name}_masked"], files[f"{name}_harmonized"]))
     assert naive.shape == masked.shape == whole.shape
