@@ -22,7 +22,7 @@ import click
 from torch import Tensor
 
 from consingan.applications import APPLICATIONS, cases
-from consingan.applications.naive import tuned_from
+from consingan.applications.naive import began_as
 from consingan.finish.hand import spread, window_mean
 from consingan.gan.model import SingleImageModel
 from consingan.grid.ranges import unit
@@ -76,7 +76,7 @@ def figures(run: Run, naive: Path, painting: str | None, noise_scale: float, sta
         return None if by is None else cases.apply(by, case, use.dilation, use.keep_edges, stage, noise_scale)
 
     yield f"{swd(real, cropped(case.picture, case.mask)):.4f}"
-    for made in (applied(tuned_from(model) if tuned else model), applied(model if tuned else None)):
+    for made in (applied(began_as(model) if tuned else model), applied(model if tuned else None)):
         yield "" if made is None else f"{swd(real, cropped(made.masked, case.mask)):.4f}"
     last = applied(model)
     handed = cases.with_hand(last, case, cases.training_picture(model, run), 1.0, use.keep_edges)

@@ -4,6 +4,7 @@
 >>> print(consingan.estimate("photo.jpg", preset="quick"))      # doctest: +SKIP
 >>> model = consingan.train("photo.jpg", preset="quick")        # doctest: +SKIP
 >>> pictures = model.sample(4, size=(200, 400), seed=1)         # doctest: +SKIP
+>>> consingan.sample(model, num_samples=4).save("new pictures") # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from consingan import config
 from consingan.gan.objectives import OBJECTIVES
 
 __version__ = "0.1.0"
-__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "train"]
+__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "sample", "train"]
 
 WHERE = {
     "Job": "consingan.training.job",
@@ -23,6 +24,7 @@ WHERE = {
     "SingleImageModel": "consingan.gan.model",
     "UserError": "consingan.errors",
     "estimate": "consingan.api",
+    "sample": "consingan.api",
     "train": "consingan.api",
 }
 

@@ -1,21 +1,33 @@
-"""Training from Python: the same job as that of the command line."""
+"""Training and sampling from Python: the same jobs and applications as those of the command line."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from consingan import devices
+from consingan.applications import APPLICATIONS
+from consingan.applications.base import Material, chosen, quiet
+from consingan.applications.gallery import Gallery
+from consingan.applications.use import ALONE
+from consingan.errors import UserError
+from consingan.finish.photo import Photo, stored
 from consingan.gan.model import SingleImageModel
-from consingan.pictures import arrays
+from consingan.pictures import arrays, decoding, images
+from consingan.storage.run import Run
+from consingan.tasks import TASKS
+from consingan.tasks.base import Use
 from consingan.training.job import Job
 from consingan.training.order import Order
-from consingan.training.plan import Plan
-from consingan.watch import displays
+from consingan.training.plan import Plan, check_mode
+from consingan.watch import displays, notebook
 from consingan.watch.displays import DisplayName
 from consingan.watch.log import Observer
 
@@ -23,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    Picture = str | Path | np.ndarray | Tensor
+    Picture = str | Path | Image.Image | np.ndarray | Tensor
 
 
 def train(
@@ -36,15 +48,15 @@ def train(
     resume: str | Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     observers: Sequence[Observer] = (),
-    display: DisplayName = "quiet",
+    display: DisplayName | None = None,
     checkpoint_every: float = 60.0,
     **settings: Any,
 ) -> SingleImageModel:
     """Train a model on one picture, or go on with a training that was stopped.
 
     Args:
-        image: a file; an array ``[H, W]`` or ``[H, W, 3]`` (uint8, uint16, or float in [0, 1]); or a tensor
-            ``[C, H, W]`` in [-1, 1]. None where ``resume`` names a run, which goes on with its own.
+        image: a file; a picture of Pillow's; an array ``[H, W]`` or ``[H, W, 3]`` (uint8, uint16, or float in [0, 1]);
+            or a tensor ``[C, H, W]`` in [-1, 1]. None where ``resume`` names a run, which goes on with its own.
         mode: a name in ``consingan.tasks.TASKS``; generation unless given.
         preset: a name in the task's recipes; fast unless given.
         device: auto, cpu, cuda:N or mps.
@@ -54,11 +66,11 @@ def train(
         stop: asked after every iteration whether to stop; a run folder then holds all that is needed to go on.
         observers: functions that are given every record of ``consingan.watch.log``; one that raises is told nothing
             more, and a RuntimeWarning says so when the training is over.
-        display: how progress is shown on stderr: rich, plain, json or quiet.
+        display: how progress is shown: rich, plain, json, notebook or quiet; one line in a notebook, quiet elsewhere.
         checkpoint_every: seconds between two checkpoints within a stage, 1 or more.
         settings: any setting of ``consingan.config`` by name, such as ``niter=500``; ``naive_img=FILE`` for
             harmonization and editing. ``consingan.config.Naive`` has those with which a trained run learns on; it gives
-            what is not named.
+            what is not named. ``model_dir="last"`` is the newest run below trained_models.
 
     Returns:
         The model; where ``stop`` ended the training with the stages that it has so far.
@@ -76,7 +88,9 @@ def train(
         checkpoint_every=checkpoint_every,
         settings=settings,
     )
-    with closing(displays.display(display, sys.stderr)) as shown:
+    inside = notebook.in_notebook()
+    name = display or ("notebook" if inside else "quiet")
+    with closing(displays.display(name, sys.stdout if inside else sys.stderr)) as shown:
         ended = job.run([shown, *observers], stop)
     for fault in ended.faults:
         warnings.warn(fault, RuntimeWarning, stacklevel=2)
@@ -109,8 +123,89 @@ def estimate(
     return _job(image, mode=mode, preset=preset, device=device, outdir=place, settings=settings).plan()
 
 
+def sample(
+    source: SingleImageModel | Picture,
+    application: str | None = None,
+    *,
+    device: str = "auto",
+    naive_img: Picture | None = None,
+    mask: Picture | None = None,
+    **options: Any,
+) -> Gallery:
+    """What ``consingan sample`` makes, in memory: of a model, or in seconds of a picture alone.
+
+    >>> consingan.sample(model, num_samples=4, size="600x400")[0].pictures[0].save("new.png")       # doctest: +SKIP
+
+    Args:
+        source: a model, the run folder or the file of one, or a picture in any form that ``train`` takes.
+        application: a name in ``consingan.applications.APPLICATIONS``; what the model was trained for unless given.
+        device: where a model that is loaded, or a picture, is worked on: auto, cpu, cuda:N or mps.
+        naive_img, mask: for harmonization and editing, in any form that ``train`` takes a picture in.
+        options: those of the application by name, the flags of ``consingan sample``.
+
+    Raises:
+        UserError: the source or an option cannot be used.
+    """
+    material, use = _material(source, device)
+    name = application or use.application
+    if name not in APPLICATIONS:
+        raise UserError(f"application is {name!r}; choose one of {', '.join(APPLICATIONS)}.")
+    wanted = APPLICATIONS[name]
+    if reason := wanted.unfit(material):
+        raise UserError(reason)
+    own = use.options if name == use.application else {}
+    with _in_files(naive_img, mask) as files:
+        made = tuple(wanted.apply(material, chosen(wanted, {**own, **options, **files}), quiet))
+    return Gallery(made)
+
+
+def _material(source: SingleImageModel | Picture, device: str) -> tuple[Material, Use]:
+    """What is to be sampled, and by which application where none is named."""
+    if isinstance(source, SingleImageModel):
+        return Material.of(source), TASKS[source.settings.mode].sampling
+    where = devices.pick(device)
+    file = Path(source) if isinstance(source, str | Path) else None
+    if file is None or (file.is_file() and file.suffix.lower() not in (".safetensors", ".json")):
+        picture = _picture(file or source)
+        return Material(photo=Photo(stored(picture.pixels), where)), Use(ALONE)
+    run = None if file.is_file() else Run.open(file)
+    model = SingleImageModel.load(run.folder if run else file, where)
+    check_mode(model.settings.mode, file)
+    return Material.of(model, run), TASKS[model.settings.mode].sampling
+
+
+def _picture(image: Any, channels: int | None = None) -> images.Picture:
+    """A picture in any of its forms."""
+    if isinstance(image, str | Path | Image.Image):
+        return images.load(image, channels=channels)
+    return images.Picture(arrays.from_array(image, channels), ())
+
+
+@contextmanager
+def _in_files(naive_img: Picture | None, mask: Picture | None) -> Iterator[dict[str, str]]:
+    """The options of a naive picture and its mask, which applications read from files."""
+    with TemporaryDirectory() as folder:
+        given = {"naive_img": naive_img, "mask": mask}
+        files = {}
+        for name, image in given.items():
+            if isinstance(image, str | Path):
+                files[name] = str(image)
+            elif image is not None:
+                called = decoding.name_of(image) if name == "naive_img" and isinstance(image, Image.Image) else name
+                files[name] = str(Path(folder, f"{Path(called).stem}.png"))
+                images.save(files[name], _picture(image).pixels)
+        yield files
+
+
 def _job(image: Picture | None, **order: Any) -> Job:
     """The job of a picture in any of its forms."""
+    settings: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else value for name, value in order["settings"].items()
+    }
+    if settings.get("fine_tune") is True and isinstance(settings.get("model_dir"), str):
+        settings["model_dir"] = str(Run.open(settings["model_dir"]).folder)
+    order["settings"] = settings
     if image is None or isinstance(image, str | Path):
         return Job(Order(picture=None if image is None else str(image), **order))
-    return Job(Order(picture="array", **order), arrays.from_array(image, order["settings"].get("nc_im")))
+    name = decoding.name_of(image) if isinstance(image, Image.Image) else "array"
+    return Job(Order(picture=name, **order), _picture(image, settings.get("nc_im")))

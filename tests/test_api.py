@@ -1,3 +1,7 @@
+import io
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +148,134 @@ def test_wrong_combinations_with_fine_tuning_end_in_one_sentence(options, words,
 def test_mistakes_are_named(options, words):
     with pytest.raises(consingan.UserError, match=words):
         consingan.train(picture(), **{**TINY, **options})
+
+
+def as_pillow():
+    return Image.fromarray((picture() * 255).round().astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A model of two stages of the picture; tests must not change it."""
+    return consingan.train(as_pillow(), **TINY)
+
+
+def test_a_picture_of_pillow_trains_as_its_array_does(small):
+    assert torch.equal(consingan.train(np.asarray(as_pillow()), **TINY).reconstruct(), small.reconstruct())
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"n": 0}, "--num_samples is 0; give a number from 1"),
+        ({"n": 1.5}, "--num_samples is 1.5"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"start": 2}, "--gen_start_scale is 2, but this model has stages 0 to 1"),
+        ({"variation": 3.0}, "--variation is 3.0"),
+        ({"finish": "varnish"}, "--finish is 'varnish'"),
+        ({"size": "90by40"}, "--size is '90by40'"),
+        ({"size": (0, 40)}, "size is 40x0 px"),
+        ({"size": (40,)}, r"size is \(40,\); give \(HEIGHT, WIDTH\)"),
+        ({"size": (40.5, 30)}, "give"),
+        ({"size": 40}, "size is 40;"),
+    ],
+)
+def test_samples_that_cannot_be_are_refused_in_a_sentence(small, how, words):
+    with pytest.raises(consingan.UserError, match=words):
+        small.sample(**how)
+
+
+def test_a_size_may_be_a_text(small):
+    assert small.sample(size="48x24").shape == (1, 3, 24, 48)
+    assert torch.equal(small.sample(size="48x24"), small.sample(size=(24, 48)))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({"frames": 0}, "frames is 0"), ({"alpha": 2}, "alpha is 2"), ({"start": 2}, "start is 2; .* 0 to 1")],
+)
+def test_animations_that_cannot_be_are_refused_in_a_sentence(small, how, words):
+    with pytest.raises(consingan.UserError, match=words):
+        small.animate(**how)
+
+
+def test_sampling_from_python_is_what_the_command_writes(small, tmp_path):
+    made = consingan.sample(small, num_samples=2, size="40x30", seed=3)
+    assert [result.role for result in made] == ["reconstruction", "sample", "sample"]
+    (one, other) = made.of("sample")
+    assert (one.mode, one.size) == ("RGB", (40, 30))
+    assert torch.equal(torch.cat([result.frames[0] for result in made][1:]), small.sample(2, (30, 40), 3))
+    files = made.save(tmp_path / "out")
+    assert {file.name for file in files} >= {"reconstruction.png", "seed_3_sample_000.png", "grid.png"}
+    assert np.array_equal(Image.open(files[2]), other)
+    small.save(tmp_path / "some.safetensors")
+    again = consingan.sample(tmp_path / "some.safetensors", num_samples=1, size="40x30", seed=3)
+    assert torch.equal(again[1].frames[0], made[1].frames[0])
+
+
+@pytest.mark.parametrize("form", [np.asarray, lambda image: image, lambda image: as_tensor(np.asarray(image) / 255)])
+def test_naive_pictures_may_be_in_any_form(harmonized, form):
+    folder, run = harmonized
+    with Image.open(folder / "naive.png") as image:
+        naive = form(image.convert("RGB"))
+    mask = np.zeros((28, 32), np.uint8)
+    mask[8:20, 10:20] = 255
+    made = consingan.sample(run, naive_img=naive, mask=mask)
+    wanted = consingan.sample(run, naive_img=folder / "naive.png", mask=mask)
+    assert np.array_equal(made.of("masked")[0], wanted.of("masked")[0])
+    assert np.array_equal(np.asarray(made.of("masked")[0])[:2], np.asarray(Image.open(folder / "naive.png"))[:2])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model: consingan.sample(model, "paint"), "application is 'paint'; choose one of samples"),
+        (lambda model: consingan.sample(model, num_sample=3), "--num_sample is no flag"),
+        (lambda model: consingan.sample(model, num_samples=0), "--num_samples is 0"),
+        (lambda model: consingan.sample(model, num_samples=1).of("masks"), "role is 'masks'; choose one of"),
+        (lambda model: consingan.sample("nowhere"), "nowhere does not exist"),
+        (lambda model: consingan.sample(picture(), "walk"), "needs a trained model"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_in_a_sentence(small, call, words):
+    with pytest.raises(consingan.UserError, match=words):
+        call(small)
+
+
+def test_a_model_without_its_picture_and_one_that_takes_pictures_are_shown_too(small, harmonized, tmp_path):
+    small.save(tmp_path / "bare.safetensors", picture=False)
+    for model, sheet in ((small, (100, 58)), (consingan.SingleImageModel.load(tmp_path / "bare.safetensors"), None)):
+        shown = Image.open(io.BytesIO(model._repr_png_()))
+        assert shown.size == (sheet or shown.size)
+        assert shown.size > (32, 28)
+    assert consingan.SingleImageModel.load(harmonized[1])._repr_png_()
+
+
+def test_what_results_will_not_have_is_said_at_the_end_and_in_the_plan(tmp_path):
+    clear = as_pillow().convert("RGBA")
+    clear.putpixel((3, 3), (0, 0, 0, 0))
+    words = "Transparent parts were laid on white; results have no transparency."
+    assert words in str(consingan.estimate(clear, **TINY)).splitlines()
+    said = []
+    stops = iter([False, True])
+    given = {"observers": [lambda record: said.append(record.get("text"))], "outdir": tmp_path}
+    consingan.train(clear, stop=lambda: next(stops), **given, **TINY)
+    (run,) = tmp_path.glob("*/*")
+    said.clear()
+    consingan.train(resume=run, observers=given["observers"])
+    texts = [text for text in said if text]
+    assert words in texts
+    assert texts[texts.index(words) + 1].startswith("Done in")
+
+
+def test_progress_in_a_notebook_is_one_line(monkeypatch, capsys):
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    consingan.train(picture(), **TINY)
+    shown = capsys.readouterr()
+    lines = shown.out.split("\n")
+    assert (shown.err, lines[-1]) == ("", "")
+    assert lines[-2].split("\r")[-1].startswith("█" * 24 + " 100%  stage 2/2  iteration 2/2")
+    shell.kernel = None
+    consingan.train(picture(), **TINY)
+    assert capsys.readouterr() == ("", "")

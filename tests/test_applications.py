@@ -149,6 +149,7 @@ def test_a_generation_model_takes_a_naive_picture(typed, trained_run, picture_fi
     assert found == {
         "masked": ["naive_stage_1_masked.png"],
         "naive": ["naive_stage_1_harmonized.png"],
+        "pasted": ["naive_stage_1_naive.png"],
         "view": ["naive_stage_1_view.png"],
         "mask": ["naive_stage_1_soft_mask.png"],
     }
@@ -400,7 +401,7 @@ def test_a_new_application_runs_writes_its_roles_and_is_in_the_report(toy, typed
         assert picture.text == {"model": "run", "strength": "1.0"}
     assert typed(cli.report, run.folder).exit_code == 0
     shots = [shot.caption for shot in page.evaluation(run)]
-    assert shots == ["tinted", "before", "look at me"]
+    assert shots == ["all of a folder: tinted", "side by side: look at me", "reconstruction: before"]
     assert all(f'alt="{caption}"' in run.report.read_text() for caption in shots)
 
 

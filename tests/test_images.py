@@ -352,7 +352,7 @@ def test_alpha_is_laid_on_white(tmp_path):
     assert np.allclose(seen[0], 255, atol=1e-4)
     assert np.allclose(seen[1], (244, 224, 204), atol=1e-3)
     assert np.allclose(seen[2:], (200, 100, 0), atol=1e-4)
-    assert picture.notes == ("Transparent parts were laid on white.",)
+    assert picture.notes == ("Transparent parts were laid on white; results have no transparency.",) == picture.lost
 
 
 def test_alpha_is_laid_on_any_colour(tmp_path):
@@ -773,6 +773,11 @@ def test_labelled_row_shows_pictures_and_captions():
         assert caption[:, -1].min() == 1
 
 
+def test_captions_of_large_pictures_are_large():
+    small, large = (sheets.labelled_row([("mask", torch.zeros(1, 1, 8, side))]) for side in (200, 480))
+    assert large.shape[2] - 8 > 2 * (small.shape[2] - 8) - 6
+
+
 def test_captions_differ_and_may_hold_anything():
     pictures = [
         sheets.labelled_row([(text, torch.zeros(1, 1, 8, 60))]) for text in ("mask", "naive", "", "gr\u00fcn\nx")
@@ -792,3 +797,43 @@ def test_a_picture_file_object_is_closed(tmp_path):
     after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     assert len(kept) == 5
     assert after == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("RGBA", "no transparency"), ("LA", "no transparency"), ("I;16", "more than 8 bits per channel"), ("RGB", None)],
+)
+def test_what_results_will_not_have_is_told(tmp_path, mode, words):
+    if mode == "I;16":
+        Image.fromarray(np.arange(0, 60000, 150, dtype=np.uint16).reshape(20, 20)).save(tmp_path / "a.png")
+    else:
+        Image.new(mode, (20, 20), (*(90,) * (len(mode) - 1), 0) if "A" in mode else (1, 2, 3)).save(tmp_path / "a.png")
+    lost = images.load(tmp_path / "a.png").lost
+    assert [words in sentence for sentence in lost] == ([True] if words else [])
+    assert set(lost) <= set(images.load(tmp_path / "a.png").notes)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "CMYK", "I;16", "F"])
+def test_a_picture_of_pillow_is_read_as_its_file_is(tmp_path, mode):
+    picture = half_clear().convert("RGB" if mode == "CMYK" else "RGBA").resize((30, 20))
+    if mode in ("I;16", "F"):
+        values = np.linspace(0, 60000, 600).reshape(20, 30)
+        picture = Image.fromarray(values.astype(np.uint16 if mode == "I;16" else np.float32))
+    elif mode != "RGBA":
+        picture = picture.convert(mode)
+    file = tmp_path / ("a.png" if mode not in ("CMYK", "F") else "a.tif")
+    picture.save(file)
+    for given in (picture, Image.open(file)):
+        before = dict(given.info), given.mode
+        read = images.load(given)
+        assert torch.equal(read.pixels, images.load(file).pixels)
+        assert read.lost == images.load(file).lost
+        assert (dict(given.info), given.mode) == before
+
+
+def test_a_picture_of_pillow_that_cannot_be_used_is_refused_by_its_name(tmp_path):
+    with pytest.raises(UserError, match=r"^picture has only 4x30 pixels"):
+        images.load(Image.new("RGB", (4, 30)))
+    Image.new("RGB", (4, 30)).save(tmp_path / "thin.png")
+    with pytest.raises(UserError, match=r"^thin\.png has only"):
+        images.load(Image.open(tmp_path / "thin.png"))

@@ -1,12 +1,14 @@
 """The live page: loopback only, read-only, nothing from outside the run folder, and it ends with the training."""
 
 import http.client
+import json
 import os
 import socket
 import stat
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,6 +51,21 @@ def raw(address: str, path: str, method: str = "GET", **headers: str) -> tuple[i
     connection.endheaders()
     answer = connection.getresponse()
     return answer.status, answer.read()
+
+
+def test_how_far_the_training_is_in_the_words_of_the_terminal(copy):
+    with closing(live.Live(None, shown=False)) as page:
+        page({"event": "started", "run": str(copy.folder)})
+        assert json.loads(get(page.address + "progress")[1]) == {"share": 0.0, "text": ""}
+        place = {"stage": 1, "stages": 3, "iteration": 40, "iterations": 100, "share": 0.45}
+        page({"event": "progress", **place, "left_s": 75.0})
+        status, body, headers = get(page.address + "progress")
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        assert json.loads(body) == {"share": 0.45, "text": "stage 2/3 · iteration 40/100 · 1 min 15 s left"}
+        page({"event": "progress", **place, "left_s": None})
+        assert json.loads(get(page.address + "progress")[1])["text"] == "stage 2/3 · iteration 40/100"
+        assert b'<progress max="1"' in get(page.address)[1]
+    assert b"<progress" not in copy.report.read_bytes()
 
 
 def test_the_page_and_the_files_of_the_run(copy):

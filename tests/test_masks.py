@@ -6,7 +6,7 @@ import torch
 from consingan.errors import UserError
 from consingan.grid.resize import resize
 from consingan.pictures import images, masks
-from consingan.pictures.transfer import carried
+from consingan.pictures.transfer import carried, without_frame
 
 
 def random_picture(height, width, seed=0):
@@ -114,6 +114,40 @@ def test_a_mask_is_derived_where_the_pictures_differ():
     found = derived > 0.5
     assert (found & wanted).sum() / (found | wanted).sum() > 0.75
     assert set(derived.unique().tolist()) == {0.0, 1.0}
+
+
+def test_pale_and_thin_parts_of_an_object_are_derived_too():
+    """A wall as bright as the sky behind it and a rail of one pixel, on a red tower; and a speck elsewhere is none."""
+    sky = torch.full((1, 3, 200, 250), 0.5) + 0.02 * random_picture(200, 250, seed=3)
+    wanted = torch.zeros(1, 1, 200, 250, dtype=torch.bool)
+    wanted[:, :, 100:180, 90:120] = wanted[:, :, 60:100, 90:120] = wanted[:, :, 52:60, 104] = True
+    naive = sky.clone()
+    naive[:, :, 100:180, 90:120] = torch.tensor([0.8, -0.8, -0.8]).view(1, 3, 1, 1)
+    naive[:, :, 60:100, 90:120] = 0.6
+    naive[:, :, 52:60, 104] = 0.3
+    naive[:, :, 20, 20] = -1
+    derived = masks.derived(naive, sky)
+    assert derived is not None
+    found = derived > 0.5
+    assert found[wanted].float().mean() > 0.99
+    assert (found & ~wanted).sum() / wanted.sum() < 0.1
+    assert not found[:, :, :40, :40].any()
+
+
+def test_the_change_of_the_borders_comes_from_beside_them():
+    before = 0.5 * random_picture(30, 40)
+    after = before + 0.2
+    framed = after.clone()
+    framed[..., :2] = framed[..., -1:] = framed[:, :, :1] = framed[:, :, -2:] = 1
+    torch.testing.assert_close(without_frame(before, framed), after)
+    assert torch.equal(without_frame(before, framed)[:, :, 2:-2, 2:-2], after[:, :, 2:-2, 2:-2])
+    tiny = random_picture(8, 8)
+    assert torch.equal(without_frame(tiny, -tiny), -tiny)
+
+
+def test_a_rim_of_any_strength_belongs_to_the_object_and_what_jpeg_leaves_does_not():
+    mask = torch.tensor([0.0, 0.04, 0.15, 0.25, 0.6, 1.0]).view(1, 1, 1, 6)
+    torch.testing.assert_close(masks.support(mask).flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0, 1.0]))
 
 
 def test_no_mask_is_derived_from_the_same_or_from_another_picture():

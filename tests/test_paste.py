@@ -8,7 +8,7 @@ from PIL import Image
 from consingan.command.cli import main
 from consingan.errors import UserError
 from consingan.pictures import arrays, images
-from consingan.pictures.paste import Cutting, Placement, cut, pasted, turned
+from consingan.pictures.paste import Cutting, Placement, cut, paste_files, pasted, turned
 
 
 def red_object(height=12, width=10):
@@ -164,3 +164,17 @@ def test_a_wrong_flag_ends_in_one_sentence_and_writes_nothing(tmp_path, monkeypa
     assert word in result.output
     assert result.output.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_the_naive_picture_has_not_is_told(tmp_path):
+    from PIL import Image
+
+    Image.new("RGBA", (20, 20), (9, 9, 9, 100)).save(tmp_path / "onto.png")
+    disc = Image.new("RGBA", (10, 10), (200, 0, 0, 255))
+    disc.putpixel((0, 0), (0, 0, 0, 0))
+    disc.save(tmp_path / "object.png")
+    said = []
+    paste_files(
+        str(tmp_path / "object.png"), str(tmp_path / "onto.png"), str(tmp_path / "a.png"), (2, 2), say=said.append
+    )
+    assert said == [f"{tmp_path / 'onto.png'}: Transparent parts were laid on white; results have no transparency."]

@@ -1,5 +1,7 @@
 """The repository keeps its word: requirements agree, shipped pictures load, the README names what exists."""
 
+import ast
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -36,3 +38,13 @@ def test_links_and_pictures_of_the_documents_exist(document):
     for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
         if not target.startswith(("http", "mailto")):
             assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_a_benchmark_takes_nothing_from_the_package_that_is_not_there(file):
+    wanted = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    for node in (node for node in wanted if (node.module or "").startswith("consingan")):
+        module = importlib.import_module(node.module)
+        for alias in node.names:
+            if not hasattr(module, alias.name):
+                importlib.import_module(f"{node.module}.{alias.name}")

@@ -26,6 +26,7 @@ from consingan.watch import report
 from consingan.watch.report import commands, judged, origins, page, plots, reading
 from consingan.watch.report.pictures import embedded
 from consingan.watch.report.reading import Curve
+from consingan.watch.report.words import meaning
 
 NASTY = "<img src=x onerror=alert(1)>&\"'.png"
 
@@ -184,8 +185,51 @@ def test_a_naive_picture_is_judged_and_traced(tmp_path, picture_file):
     read = Reader(run.report.read_text())
     assert "origins" in read.ids
     assert "figures" in read.ids
-    assert any("naive masked" in text for text in read.texts)
+    captions = [shot.caption for shot in page.hero(reading.read(run))]
+    assert captions[:2] == ["the naive picture", "result, changed inside the mask only"]  # the two that stand large
+    assert captions[2:] == ["the picture", "changed everywhere, without a mask"]
+    beside, result, real = (shot.picture for shot in page.hero(reading.read(run))[:3])
+    assert (beside.width, result.width) == (64, 64) == (real.width, 64)
+    assert beside.uri not in (result.uri, real.uri)
+    assert any("result, changed inside the mask only" in text for text in read.texts)
+    assert CliRunner().invoke(cli.sample, [str(run.folder), "--native", "--quiet"]).exit_code == 0
+    shown = [shot.caption for shot in page.evaluation(run)]
+    assert shown[0] == "result, changed inside the mask only: naive masked"
+    assert {caption.split(":")[0] for caption in shown} == {
+        *("result, changed inside the mask only", "changed everywhere, without a mask", "the naive picture"),
+        *("side by side", "mask", "output of the network"),
+    }
+    assert all(f'alt="{caption}"' in run.report.read_text() for caption in shown)  # sampling renewed the page
     assert any(f"--naive_img {tmp_path}/naive.png --fine_tune" in text for text in read.texts)
+
+
+def figures_of(stage: int, error: float) -> dict:
+    return {"event": "figures", "stage": stage, "iteration": 90, "time_s": 1.0, "reconstruction": error}
+
+
+@pytest.mark.parametrize(
+    ("log", "finished", "figures", "words"),
+    [
+        (WHOLE, True, {"copy": 0.2, "diversity": 0.4, "completeness": 0.01}, ["nothing has to be turned"]),
+        (WHOLE, True, {"copy": 0.7, "diversity": 0.05}, ["70% of the samples lies .* --variation, such as 0.8"]),
+        (WHOLE, True, {"copy": 0.2, "diversity": 0.05}, ["hardly differ from each other .diversity 0.05.*--variation"]),
+        (WHOLE, True, {"completeness": 0.05}, ["Parts of the picture are missing .* --variation, such as 0.4"]),
+        (WHOLE[:5], False, {}, [r"not finished \(0 of 2 stages"]),
+        ([*WHOLE[:-1], figures_of(1, 0.3), WHOLE[-1]], True, {}, ["far from the picture .error 0.3; .*--preset best"]),
+        ([*WHOLE[:-1], figures_of(1, 0.05), WHOLE[-1]], True, {}, []),
+        ([begin(0, 0.5), step(0, 2, 0.7), end(0, 1.0, 3, 300.0)], True, {}, ["only 3 iterations, a trial"]),
+    ],
+)
+def test_the_page_says_in_words_what_the_figures_mean(tmp_path, monkeypatch, log, finished, figures, words):
+    run = folder(tmp_path, log)
+    if finished:
+        run.finished.write_text("{}")
+    said = meaning(reading.read(run), figures)
+    assert len(said) == len(words)
+    assert all(re.search(word, sentence) for word, sentence in zip(words, said, strict=True))
+    monkeypatch.setattr(judged, "find", lambda facts: judged.Findings(figures))
+    texts = Reader(report.report_page(run)).texts
+    assert all(sentence in texts for sentence in said)
 
 
 @pytest.mark.parametrize("missing", ["log.jsonl", "environment.json", "samples", "pyramid", "model.safetensors"])
@@ -204,7 +248,7 @@ def test_a_run_that_has_only_begun(tmp_path):
     assert "not begun" in text
     assert "--resume" in text
     started = "".join(Reader(report.report_page(folder(tmp_path, WHOLE[:5]))).texts)
-    assert "at stage 0 of 0 to 1, iteration 31 of 100" in started
+    assert "stage 1/2, iteration 31/100" in started
 
 
 def test_broken_pictures_are_left_out(trained_run, tmp_path):
@@ -289,7 +333,7 @@ def test_a_stopped_run_can_be_gone_on_with_as_the_page_says(picture_file, tmp_pa
     stopped = CliRunner().invoke(cli.train, command)
     run = Run(Path(stopped.stdout.strip()))
     text = "".join(Reader(run.report.read_text()).texts)  # made anew when it was stopped
-    assert "at stage 1 of 0 to 1, iteration 2 of 2" in text
+    assert "stage 2/2, iteration 2/2" in text
     line = next(line for line in Reader(run.report.read_text()).texts if "--resume" in line)
     assert CliRunner().invoke(cli.train, [*shlex.split(line)[2:], "--quiet"]).exit_code == 0
     assert ">finished</span>" in run.report.read_text()

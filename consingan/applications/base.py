@@ -12,6 +12,7 @@ from consingan.grid.sizes import Size
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
     from consingan.finish.photo import Photo
@@ -42,6 +43,19 @@ class Result:
     format: str = "png"
     fps: float = 0.0
     notes: tuple[str, ...] = ()
+
+    @property
+    def pictures(self) -> list[Image.Image]:
+        """The frames as pictures of Pillow's."""
+        from consingan.pictures.shown import as_pillow
+
+        return [as_pillow(frame) for frame in self.frames]
+
+    def _repr_png_(self) -> bytes:
+        """The first frame, as notebooks show it."""
+        from consingan.pictures.shown import as_png
+
+        return as_png(self.frames[:1])
 
 
 @dataclass(frozen=True, eq=False)

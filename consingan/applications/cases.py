@@ -15,7 +15,6 @@ from consingan.pictures import images, masks, transfer
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
 
-RIM, RIM_SOFTNESS = 1.0, 1.0  # px at 250 px: how far the painting's hand reaches beyond the object
 SAME_PICTURE = 0.06  # of full scale: mean difference below which two pictures show the same
 
 
@@ -134,7 +133,7 @@ def apply(
     """
     native = model.transform(case.picture, stage, noise_scale, seed).cpu().clamp(-1, 1)
     before = resize(case.picture, (native.shape[2], native.shape[3])).clamp(-1, 1)
-    whole = transfer.carried(case.picture, before, native, keep_edges)
+    whole = transfer.carried(case.picture, before, transfer.without_frame(before, native), keep_edges)
     if case.mask is None:
         return Applied(native, whole, None, None)
     mask = masks.softened(case.mask, dilation)
@@ -156,7 +155,7 @@ def with_hand(made: Applied, case: Case, training: Tensor, strength: float, keep
     """
     if case.mask is None or made.mask is None or strength == 0:
         return made
-    mask = masks.softened(case.mask, RIM, RIM_SOFTNESS) if keep_edges else made.mask
+    mask = masks.support(case.mask) if keep_edges else made.mask
     painting, hidden = strokes_of(case.picture, mask, training)
     whole = painted(made.whole, painting, mask, strength, hidden)
     return replace(made, whole=whole, masked=masks.blend(case.picture, whole, mask), mask=mask)

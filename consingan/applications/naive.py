@@ -104,8 +104,7 @@ class Naive:
                 f"--mask {options.mask} is one mask, but --naive_img {options.naive_img} is a folder; "
                 "put NAME_mask.png beside each picture instead."
             )
-        training = cases.training_picture(model, material.run)
-        painting = material.photo.picture if material.photo else training
+        painting = material.photo.picture if material.photo else cases.training_picture(model, material.run)
         base = cache(lambda: began_as(model))  # read for the view alone, which pictures on the way do not have
         suffix = variant(options)
         hand = model.settings.naive.hand if options.hand is None else options.hand
@@ -118,7 +117,7 @@ class Naive:
 
         def case_of(file: Path) -> Case:
             mask = Path(options.mask) if options.mask is not None else None
-            return cases.read(file, model.settings.network.nc_im, mask, options.invert_mask, training)
+            return cases.read(file, model.settings.network.nc_im, mask, options.invert_mask, painting)
 
         if len(files) > 1:
             for file in files:  # all of them are looked at before the first is worked on
@@ -164,6 +163,8 @@ def one(
             notes = ()
         yield Result(f"{stem}_harmonized", Role.NAIVE, [made.whole], facts, options.format, notes=notes)
         notes = ()
+        if sample == 0:
+            yield Result(f"{name}_naive", Role.PASTED, [case.picture])
         if options.native:
             yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, options.format)
         before = applied(known, case, seed) if (known := base()) else None

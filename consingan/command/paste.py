@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from consingan.command.common import note
 from consingan.command.flags import (
     CONTEXT,
     GroupedCommand,
@@ -58,7 +59,7 @@ def paste(**flags: Any) -> None:
         from consingan.pictures.paste import paste_files
 
         numbers = {name: whole_numbers(flags[name], name, count) for name, count in (("at", 2), ("rectangle", 4))}
-        for written in paste_files(**(flags | numbers)):
+        for written in paste_files(**(flags | numbers), say=note):
             click.echo(written)
 
 

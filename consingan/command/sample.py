@@ -144,6 +144,7 @@ class Opened:
         out: where the pictures go where nothing else is said.
         facts: written into every file.
         notes: what to say first.
+        lost: what to say at the end: what of the picture the results have not.
     """
 
     material: Material
@@ -151,6 +152,7 @@ class Opened:
     out: Path
     facts: Mapping[str, str]
     notes: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 def opened_run(run: Run, device: torch.device) -> Opened:
@@ -175,7 +177,7 @@ def opened_picture(file: Path, device: torch.device) -> Opened:
     note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
     material = Material(photo=Photo(stored(loaded.pixels), device))
     out = Path(HOME) / file.stem / "instant"
-    return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note))
+    return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note), loaded.lost)
 
 
 def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
@@ -198,6 +200,12 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
         progress = Progress(talk.message, expected.number, expected.sizes)
         made = application.apply(material, wanted, progress.told)
         count = sum(1 for _ in write(progress.seen(made), out, opened.facts, talk.message))
+        if material.run is not None and out == material.run.evaluation and material.run.report.is_file():
+            from consingan.training.loop import write_report
+
+            write_report(material.run, talk)  # which shows them
+        for sentence in opened.lost:
+            talk.message(sentence)
         talk.message(f"Wrote {count} files.")
     click.echo(out)
 

@@ -14,14 +14,14 @@ from consingan.config import Network, Train
 from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan import model_file, sampling
+from consingan.gan import model_file, sampling, shown
 from consingan.gan.after import Chain
 from consingan.gan.generator import GrowingGenerator
 from consingan.gan.layers import move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
-from consingan.gan.stills import Stills, output_sizes
+from consingan.gan.stills import Stills, as_size, checked, output_sizes
 from consingan.grid.noise import Draw, Field, Source, as_source, mixed
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, rescaled
@@ -198,12 +198,12 @@ class SingleImageModel:
         scale = (height * width / (size[0] * size[1])) ** 0.5
         return rescaled(size, scale, scale)
 
-    def sample(self, n: int = 1, size: Size | None = None, seed: int = 0, start: int = 0, **how: Any) -> Tensor:
+    def sample(self, n: int = 1, size: Size | str | None = None, seed: int = 0, start: int = 0, **how: Any) -> Tensor:
         """New pictures.
 
         Args:
-            n: how many; the first k of n are the same for every n.
-            size: ``(H, W)`` in pixels; the model's own if None.
+            n: how many, 1 or more; the first k of n are the same for every n.
+            size: ``(H, W)`` in pixels, or ``"WIDTHxHEIGHT"``; the model's own if None.
             seed: of the noise.
             start: first stage that draws noise; stages below it keep their anchors.
             how: further fields of ``Stills``: ``variation``, ``finish``, ``finish_seed``, ``longest`` and others.
@@ -212,9 +212,10 @@ class SingleImageModel:
             ``[n, C, H, W]`` in [-1, 1] on the model's device.
 
         Raises:
-            UserError: the model holds no picture to finish with, or the size is out of the finish's bounds.
+            UserError: a value is out of range, or the model holds no picture to finish with.
         """
-        return torch.cat(list(self.samples(Stills(num_samples=n, seed=seed, gen_start_scale=start, **how), size)))
+        options = checked(Stills(num_samples=n, seed=seed, gen_start_scale=start, **how), self.stages)
+        return torch.cat(list(self.samples(options, None if size is None else as_size(size))))
 
     def samples(self, options: Stills, size: Size | None = None, after: Chain | None = None) -> Iterator[Tensor]:
         """As ``sample``, one ``[1, C, H, W]`` at a time.
@@ -251,11 +252,11 @@ class SingleImageModel:
 
     def animate(
         self,
-        frames: int,
-        alpha: float,
-        beta: float,
-        start: int,
-        seed: int,
+        frames: int = 100,
+        alpha: float = 0.1,
+        beta: float = 0.9,
+        start: int = 0,
+        seed: int = 0,
         finish: str | None = None,
         longest: int = FRAME_BOUND,
     ) -> Iterator[Tensor]:
@@ -268,9 +269,9 @@ class SingleImageModel:
             longest: px of finished frames' longer side at most.
 
         Raises:
-            UserError: the model holds no picture to finish with.
+            UserError: a value is out of range, or the model holds no picture to finish with.
         """
-        way = Walk(frames, alpha, beta, start, seed)
+        way = Walk.checked(self.stages, frames, alpha, beta, start, seed)
         return sampling.frames(self, way, sampling.frame_steps(self, finish, longest))
 
     def walk(self, frames: int, alpha: float, beta: float, start: int, seed: int) -> Iterator[Tensor]:
@@ -365,6 +366,9 @@ class SingleImageModel:
         self.generator.load_state_dict({name: tensors[f"{GENERATOR}{name}"] for name in weights}, assign=True)
         self.fixed = [tensors[f"{ANCHOR}{stage}"] for stage in range(fixed)]
         self.noise_seed = self.settings.runtime.seed if header.noise_seed is None else header.noise_seed
+
+    def _repr_png_(self) -> bytes | None:
+        return shown.as_png(self)
 
     def to(self, device: torch.device | str) -> SingleImageModel:
         """Move to a device, in place."""

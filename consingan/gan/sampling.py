@@ -122,6 +122,19 @@ class Walk:
     start: int
     seed: int
 
+    @classmethod
+    def checked(cls, stages: int, frames: int, alpha: float, beta: float, start: int, seed: int) -> Walk:
+        """A walk of a model of so many stages.
+
+        Raises:
+            UserError: a number is out of range.
+        """
+        ranges = {"frames": (frames, 1, 10_000), "alpha": (alpha, 0, 1), "beta": (beta, 0, 1)}
+        for name, (value, low, high) in {**ranges, "start": (start, 0, stages - 1)}.items():
+            if not low <= value <= high:  # so written, it refuses nan as well
+                raise UserError(f"{name} is {value}; give a number from {low} to {high}.")
+        return cls(frames, alpha, beta, start, seed)
+
 
 FRAME_FINISHES: Mapping[str, Callable[[SingleImageModel, Photo, Size], FrameStep]] = {
     "moved": lambda model, photo, size: Moved(photo, size, model.reconstruct()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from consingan import config
 from consingan.config import MOST_STAGES, SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import BOUND, check_size
@@ -76,6 +77,33 @@ def output_sizes(options: Stills, own: Size, finished: bool = False) -> list[Siz
                 "choose another --size or --scale_h, --scale_w."
             )
     return wanted
+
+
+def checked(options: Stills, stages: int) -> Stills:
+    """The options, each in its range, for a model of so many stages.
+
+    Raises:
+        UserError: one is of the wrong type or out of range.
+    """
+    for declared in config.declared(Stills):
+        config.check(declared, getattr(options, declared.name))
+    check_start(options.gen_start_scale, stages, "--gen_start_scale")
+    return options
+
+
+def as_size(size: object) -> Size:
+    """``(H, W)`` from itself, or from ``"WIDTHxHEIGHT"``.
+
+    Raises:
+        UserError: it is neither, or a side is out of bounds.
+    """
+    sides = parse_size(size) if isinstance(size, str) else size
+    if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(config.is_whole(side) for side in sides):
+        raise UserError(f"size is {size!r}; give (HEIGHT, WIDTH) in pixels, or a text such as '600x400'.")
+    height, width = sides
+    if max(sides) > LARGEST_SIDE or min(sides) < 1:
+        raise UserError(f"size is {width}x{height} px; give sides from 1 to {LARGEST_SIDE} px.")
+    return height, width
 
 
 def parse_size(text: str) -> Size:

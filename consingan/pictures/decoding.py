@@ -17,7 +17,6 @@ from io import BytesIO
 import numpy as np
 import torch
 from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
-from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
@@ -47,11 +46,13 @@ class Decoded:
         colour: float32 ``[1, 1 or 3, H, W]`` in [0, 1].
         alpha: float32 ``[1, 1, H, W]`` in [0, 1], 1 is opaque; None if the file stores none.
         notes: whole sentences on what was done to the content.
+        deep: whether a channel has more than 8 bits.
     """
 
     colour: Tensor
     alpha: Tensor | None
     notes: tuple[str, ...]
+    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ class _Header:
     unsigned: bool  # 32-bit integers that Pillow shows as signed ones
 
 
-def decoded(path: AnyPath, max_pixels: int, *, smallest: int = 1, as_mask: bool = False) -> Decoded:
+def decoded(path: AnyPath | Image.Image, max_pixels: int, *, smallest: int = 1, as_mask: bool = False) -> Decoded:
     """What a picture file holds.
 
     Args:
-        path: the file.
+        path: the file, or a picture of Pillow's, of which the frame that is shown counts.
         max_pixels: more are refused before they are decoded.
         smallest: pixels that the shorter side must have.
         as_mask: numbers are a mask's: no colour profile, and 32 bits are not stretched but divided by their largest.
@@ -80,11 +81,21 @@ def decoded(path: AnyPath, max_pixels: int, *, smallest: int = 1, as_mask: bool 
     Raises:
         UserError: the file is missing, unreadable, damaged, no picture, too large or too small.
     """
+    if isinstance(path, Image.Image):
+        name = name_of(path)
+        with _decoding(name):
+            _check_size(name, path.size, max_pixels, smallest)
+            return _decode(name, path.copy(), as_mask)
     _check_file(path)
     with _decoding(path), open(path, "rb") as stream:
         image = Image.open(stream, formats=_installed_formats())
         _check_size(path, image.size, max_pixels, smallest)
         return _decode(path, image, as_mask)
+
+
+def name_of(image: Image.Image) -> str:
+    """What a picture of Pillow's is called: its file's name where it came from one."""
+    return os.path.basename(str(getattr(image, "filename", ""))) or "picture"
 
 
 def _check_file(path: AnyPath) -> None:
@@ -157,7 +168,7 @@ def _installed_formats() -> list[str]:
     return [name for name in READABLE if name in Image.OPEN]
 
 
-def _decode(path: AnyPath, stored: ImageFile, as_mask: bool) -> Decoded:
+def _decode(path: AnyPath, stored: Image.Image, as_mask: bool) -> Decoded:
     header = _read_header(path, stored)
     stored.load()
     turn = _orientation(stored)
@@ -171,15 +182,17 @@ def _decode(path: AnyPath, stored: ImageFile, as_mask: bool) -> Decoded:
         colour = _deep_grey(path, image, header, as_mask, notes)
     else:
         colour = _shallow(image, header, as_mask, notes)
-    return Decoded(colour, _alpha(image), tuple(notes))
+    deep = header.sixteen_bit_colour or image.mode in ("I", "F") or image.mode.startswith("I;16")
+    return Decoded(colour, _alpha(image), tuple(notes), deep)
 
 
-def _read_header(path: AnyPath, image: ImageFile) -> _Header:
-    packing = str(image.tile[0][3]) if image.tile else ""
+def _read_header(path: AnyPath, image: Image.Image) -> _Header:
+    tile = getattr(image, "tile", None)
+    packing = str(tile[0][3]) if tile else ""
     _repair_key_colour(image, packing)
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     bits = max(tags.get(_BITS, (8,)))
-    if bits == 16 and tags.get(_PLANAR) == 2 and image.tile[0][0] == "raw":
+    if bits == 16 and tags.get(_PLANAR) == 2 and tile and tile[0][0] == "raw":
         raise UserError(f"{path} stores 16-bit colour plane by plane, which cannot be read: save it as PNG")
     try:
         frames = int(getattr(image, "n_frames", 1))

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import ImageColor
+from PIL import Image, ImageColor
 from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.pictures import encoding
 from consingan.pictures.arrays import check_channels, to_uint8, with_channels
-from consingan.pictures.decoding import AnyPath, decoded
+from consingan.pictures.decoding import AnyPath, decoded, name_of
 from consingan.storage.files import write_bytes
 from consingan.storage.formats import ANIMATED, SLOWEST, WRITABLE
 
@@ -37,14 +37,16 @@ class Picture:
         pixels: float32 ``[1, C, H, W]`` in [-1, 1], C = 1 or 3.
         notes: whole sentences that tell what was done to the file's content on the way (transparency filled, turned
             upright, converted to grey ...); empty when nothing was.
+        lost: whole sentences that tell what of the content results will not have.
     """
 
     pixels: Tensor
     notes: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 def load(
-    path: AnyPath, *, channels: int | None = None, background: str = "white", max_pixels: int = MAX_PIXELS
+    path: AnyPath | Image.Image, *, channels: int | None = None, background: str = "white", max_pixels: int = MAX_PIXELS
 ) -> Picture:
     """Read a picture file.
 
@@ -52,7 +54,7 @@ def load(
     stretched from their own minimum and maximum. Of several frames or pages the first is used.
 
     Args:
-        path: the file.
+        path: the file, or a picture of Pillow's, which is read as its file would be.
         channels: 1 converts colour to grey (luma 0.299 R + 0.587 G + 0.114 B), 3 repeats grey; None keeps what the file
             is: grey modes (1, 8, 16 or 32 bits, with or without alpha) give C = 1, everything else 3, even where red,
             green and blue happen to agree.
@@ -68,7 +70,9 @@ def load(
     check_channels(channels)
     paper = None if background == "keep-out" else parse_colour(background)
     file = decoded(path, max_pixels, smallest=MIN_SIDE)
+    name = name_of(path) if isinstance(path, Image.Image) else path
     notes = list(file.notes)
+    lost = ["The picture has more than 8 bits per channel; results have 8."] if file.deep else []
     stored = file.colour.shape[1]
     colour = with_channels(file.colour, channels or stored)
     if colour.shape[1] < stored:
@@ -78,11 +82,11 @@ def load(
     elif stored == 1:
         notes.append("The picture is grey and is used as one channel.")
     if file.alpha is not None and bool((file.alpha < 1).any()):
-        fill = _mean_colour(path, colour, file.alpha) if paper is None else _constant(paper, colour)
+        fill = _mean_colour(name, colour, file.alpha) if paper is None else _constant(paper, colour)
         colour = colour * file.alpha + fill * (1 - file.alpha)
         laid = "the mean colour of the opaque pixels" if paper is None else background
-        notes.append(f"Transparent parts were laid on {laid}.")
-    return Picture(colour.mul_(2).sub_(1), tuple(notes))
+        lost.append(f"Transparent parts were laid on {laid}; results have no transparency.")
+    return Picture(colour.mul_(2).sub_(1), (*notes, *lost), tuple(lost))
 
 
 def alpha_of(path: AnyPath, *, max_pixels: int = MAX_PIXELS) -> Tensor | None:

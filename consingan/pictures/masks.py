@@ -15,7 +15,7 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.grid.resize import resize
-from consingan.grid.sizes import Size, size_of
+from consingan.grid.sizes import Size, at_most, size_of
 from consingan.pictures import images
 from consingan.storage.formats import SUFFIXES
 
@@ -23,7 +23,10 @@ REFERENCE = 250  # px, the longer side for which lengths are given
 SOFTNESS = 5.0  # px, the Gaussian's standard deviation
 WORKING_SIDE = 500  # px; masks are widened at this size at most, because the work grows with the fourth power
 RATIO_TOLERANCE = 0.02  # by which the sides' ratios of mask and picture may differ
+NOTHING, RIM = 0.05, 0.25  # of a mask: up to here there is no object (what JPEG leaves), from here on there is
+COMPARED_SIDE = 1000  # px; larger pictures are compared at this size
 CHANGED = 0.12  # of full scale: a larger difference than JPEG's is a change
+DIFFERENT, NOISE = 0.03, 8  # of full scale, and times the median difference: a smaller difference is none
 MOST_CHANGED = 0.5  # share of the picture above which two pictures do not have the same layout
 
 
@@ -86,6 +89,14 @@ def softened(mask: Tensor, dilation: float, softness: float = SOFTNESS) -> Tenso
     return soft.clamp(0, 1)
 
 
+def support(mask: Tensor) -> Tensor:
+    """Where there is anything of the object: ``[1, 1, H, W]`` in [0, 1].
+
+    An antialiased rim counts whole, so that nothing of the object's own colours stays in it; beyond it nothing counts.
+    """
+    return ((mask - NOTHING) / (RIM - NOTHING)).clamp(0, 1)
+
+
 def dilated(mask: Tensor, radius: float) -> Tensor:
     """The pixels within ``radius`` px of a pixel that is above one half: ``[1, 1, H, W]``, 0 or 1."""
     hard = (mask > 0.5).float()
@@ -114,6 +125,9 @@ def blurred(mask: Tensor, sigma: float) -> Tensor:
 def derived(naive: Tensor, training: Tensor) -> Tensor | None:
     """Where a naive picture differs from the training picture, if the rest of it is the same.
 
+    What differs much over more than a speck is changed, and so is what differs at all and touches it: a white wall
+    before a bright sky, a thin rail (hysteresis, Canny, PAMI 1986).
+
     Args:
         naive: ``[1, C, H, W]`` in [-1, 1].
         training: ``[1, C, h, w]`` in [-1, 1], any size.
@@ -124,16 +138,28 @@ def derived(naive: Tensor, training: Tensor) -> Tensor | None:
     size = size_of(training)
     if abs(naive.shape[2] * size[1] / (naive.shape[3] * size[0]) - 1) > RATIO_TOLERANCE:
         return None
-    difference = (resize(naive, size) - training).abs().amax(dim=1, keepdim=True) / 2
+    size = at_most(min(size, size_of(naive)), COMPARED_SIDE)
+    difference = (resize(naive, size) - resize(training, size)).abs().amax(dim=1, keepdim=True) / 2
     scale = max(size) / REFERENCE
-    changed = (blurred(difference, scale) > CHANGED).float()
-    region = dilated(changed, 3 * scale)  # closes gaps ...
-    region = 1 - dilated(1 - region, 4 * scale)  # ... and drops specks
-    region = dilated(region, scale)
+    strong = (blurred(difference, scale) > CHANGED).float()
+    strong = 1 - dilated(1 - strong, scale)  # drops specks ...
+    least = max(DIFFERENT, NOISE * difference.median().item())
+    region = connected(strong, (difference > least).float())
+    region = 1 - dilated(1 - dilated(region, 3 * scale), 3 * scale)  # ... and closes gaps
     share = region.mean().item()
     if not 0 < share <= MOST_CHANGED:
         return None
     return (F.interpolate(region, size=tuple(naive.shape[2:]), mode="bilinear") > 0.5).float()
+
+
+def connected(seeds: Tensor, within: Tensor) -> Tensor:
+    """The parts of ``within`` that a seed lies in, and the seeds: ``[1, 1, H, W]``, 0 or 1, as both are."""
+    within = torch.maximum(seeds, within)
+    while True:
+        grown = F.max_pool2d(seeds, 3, stride=1, padding=1) * within
+        if torch.equal(grown, seeds):
+            return grown
+        seeds = grown
 
 
 def blend(naive: Tensor, output: Tensor, mask: Tensor) -> Tensor:

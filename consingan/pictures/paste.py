@@ -7,6 +7,7 @@ foreign colour to its rim.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def paste_files(
     feather: float = 0.0,
     key_color: str | None = None,
     rectangle: tuple[int, int, int, int] | None = None,
+    say: Callable[[str], None] = lambda note: None,
 ) -> tuple[Path, Path]:
     """Paste one file into another; writes ``out`` and ``NAME_mask.png`` beside it, and returns both paths.
 
@@ -72,6 +74,7 @@ def paste_files(
         at: ``(x, y)`` of the object's upper left corner.
         scale, rotate, feather: as ``Placement``.
         key_color, rectangle: as ``cut``.
+        say: is told what of the picture the naive one has not.
 
     Raises:
         UserError: a file cannot be read or written, or a number is out of range; before anything is written.
@@ -87,7 +90,8 @@ def paste_files(
     ):  # fmt: skip
         if not low <= value <= high:  # so written, it refuses nan as well
             raise UserError(f"--{flag} is {value:g}; give a number from {low:g} to {high:g}.")
-    picture = images.load(onto).pixels
+    loaded = images.load(onto)
+    picture = loaded.pixels
     cutting = cut(Path(object_file), key_color, rectangle)
     pixels = round(cutting.alpha.shape[2] * scale) * round(cutting.alpha.shape[3] * scale)
     if pixels > images.MAX_PIXELS:
@@ -95,6 +99,8 @@ def paste_files(
     made, mask = pasted(picture, cutting, Placement(at[0], at[1], scale, rotate, feather))
     images.save(naive, made)
     images.save(mask_file, signed(mask))
+    for note in loaded.lost:
+        say(f"{onto}: {note}")
     return naive, mask_file
 
 

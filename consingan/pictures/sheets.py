@@ -15,6 +15,7 @@ from consingan.grid.resize import resize
 from consingan.pictures.arrays import one_picture, with_channels
 from consingan.pictures.decoding import in_unit
 
+SMALLEST_TEXT, TEXT_SHARE = 10, 20  # px of a caption at least; else that share of the widest picture
 VIEW_SIDE = 480  # px, the longer side of a picture in a side by side view
 
 
@@ -61,7 +62,8 @@ def labelled_row(items: Sequence[tuple[str, Tensor]], gap: int = 4) -> Tensor:
     pictures = [one_picture(picture).float() for _, picture in items]
     if not pictures:
         raise ValueError("a row needs at least one picture")
-    captions = [_caption(text) for text, _ in items]
+    height = max(SMALLEST_TEXT, max(picture.shape[3] for picture in pictures) // TEXT_SHARE)
+    captions = [_caption(text, height) for text, _ in items]
     count = max(picture.shape[1] for picture in pictures)
     tallest = max(picture.shape[2] for picture in pictures)
     cells = []
@@ -83,9 +85,9 @@ def at_most(picture: Tensor, side: int) -> Tensor:
     return resize(picture, sizes.at_most(sizes.size_of(picture), side)).clamp(-1, 1)
 
 
-def _caption(text: str) -> Tensor:
-    """One line of text, black on white, ``[1, 1, h, w]`` in [-1, 1]; h is the same for every text."""
-    font = ImageFont.load_default()
+def _caption(text: str, height: int) -> Tensor:
+    """One line of text of a height in px, black on white, ``[1, 1, h, w]`` in [-1, 1]; h is the same for every text."""
+    font = ImageFont.load_default(height)
     line = " ".join(text.split())
     left, _, right, _ = font.getbbox(line)
     tallest = font.getbbox("Agjy|")[3]

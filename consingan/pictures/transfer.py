@@ -24,6 +24,7 @@ from consingan.grid.sizes import size_of
 WINDOW = 4  # px of the small picture, radius of the window in which the map of colours is fitted
 SMOOTHNESS = 4e-3  # of the squared range [-1, 1]: differences of colour below its root are not followed
 NEAR = 2  # px of the small picture, radius of the window in which contrast and change are measured
+FRAME = 2  # px of the small picture at its borders whose change is not believed
 FLAT = 1e-2  # of the squared range: contrast, or change, at whose root half of the texture, or detail, is left
 
 
@@ -52,6 +53,22 @@ def carried(picture: Tensor, before: Tensor, after: Tensor, keep_edges: bool = T
     texture = flatness * (change - mapped(before, gain, offset))
     gain, offset = (F.interpolate(x, size=size, mode="bilinear") for x in (gain, offset))
     return (picture + mapped(picture, gain, offset) + resize(texture, size)).clamp(-1, 1)
+
+
+def without_frame(before: Tensor, after: Tensor) -> Tensor:
+    """``after`` with the change of its borders taken from next to them: ``[1, C, h, w]`` in [-1, 1].
+
+    A network sees zeros past the picture's border and makes a frame of them: a bar of a foreign colour.
+
+    Args:
+        before, after: ``[1, C, h, w]`` in [-1, 1].
+    """
+    if min(size_of(after)) <= 4 * FRAME:
+        return after
+    inner = (after - before)[:, :, FRAME:-FRAME, FRAME:-FRAME]
+    made = (before + F.pad(inner, (FRAME,) * 4, mode="replicate")).clamp(-1, 1)
+    made[:, :, FRAME:-FRAME, FRAME:-FRAME] = after[:, :, FRAME:-FRAME, FRAME:-FRAME]  # to the bit
+    return made
 
 
 def fitted(guide: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ class Role(StrEnum):
     EXAMPLE = "example"  # an input like those of the training beside what the model makes of it
     NAIVE = "naive"  # a naive picture with the model's change, all over
     MASKED = "masked"  # the same with the change inside its mask only
+    PASTED = "pasted"  # the naive picture as it was given
     NATIVE = "native"  # the model's own output for a naive picture, at the model's resolution
     MASK = "mask"  # where a naive picture's object is
     VIEW = "view"  # several of these side by side, to judge by

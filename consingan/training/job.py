@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +27,7 @@ from consingan.training.checks import check_place, naive_notes, needed_bytes
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration
-from consingan.watch.log import Observer
+from consingan.watch.log import Observer, read_log
 from consingan.watch.monitor import Monitor
 from consingan.watch.report.commands import resuming, sampling
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from consingan.gan.model import SingleImageModel
+    from consingan.pictures.images import Picture
     from consingan.training.state import Training
 
 Stop = Callable[[], bool]
@@ -67,6 +68,7 @@ class Ready:
     state: Training
     origins: Mapping[str, str]
     notes: tuple[str, ...]
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,11 @@ class Job:
 
     Args:
         order: what is wanted.
-        pixels: ``[1, C, H, W]`` in [-1, 1], the picture where it is no file; the order then only names it.
+        picture: where it is no file; the order then only names it.
     """
 
-    def __init__(self, order: Order, pixels: Tensor | None = None) -> None:
-        self.order, self.pixels = order, pixels
+    def __init__(self, order: Order, picture: Picture | None = None) -> None:
+        self.order, self.picture = order, picture
 
     def plan(self) -> Plan:
         """What would be done and what it costs, from a few iterations that are tried; writes nothing.
@@ -137,7 +139,7 @@ class Job:
             if found := plan.unfinished_run(outdir, ready.state.model.settings):
                 return self._go_on(found, ready.notes, company, ready.state.reals)
             note = f"No unfinished run with these settings lies below {outdir}: this is a new one."
-            ready = Ready(ready.state, ready.origins, (note, *ready.notes))
+            ready = replace(ready, notes=(note, *ready.notes))
         return self._begin(ready, company)
 
     # ---- before anything is written
@@ -146,33 +148,31 @@ class Job:
         """Everything that a new training needs, checked."""
         self.order.check()
         file = self.order.picture
-        if self.pixels is None and not os.path.exists(str(file)):  # false, not an error, for names no system allows
+        if self.picture is None and not os.path.exists(str(file)):  # false, not an error, for names no system allows
             raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
         begin = beginning(self.order)  # refuses before torch is imported
-        picture, notes = self._picture(begin)
-        size = (picture.shape[2], picture.shape[3])
-        settings, origins = begin.resolve(picture.shape[1], size)
-        notes += naive_notes(settings)
+        picture = self._picture(begin)
+        pixels = picture.pixels
+        settings, origins = begin.resolve(pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
         device, device_notes = self._device()
-        state = begin.state(settings, picture, device)
+        state = begin.state(settings, pixels, device)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
-        return Ready(state, origins, (*device_notes, *notes))
+        return Ready(state, origins, (*device_notes, *picture.notes, *naive_notes(settings)), picture.lost)
 
-    def _picture(self, begin: Beginning) -> tuple[Tensor, tuple[str, ...]]:
-        """The picture, and sentences about how it was read."""
+    def _picture(self, begin: Beginning) -> Picture:
+        """The picture in the channels of the model."""
         from consingan.pictures import arrays, images
 
-        if self.pixels is not None:
-            return arrays.from_array(self.pixels, begin.channels), ()
+        if self.picture is not None:
+            return replace(self.picture, pixels=arrays.from_array(self.picture.pixels, begin.channels))
         order = self.order
-        loaded = images.load(
+        return images.load(
             str(order.picture),
             channels=begin.channels,
             background=order.background or WHITE,
             max_pixels=order.max_pixels or MOST_PIXELS,
         )
-        return loaded.pixels, loaded.notes
 
     def _device(self) -> tuple[torch.device, list[str]]:
         from consingan import devices
@@ -212,13 +212,13 @@ class Job:
                     write_start(state, run)
             with monitored(run, company) as monitor:
                 cost = {"seconds": planned.seconds, "peak_memory_mb": planned.peak_mb, "resumed": False}
-                monitor.tell("started", **facts_of(state, run), **cost)
+                monitor.tell("started", **facts_of(state, run), **cost, lost=list(ready.lost))
                 for note in (*company.notes, *ready.notes, planned.summary):
                     monitor.message(note)
                 if run:
                     look_first(state, run, monitor)
                 monitor.begin(planned.cost.weights(planned.settings), planned.cost.beside)
-                return self._train(state, run, monitor, company)
+                return self._train(state, run, monitor, company, ready.lost)
 
     # ---- a run that was stopped
 
@@ -261,12 +261,14 @@ class Job:
                 for note in said:
                     monitor.message(note)
                 monitor.begin(relative(state), beside(state.model.settings))
-                return self._train(state, run, monitor, company)
+                return self._train(state, run, monitor, company, lost_before(run))
 
     # ---- to the end
 
-    def _train(self, state: Training, run: Run | None, monitor: Monitor, company: Company) -> Ended:
-        """Train to the end, or until it is asked to stop."""
+    def _train(
+        self, state: Training, run: Run | None, monitor: Monitor, company: Company, lost: Sequence[str]
+    ) -> Ended:
+        """Train to the end, or until it is asked to stop; ``lost`` is said at the end."""
         from consingan.training.loop import train, write_report
         from consingan.training.watchdog import CollapsedError
 
@@ -291,6 +293,8 @@ class Job:
                 if run is None:
                     raise
                 raise UserError(f"{error} Then go on with: {resuming(run)}") from error
+        for sentence in lost:
+            monitor.message(sentence)
         if run:
             monitor.message(f"Done in {duration(monotonic() - begun)}; look at {run.report}")
             monitor.message(f"Sample it with: {sampling(run)}")
@@ -327,6 +331,14 @@ def monitored(run: Run | None, company: Company) -> Iterator[Monitor]:
                 monitor.break_off()
                 monitor.tell("failed", error="Stopped at once." if asked else str(error) or type(error).__name__)
             raise
+
+
+def lost_before(run: Run) -> list[str]:
+    """What the picture of a run has and its results have not, as was said when it began."""
+    if not run.log.is_file():
+        return []
+    said = [record.get("lost") for record in read_log(run.log) if record["event"] == "started"]
+    return [str(sentence) for sentence in said[0]] if said and isinstance(said[0], list) else []
 
 
 def facts_of(state: Training, run: Run | None) -> dict[str, Any]:

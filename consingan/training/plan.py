@@ -87,6 +87,7 @@ class Plan:
         values = config.flat(self.settings)
         wide = max(map(len, values))
         yield f"{self.settings.mode} of {self.settings.image}"
+        yield from self.notes
         yield "settings:"
         for name, value in values.items():
             yield f"  {name:{wide}}  {shown(value):<12}  {self.origins[name]}"

@@ -15,8 +15,9 @@ from typing import Any, Literal, Protocol, TextIO
 from consingan.errors import printable
 from consingan.watch.clock import duration
 from consingan.watch.log import MOMENTARY, Record, line
+from consingan.watch.notebook import Line, in_notebook
 
-DisplayName = Literal["rich", "plain", "json", "quiet"]
+DisplayName = Literal["rich", "plain", "json", "quiet", "notebook"]
 
 
 class Display(Protocol):
@@ -134,11 +135,16 @@ class Rich:
 
 
 def display(name: DisplayName, stream: TextIO) -> Display:
-    """The display of that name; rich needs a terminal that can move its cursor and falls to plain without."""
+    """The display of that name; rich needs a terminal that can move its cursor and falls to plain without.
+
+    In a notebook it is one line.
+    """
     if name == "quiet":
         return Quiet()
     if name == "json":
         return Json(stream)
+    if name == "notebook" or (name == "rich" and in_notebook()):
+        return Line(stream)
     if name == "rich" and stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         return Rich(stream)
     return Plain(stream)

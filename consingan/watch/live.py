@@ -8,9 +8,11 @@ it makes point here.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import webbrowser
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,8 @@ from urllib.parse import unquote, urlsplit
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.watch import report
-from consingan.watch.log import Record
+from consingan.watch.clock import duration
+from consingan.watch.log import MOMENTARY, Record
 
 HOST = "127.0.0.1"
 KINDS = {
@@ -64,7 +67,9 @@ class Live:
         return f"http://{HOST}:{self._server.server_port}/"
 
     def __call__(self, record: Record) -> None:
-        """Begin with the run; later records are read from its folder when somebody looks."""
+        """Begin with the run; later records are read from its folder when somebody looks, but for how far it is."""
+        if record["event"] == MOMENTARY:
+            self._server.progress = progress(record)
         if record["event"] == "started" and record["run"] is not None and self._thread is None:
             self.serve(Run(Path(record["run"])))
             if self._shown:
@@ -116,6 +121,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int):
         super().__init__((HOST, port), _Handler)
         self.run: Run | None = None  # nothing is answered before it has one
+        self.progress: Mapping[str, Any] = {"share": 0.0, "text": ""}
         self.names = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
         self._lock, self._version, self._page = Lock(), "", b""
 
@@ -148,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(HTTPStatus.OK, self.server.page(), PAGE_KIND)
             if path == "/version":
                 return self._answer(HTTPStatus.OK, version(self.server.run).encode("ascii"), KINDS[".jsonl"])
+            if path == "/progress":
+                body = json.dumps(self.server.progress).encode("ascii")
+                return self._answer(HTTPStatus.OK, body, KINDS[".json"])
             file = inside(self.server.run.folder, path)
             if file is not None:
                 return self._answer(HTTPStatus.OK, file.read_bytes(), KINDS[file.suffix])
@@ -183,6 +192,14 @@ def inside(folder: Path, path: str) -> Path | None:
     except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle
         return None
     return file if file.is_relative_to(root) and file.is_file() and file.suffix in KINDS else None
+
+
+def progress(record: Record) -> dict[str, Any]:
+    """How far a training is, as the page shows it: its share, and the words of the terminal."""
+    stage = f"stage {record['stage'] + 1}/{record['stages']}"
+    left = [] if record["left_s"] is None else [f"{duration(record['left_s'])} left"]
+    text = " · ".join([stage, f"iteration {record['iteration']}/{record['iterations']}", *left])
+    return {"share": record["share"], "text": text}
 
 
 def version(run: Run) -> str:

@@ -1,7 +1,8 @@
 """log.jsonl: the records of a training, one JSON object per line; written as they come, and read back.
 
     {"event": "started", "run", "mode", "image", "sizes", "iterations", "stages", "seconds", "peak_memory_mb",
-     "resumed", "time_s"}                     by stage: sizes [H, W] and planned iterations; what it is thought to cost
+     "resumed", "lost", "time_s"}             by stage: sizes [H, W] and planned iterations; what it is thought to cost;
+                                              sentences on what of the picture results will not have
     {"event": "begin_stage", "stage", "stages", "iterations", "start_iteration", "time_s", facts...}
     {"event": "iteration", "stage", "iteration", "time_s", terms...}   the values of that iteration, no mean
     {"event": "figures", "stage", "iteration", "time_s", "reconstruction", "balance", "convergence", "swd"}

@@ -21,6 +21,7 @@ from consingan.watch.report.commands import commands
 from consingan.watch.report.pictures import Embedded, embedded
 from consingan.watch.report.plots import plot
 from consingan.watch.report.reading import Curve, Facts, Stage
+from consingan.watch.report.words import meaning
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,7 +32,20 @@ HERO_SIDE, SHOT_SIDE, SMALL_SIDE = 640, 320, 160  # longer sides of embedded pic
 HERO_SAMPLES = 4
 NEWEST_SHOTS, EARLIER_SHOTS = 9, 4  # samples of the newest stage, of the others
 SHOWN = 12  # pictures of what was sampled afterwards
-BESIDE = {Role.MASK, Role.VIEW}  # what helps to judge a result and is none
+BESIDE = {Role.MASK, Role.VIEW, Role.PASTED}  # what helps to judge a result and is none
+WIDE_SIDE = 1400  # of pictures of several pictures
+WORDS = {  # of what stands by itself, in the order in which it is shown
+    Role.MASKED: "result, changed inside the mask only",
+    Role.NAIVE: "changed everywhere, without a mask",
+    Role.PASTED: "the naive picture",
+    Role.GRID: "all of a folder",
+    Role.SAMPLE: "sample",
+    Role.VIEW: "side by side",
+    Role.MASK: "mask",
+    Role.NATIVE: "output of the network",
+    Role.RECONSTRUCTION: "reconstruction",
+    Role.EXAMPLE: "example: input and output",
+}
 WIDE = 2.4  # width over height from which on a picture gets a row of its own
 
 # Figures that only the log has: full name, what it means, where better lies (-1 lower, 1 higher, 0 neither). Those of
@@ -115,6 +129,7 @@ def report_page(run: Run, live: bool = False) -> str:
         samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
         evaluation=evaluation(run),
         found=found,
+        meaning=meaning(facts, found.figures),
         figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
         losses=plots(facts.losses, facts.starts),
         curves=plots(facts.figures, facts.starts),
@@ -151,13 +166,13 @@ def state(facts: Facts) -> str:
     stage = facts.current
     if stage is None:
         return "not begun"
-    return f"at stage {stage.number} of 0 to {len(facts.stages) - 1}, iteration {stage.done} of {stage.planned}"
+    return f"stage {stage.number + 1}/{len(facts.stages)}, iteration {stage.done}/{stage.planned}"
 
 
 def sized(stage: Stage) -> str:
-    """A stage in words."""
+    """A stage in words, counted from 1 as everywhere that people read."""
     height, width = stage.size
-    return f"stage {stage.number} · {width}×{height} px"
+    return f"stage {stage.number + 1} · {width}×{height} px"
 
 
 def shown(path: Path | None, side: int, caption: str) -> Shot | None:
@@ -167,11 +182,16 @@ def shown(path: Path | None, side: int, caption: str) -> Shot | None:
 
 
 def hero(facts: Facts) -> list[Shot]:
-    """The picture, its reconstruction and the newest samples: what most people come for."""
+    """What most people come for: the picture, its reconstruction and the newest samples; or first of all a naive
+    picture and what became of it."""
     stage = facts.newest
     picture = facts.picture if facts.stages else None
     items: list[tuple[Path | None, str]] = [(picture, "the picture")]
-    if stage:
+    if stage and (naive := next((each for each in stage.samples if each.role is Role.PASTED), None)):
+        own = sorted((each for each in stage.samples if each.role not in BESIDE), key=place)
+        items = [(each.path, caption(each)) for each in (naive, *own[:1])] + items
+        items += [(each.path, caption(each)) for each in own[1:HERO_SAMPLES]]
+    elif stage:
         items.append((stage.reconstruction, "its reconstruction"))
         own = [each for each in stage.samples if each.role not in BESIDE]
         items += [(each.path, caption(each)) for each in own[:HERO_SAMPLES]]
@@ -187,7 +207,7 @@ def film(facts: Facts) -> list[Shot]:
         shot
         for stage in facts.stages
         for moment in stage.moments
-        if (shot := shown(moment.picture, SHOT_SIDE, f"stage {stage.number} · iteration {moment.iteration}"))
+        if (shot := shown(moment.picture, SHOT_SIDE, f"stage {stage.number + 1} · iteration {moment.iteration}"))
     ]
 
 
@@ -196,21 +216,35 @@ def stage_shots(facts: Facts, stage: Stage) -> list[Shot]:
     count = NEWEST_SHOTS if stage is facts.newest else EARLIER_SHOTS
     items = [
         (stage.reconstruction, "reconstruction"),
-        *((each.path, words(each.path)) for each in stage.samples[:count]),
+        *((each.path, named(each)) for each in stage.samples[:count]),
     ]
     return [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
 
 
 def evaluation(run: Run) -> list[Shot]:
-    """What sampling has written: the grids, and what is in none."""
-    found = results.overview(results.kept(run.evaluation))[:SHOWN]
-    items = [(each.path, each.path.parent.name if each.role is Role.GRID else words(each.path)) for each in found]
-    return [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
+    """What sampling has written, by role: the grids, and what is in none."""
+    found = sorted(results.overview(results.kept(run.evaluation)), key=place)[:SHOWN]
+    items = []
+    for each in found:
+        name = each.path.parent.name if each.role is Role.GRID else words(each.path)
+        side = WIDE_SIDE if each.role in (Role.VIEW, Role.GRID) else HERO_SIDE
+        items.append((each.path, name if each.role is Role.SAMPLE else f"{caption(each)}: {name}", side))
+    return [shot for path, text, side in items if (shot := shown(path, side, text))]
 
 
 def caption(result: Kept) -> str:
-    """A result in words: stills of the model are samples, all else has names of its own."""
-    return "sample" if result.role is Role.SAMPLE and not result.moving else words(result.path)
+    """A result in words, by its role; an animation has a name of its own."""
+    return words(result.path) if result.moving else WORDS.get(result.role, words(result.path))
+
+
+def named(result: Kept) -> str:
+    """The same, but samples are told apart."""
+    return words(result.path) if result.role is Role.SAMPLE else caption(result)
+
+
+def place(result: Kept) -> int:
+    """Where a result stands among others."""
+    return list(WORDS).index(result.role) if result.role in WORDS else len(WORDS)
 
 
 def words(path: Path) -> str:

@@ -93,7 +93,7 @@ def bands(starts: Sequence[int], across: Axis) -> Iterator[Markup]:
                 left, TOP, right - left, HEIGHT - TOP - BOTTOM
             )
         if right - left > 12:
-            text = f"stage {stage}" if right - left > 52 else str(stage)
+            text = f"stage {stage + 1}" if right - left > 52 else str(stage + 1)
             yield Markup('<text class="stage" x="{:.1f}" y="{}">{}</text>').format((left + right) / 2, TOP - 8, text)
 
 

@@ -101,8 +101,14 @@
   // while it trains: ask for news, and put them in place of the old
   if (!("live" in document.body.dataset)) return;
   let version = null;
+  const progress = async () => {
+    const now = await (await fetch("/progress", { cache: "no-store" })).json();
+    all(".progress progress", document).forEach((bar) => (bar.value = now.share));
+    all(".progress output", document).forEach((text) => (text.textContent = now.text));
+  };
   const renew = async () => {
     try {
+      await progress();
       const newest = await (await fetch("/version", { cache: "no-store" })).text();
       if (version !== null && newest !== version && !large.open) {
         const page = new DOMParser().parseFromString(await (await fetch("/", { cache: "no-store" })).text(), "text/html");
@@ -111,6 +117,7 @@
         all("details", fresh).forEach((each) => { if (open.has(each.id)) each.open = open.get(each.id); });
         old.replaceWith(fresh);
         setUp(fresh);
+        await progress();
       }
       if (version === null || !large.open) version = newest;
     } catch {
