@@ -6,7 +6,6 @@ TOML, one flag a line by its name. What a file holds counts as given by the pers
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,6 +78,8 @@ def parsed(file: str) -> Mapping[str, Any]:
     Raises:
         UserError: there is none, or it is none.
     """
+    import tomllib  # here: it is slow to load, and few commands need it
+
     try:
         with open(file, "rb") as stream:
             data = stream.read(MOST_BYTES + 1)

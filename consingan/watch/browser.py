@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import webbrowser
 
 
 def in_browser(address: str) -> bool:
     """Open an address; whether a browser took it. May wait for the browser; never fails."""
+    import webbrowser  # here: it is slow to load, and few commands need it
+
     screen = sys.platform in ("darwin", "win32") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     )
