@@ -12,6 +12,7 @@ range from black to white.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,8 @@ from time import perf_counter
 
 import click
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.finish import patches
 from consingan.finish.scales import own_size

@@ -11,12 +11,15 @@ of others, of which no time is known, are lines. Needs matplotlib: pip install -
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import click
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.metrics.table import METRICS
 

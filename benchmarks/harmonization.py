@@ -14,12 +14,15 @@ enlarged: the root of the mean squared difference between neighbours.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.applications import APPLICATIONS, cases
 from consingan.applications.naive import began_as

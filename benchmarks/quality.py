@@ -9,11 +9,14 @@ different sizes are compared at the same one.
 from __future__ import annotations
 
 import glob
+import sys
 from pathlib import Path
 
 import click
 import torch
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.grid import ranges
 from consingan.metrics.pictures import match

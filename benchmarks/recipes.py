@@ -28,6 +28,8 @@ import click
 import torch
 from quality import files, unit
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
+
 from consingan import config
 from consingan.metrics.pictures import match
 from consingan.metrics.table import evaluate

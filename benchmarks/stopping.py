@@ -10,9 +10,12 @@ iterations' holds the value of the first folder and that of the second.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.gan.model import SingleImageModel
 from consingan.grid.ranges import unit

@@ -117,7 +117,7 @@ def estimate(
 
     Returns:
         Settings with their origins, sizes and iterations by stage, ``seconds``, ``peak_mb``; printed, the report of
-        ``--dry-run``.
+        ``--dry_run``.
     """
     place = None if outdir is None else str(outdir)
     return _job(image, mode=mode, preset=preset, device=device, outdir=place, settings=settings).plan()

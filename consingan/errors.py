@@ -1,6 +1,8 @@
 """The one exception that a person is meant to read, how words are shown, and the fault that is met by doing less."""
 
 import re
+import sys
+from importlib.util import find_spec
 
 _OUT_OF_MEMORY = r"out of memory|can't allocate memory|bad_alloc"  # torch's words on CUDA, MPS and the CPU
 
@@ -11,6 +13,33 @@ class UserError(Exception):
     The message is one sentence that names the flag or file, the value seen and what to do about it.
     The command line prints it and exits with code 2; nothing is written before it is raised.
     """
+
+
+REQUIRED = ("torch", "kornia", "imageio", "PIL", "numpy", "rich", "safetensors", "jinja2")  # to train and sample
+OTHER_NAMES = {"PIL": "pillow"}  # of packages that are installed by another name than they are imported
+
+
+def check_packages() -> None:
+    """Refuse to begin where a package is missing that would be needed in the middle; imports none.
+
+    Raises:
+        UserError: names the package, and how to install it.
+    """
+    for module in REQUIRED:
+        if find_spec(module) is None:
+            raise UserError(not_installed(module))
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """The sentence for a package that is not installed; None for a module of ours, whose fault is ours."""
+    module = (error.name or "").partition(".")[0]
+    return None if module in ("", "consingan") or module in sys.stdlib_module_names else not_installed(module)
+
+
+def not_installed(module: str) -> str:
+    """What to do about a package that is missing."""
+    package = OTHER_NAMES.get(module, module)
+    return f"The package {package} is not installed; install it with: {sys.executable} -m pip install {package}"
 
 
 def printable(text: str, encoding: str = "utf-8", keep: str = "") -> str:

@@ -122,7 +122,7 @@ def made(typed, run: Path, *words: object) -> dict[str, list[str]]:
 def test_a_generation_model_is_set_in_motion(typed, trained_run):
     words = ("--application", "walk", "--frames", 3, "--start_scale", 1, "--seed", 4)
     name = "animation_start_1_alpha_0.1_beta_0.9_seed_4.gif"
-    assert made(typed, trained_run, *words) == {"reconstruction": ["reconstruction.png"], "sample": [name]}
+    assert made(typed, trained_run, *words) == {"sample": [name]}
     (entry,) = [each for each in results.kept(Path("made")) if each.moving]
     assert entry.facts["start_scale"] == "1"
     with Image.open(entry.path) as animation:
@@ -242,7 +242,7 @@ def test_the_way_through_a_stage_ends_with_its_first_sample(trained_run):
 
 
 def test_further_results_in_a_folder_leave_the_index_of_the_first(typed, trained_run):
-    made(typed, trained_run, "--size", "40x30", "--num_samples", 1)
+    made(typed, trained_run, "--size", "40x30", "--num_samples", 1, "--reconstruction")
     found = made(typed, trained_run, "--application", "walk", "--frames", 2, "--start_scale", 0)
     assert len(found["sample"]) == 2
     entries = json.loads(Path("made/results.json").read_text())["results"]
@@ -279,7 +279,7 @@ def test_steps_stand_between_the_generator_and_the_result(trained_run):
 def test_steps_of_an_application_come_after_the_finish(trained_run):
     model = SingleImageModel.load(trained_run)
     options = Stills(num_samples=1, size="80x60", finish="patches")
-    (_, result) = Samples(after=[Twice(0.5)]).apply(Material.of(model), options, quiet)
+    (result,) = Samples(after=[Twice(0.5)]).apply(Material.of(model), options, quiet)
     expected = model.sample(1, (30, 40), finish="patches")
     assert torch.equal(result.frames[0], expected.repeat_interleave(2, 2).repeat_interleave(2, 3) - 0.5)
 
@@ -366,7 +366,7 @@ def files_in(folder: Path) -> Sequence[str]:
 
 
 def test_a_new_application_has_its_flags_in_the_help(toy, typed):
-    text = " ".join(typed(cli.sample, "--help").stdout.split())
+    text = " ".join(typed(cli.sample, "--help_all").stdout.split())
     assert "tint: the picture, tinted" in text
     assert "Sampling: tint: --strength FLOAT how far to the end of the first channel [default: 0.25]" in text
     assert "--num_samples INTEGER" in text

@@ -99,15 +99,17 @@ def refused(desk: Path, command: click.Command, arguments: list[object], words: 
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[-1][-17:])
-def test_help_shows_headings_and_defaults(command, tmp_path):
-    result = process(*command, "--help", cwd=tmp_path)
+def test_help_of_all_flags_shows_headings_and_defaults(command, tmp_path):
+    result = process(*command, "--help_all", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     text = " ".join(result.stdout.split())
     if "train" in command[-1]:
         headings = ["Task:", *(f"{title}:" for title in SECTION_TITLES.values()), "Machine:", "Messages:"]
         flags = [s.name for s in config.settings()]
-        by_value = {s.name: s.default for s in config.settings() if s.default not in (None, False)}
-        defaults = by_value | {"nc_im": "by picture"}
+        usual = {s.name: TASKS["generation"].recipes["fast"].get(s.name, s.default) for s in config.settings()}
+        defaults = {name: value for name, value in usual.items() if value not in (None, False)}
+        assert (defaults["nfc"], defaults["max_size"], defaults["lr_g"], defaults["gamma"]) == (32, 40, "auto", 0.02)
+        defaults |= {"nc_im": "by picture"}
     else:
         headings = ["Task:", "Sampling:", "Sampling: walk:", "Machine:", "Messages:"]
         flags = list(sampling_settings())
@@ -135,7 +137,8 @@ def test_the_group_names_both_commands(tmp_path):
     assert re.search(r"^  train ", result.stdout, re.MULTILINE)
     assert re.search(r"^  sample ", result.stdout, re.MULTILINE)
     shown = result.stdout[result.stdout.index("Commands:") :].splitlines()[1:]
-    assert [line.split()[0] for line in shown] == ["train", "sample", "paste", "list", "score", "report", "compare"]
+    names = [line.split()[0] for line in shown]
+    assert names == ["train", "sample", "open", "list", "score", "compare", "report", "paste", "presets"]
     assert not [line for line in shown if line.endswith("...")]  # as click cuts what is too long
 
 
@@ -172,7 +175,11 @@ def test_dashes_and_underscores_are_the_same(command):
     values = {"text": "word", "boolean": None}
     for param in command.get_params(click.Context(command)):
         for name in param.opts:
-            if not isinstance(param, click.Option) or len(name.strip("-").replace("-", "_").split("_")) == 1:
+            if (
+                not isinstance(param, click.Option)
+                or not param.expose_value
+                or len(name.strip("-").replace("-", "_").split("_")) == 1
+            ):
                 continue
             value = next(iter(getattr(param.type, "choices", [values.get(param.type.name, "3")])))
             words = [[spelt] if value is None else [spelt, value] for spelt in both_spellings(name)]
@@ -234,8 +241,11 @@ MISTAKES = [
     ("--input_name", "Option '--input_name' requires an argument."),
     ("missing.png", "There is no picture at missing.png; check the path behind --input_name."),
     ("no/such/folder/a.png", "There is no picture at no/such/folder/a.png"),
-    ("https://example.com/a.png", "There is no picture at https://example.com/a.png"),
-    ("folder.png", "folder.png is a folder: name one picture file"),
+    (
+        "https://example.com/a.png",
+        "https://example.com/a.png is an address, and nothing is fetched",
+    ),
+    ("folder.png", "folder.png is a folder, and a run has one picture; for a run of each: for picture in folder.png/*"),
     ("text.png", "text.png is no picture that can be read"),
     ("empty.png", "empty.png is empty (0 bytes)"),
     ("pixel.png", "pixel.png has only 1x1 pixels: use a picture with at least 8 pixels"),
@@ -276,16 +286,16 @@ MISTAKES = [
     ("a.png --gpu first", "'--gpu': 'first' is not a valid integer."),
     ("a.png --device tpu", "--device is 'tpu'; give auto, cpu, mps, cuda or cuda:N."),
     ("a.png --device cuda:99", "cuda:99 is asked for, but this machine has "),
-    ("a.png --checkpoint-every 0", "--checkpoint-every is 0.0; give a number of at least 1."),
-    ("a.png --checkpoint-every nan", "--checkpoint-every is nan; give a number of at least 1."),
-    ("a.png --log-format xml", "'--log-format': 'xml' is not one of 'rich', 'plain', 'json'"),
+    ("a.png --checkpoint-every 0", "--checkpoint_every is 0.0; give a number of at least 1."),
+    ("a.png --checkpoint-every nan", "--checkpoint_every is nan; give a number of at least 1."),
+    ("a.png --log-format xml", "'--log_format': 'xml' is not one of 'rich', 'plain', 'json'"),
     ("a.png --nosuch", "No such option '--nosuch'."),
     # folders
     ("a.png --outdir a.png", "--outdir a.png: a file stands in the way of a.png/a; choose another folder."),
     ("--resume nowhere", "--resume nowhere does not exist; give the folder of a trained run."),
     ("--resume a.png", "--resume a.png is a file; give the run folder or its model.safetensors."),
     ("--resume folder.png", "--resume folder.png is no run (no config.json in it)"),
-    ("--resume folder.png a.png", "--resume goes on with its own picture; give neither a picture nor --dry-run"),
+    ("--resume folder.png a.png", "--resume goes on with its own picture; give neither a picture nor --dry_run"),
     ("--resume folder.png --input_name a.png", "--resume goes on with its own picture"),
     ("--resume folder.png --dry-run", "--resume goes on with its own picture"),
 ]
@@ -403,7 +413,7 @@ def test_mistakes_in_real_commands(arguments, words, desk):
         ("--format bmp", "'--format': 'bmp' is not one of "),
         ("--gpu -1", "--gpu is -1"),
         ("--not_cuda --device cuda", "--not_cuda and --device cuda contradict each other"),
-        ("--out a.png", "Cannot write a.png: "),
+        ("--out a.png", "--out a.png exists already; name another file, or move it away."),
     ],
 )
 def test_mistakes_in_sampling_are_one_sentence(line, words, desk, trained_run):
@@ -442,8 +452,7 @@ def test_model_folders_that_are_none(desk, trained_run):
         "nowhere": "--model_dir nowhere does not exist; give the folder of a trained run.",
         "a.png": "--model_dir a.png is a file; give the run folder or its model.safetensors.",
         "folder.png": "--model_dir folder.png is no run (no config.json, no model.safetensors in it)",
-        "runs": f"--model_dir runs is not a run but a folder above runs (runs below runs: {run}); give one of these.",
-        "runs/stripes": f"is not a run but a folder above runs (runs below runs/stripes: {run})",
+        "runs/nowhere": f"--model_dir runs/nowhere does not exist (runs below runs: {run}); give the folder",
         f"{run}/config.json": "config.json is a file; give the run folder",
         f"{run}/samples": "samples is no run",
     }.items():
@@ -527,11 +536,13 @@ def test_a_run_says_what_it_costs_and_on_what_it_runs(desk, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = typed(cli.train, "a.png", *TINY, "--gpu", 0, "--log-format", "plain")
     lines = result.stderr.splitlines()
-    assert re.fullmatch(r"No CUDA GPU was found for --gpu 0: this runs on the CPU \(\d+ threads?\)\.", lines[0])
+    assert lines[0] == "Loading ..."
+    assert re.fullmatch(r"No CUDA GPU was found for --gpu 0: this runs on the CPU \(\d+ threads?\)\.", lines[1])
     cost = (
         r"Training generation on the CPU \(\d+ threads?\): 2 stages up to 40x30 px, about \d+ s and \d+ MB of memory\."
     )
-    assert re.fullmatch(cost, lines[1])
+    assert re.fullmatch(cost, lines[2])
+    assert lines[3] == f"Run folder: {result.stdout.strip()}"
     assert not [line for line in typed(cli.train, "a.png", *TINY).stderr.splitlines() if "No CUDA GPU" in line]
 
 
@@ -710,7 +721,7 @@ def pixels_of(path: Path) -> np.ndarray:
 
 
 def test_without_flags_the_four_published_sizes_are_drawn(sampled):
-    expected = {"reconstruction.png": (40, 30)}
+    expected = {}
     for width, height in [(40, 30), (80, 30), (40, 60), (80, 60)]:
         folder = f"samples_{width}x{height}_start_0"
         expected |= {f"{folder}/seed_0_sample_{k:03d}.png": (width, height) for k in range(2)}
@@ -730,7 +741,7 @@ def test_without_flags_the_four_published_sizes_are_drawn(sampled):
 )
 def test_sizes(sampled, flags, size):
     folder = f"samples_{size[0]}x{size[1]}_start_0"
-    expected = {"reconstruction.png": (40, 30), f"{folder}/seed_0_sample_000.png": size}
+    expected = {f"{folder}/seed_0_sample_000.png": size}
     assert sizes_of(sampled("--num_samples", 1, *flags)) == expected
 
 
@@ -767,7 +778,7 @@ def test_a_picture_holds_what_is_needed_to_make_it_again(sampled, trained_run):
 
 def test_a_later_start_is_closer_to_the_picture(sampled):
     def distance(start: int) -> float:
-        folder = sampled("--num_samples", 4, "--size", "40x30", "--gen_start_scale", start)
+        folder = sampled("--num_samples", 4, "--size", "40x30", "--gen_start_scale", start, "--reconstruction")
         reconstruction = pixels_of(folder / "reconstruction.png")
         samples = [pixels_of(path) for path in (folder / f"samples_40x30_start_{start}").glob("seed_*")]
         return float(np.mean([np.abs(sample - reconstruction).mean() for sample in samples]))
@@ -777,7 +788,7 @@ def test_a_later_start_is_closer_to_the_picture(sampled):
 
 @pytest.mark.parametrize(("extension", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP"), ("tif", "TIFF")])
 def test_formats(sampled, extension, kind):
-    folder = sampled("--num_samples", 1, "--size", "40x30", "--format", extension)
+    folder = sampled("--num_samples", 1, "--size", "40x30", "--format", extension, "--reconstruction")
     files = sorted(path.relative_to(folder).as_posix() for path in pictures_in(folder))
     assert files == [f"reconstruction.{extension}", f"samples_40x30_start_0/seed_0_sample_000.{extension}"]
     for path in pictures_in(folder):
@@ -804,7 +815,7 @@ def test_the_twelve_published_animations(animation_run, tmp_path):
         for start in (0, 1, 2)
         for beta in ("0.8", "0.85", "0.9", "0.95")
     }
-    assert {path.name for path in pictures_in(tmp_path)} == {"reconstruction.png", *names}
+    assert {path.name for path in pictures_in(tmp_path)} == names
     for name in names:
         with Image.open(tmp_path / name) as animation:
             assert animation.size == (40, 30)
@@ -834,7 +845,7 @@ def frame_times(animation: Image.Image) -> list[float]:
 )
 def test_one_animation_of_ones_own(line, name, kind, times, animation_run, tmp_path):
     typed(cli.sample, "--model_dir", animation_run, "--finish", "none", *line.split(), "--out", tmp_path)
-    assert {path.name for path in pictures_in(tmp_path)} == {"reconstruction.png", f"animation_{name}"}
+    assert [path.name for path in pictures_in(tmp_path)] == [f"animation_{name}"]
     with Image.open(tmp_path / f"animation_{name}") as animation:
         assert animation.format == kind
         assert frame_times(animation) == times

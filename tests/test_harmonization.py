@@ -70,9 +70,10 @@ def refused(*arguments, word, folder):
     before = sorted(folder.rglob("*"))
     result = invoke(*arguments)
     assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-    assert word in result.stderr
+    sentence = result.stderr.removeprefix("Loading ...\n")
+    assert sentence.startswith("Error: ")
+    assert sentence.count("\n") == 1
+    assert word in sentence
     assert sorted(folder.rglob("*")) == before
 
 

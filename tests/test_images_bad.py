@@ -143,7 +143,7 @@ def test_a_decompression_bomb_is_refused_from_its_header(tmp_path):
     (tmp_path / "a.png").write_bytes(bomb())
     tracemalloc.start()
     for reader in READERS:
-        message(tmp_path / "a.png", "60000x60000", "100000000", "--max-pixels", reader=reader)
+        message(tmp_path / "a.png", "60000x60000", "100000000", "--max_pixels", reader=reader)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6
@@ -152,7 +152,7 @@ def test_a_decompression_bomb_is_refused_from_its_header(tmp_path):
 def test_the_pixel_limit_is_ours_alone(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(encoded("PNG", (20, 10)))
-    message(path, "20x10", "199", "--max-pixels", max_pixels=199)
+    message(path, "20x10", "199", "--max_pixels", max_pixels=199)
     assert images.load(path, max_pixels=200).pixels.shape == (1, 3, 10, 20)
     # Far above Pillow's own limit the header passes too, and the missing pixels are what is wrong.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

@@ -38,7 +38,10 @@ def typed(command, *words: object) -> str:
 
 @pytest.mark.parametrize("name", FINISHED)
 def test_a_model_makes_pictures(old, name):
-    flags = {"animation": ("--frames", 3, "--start_scale", 0), "generation": ("--num_samples", 2)}.get(name, ())
+    flags = {
+        "animation": ("--frames", 3, "--start_scale", 0, "--reconstruction"),
+        "generation": ("--num_samples", 2),
+    }.get(name, ())
     if name == "retarget":
         flags = ("--num_samples", 1)
     if name in ("harmonization", "fine_tuned"):

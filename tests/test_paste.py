@@ -105,7 +105,7 @@ def test_a_key_colour_or_a_rectangle_cuts_what_has_no_alpha(tmp_path):
     pixels[:, :, 5:15, 8:20] = torch.tensor([0.8, 0.1, 0.2]).view(1, 3, 1, 1)  # ... the object
     file = tmp_path / "o.png"
     images.save(file, pixels * 2 - 1)
-    with pytest.raises(UserError, match="--key-color"):
+    with pytest.raises(UserError, match="--key_color"):
         cut(file)
     keyed = cut(file, key_colour="#00ff00")
     wanted = torch.zeros(1, 1, 20, 30)
@@ -146,7 +146,7 @@ def test_the_command_writes_the_naive_picture_and_its_mask(tmp_path):
         ({"--scale": "nan"}, "--scale"),
         ({"--feather": "-1"}, "--feather"),
         ({"--rectangle": "0,0,0,0"}, "--rectangle"),
-        ({"--key-color": "nocolour"}, "--key-color"),
+        ({"--key_color": "nocolour"}, "--key_color"),
         ({"--out": "p.png"}, "overwrite"),
         ({"--out": "naive"}, "no extension"),
         ({"--object": "missing.png"}, "missing.png"),

@@ -277,9 +277,9 @@ def test_names_are_escaped(tmp_path):
 
 
 def test_settings_that_differ_are_marked(tmp_path):
-    rows = {row.name: row for row in page.setting_rows(reading.read(folder(tmp_path, [], batch_norm=True)).settings)}
+    rows = {row.name: row for row in page.setting_rows(reading.read(folder(tmp_path, [], batch_norm=True)))}
     assert {name for name, row in rows.items() if row.differs} == {"train_stages", "niter", "batch_norm"}
-    assert (rows["batch_norm"].value, rows["batch_norm"].default) == ("on", "off")
+    assert (rows["batch_norm"].value, rows["batch_norm"].otherwise) == ("on", "off")
     text = report.report_page(folder(tmp_path, [], batch_norm=True))
     assert '<tr class="differs"><td>batch_norm</td><td class="other">on</td><td>off</td>' in text
 
@@ -314,7 +314,9 @@ def test_the_commands_of_the_page_work(picture_file, tmp_path):
     sampling, resuming, again = (shlex.split(line) for line in lines)
     assert sampling[:2] == ["consingan", "sample"]
     assert resuming[:2] == ["consingan", "train"]
-    made = CliRunner().invoke(cli.sample, [*sampling[2:], "--num_samples", "1", "--quiet"], catch_exceptions=False)
+    made = CliRunner().invoke(
+        cli.sample, [*sampling[2:], "--num_samples", "1", "--quiet", "--reconstruction"], catch_exceptions=False
+    )
     assert made.exit_code == 0
     assert (run.evaluation / "reconstruction.png").is_file()
     assert CliRunner().invoke(cli.train, [*resuming[2:], "--quiet"], catch_exceptions=False).exit_code == 0

@@ -150,7 +150,7 @@ def test_sifid_needs_weights(desk):
     picture(Path("wide.png"), 0, 40, 48)
     picture(Path("wide_0.png"), 1, 40, 48)
     save_file(random_weights(192), "inception.safetensors")
-    found = scored("wide.png", "wide_0.png", "--inception-weights", "inception.safetensors")
+    found = scored("wide.png", "wide_0.png", "--inception_weights", "inception.safetensors")
     for name, channels in (("sifid64", 64), ("sifid192", 192)):
         trunk = load_inception("inception.safetensors", channels)
         wanted = sifid(tensor(Path("wide.png")), tensor(Path("wide_0.png")), trunk)
@@ -218,8 +218,8 @@ def test_methods_of_one_name_are_told_apart_by_their_paths(folders):
         (["real", "one", "empty"], "empty holds no sample of any picture in real"),
         (["real", "left", "right"], "No picture in real has samples of every method"),
         (["twice", "out"], "twice holds 1.jpg and 1.png"),
-        (["a.png", "out", "--inception-weights", "w.pth"], "not from w.pth"),
-        (["a.png", "out", "--inception-weights", "w.safetensors"], "w.safetensors does not exist"),
+        (["a.png", "out", "--inception_weights", "w.pth"], "not from w.pth"),
+        (["a.png", "out", "--inception_weights", "w.safetensors"], "w.safetensors does not exist"),
     ],
 )
 def test_mistakes_are_one_sentence(folders, words, sentence):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from consingan import config
 from consingan.errors import UserError
@@ -106,6 +106,13 @@ class Options(Protocol):
     """A frozen dataclass of ``config.setting`` fields: flags are made of it."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def single(self) -> Self:
+        """The same for one result where they leave open how many there are.
+
+        Raises:
+            UserError: they want several.
+        """
 
 
 Own = TypeVar("Own", bound=Options)

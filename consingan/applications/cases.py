@@ -12,6 +12,7 @@ from consingan.finish.hand import painted
 from consingan.gan.model import SingleImageModel
 from consingan.grid.resize import resize
 from consingan.pictures import images, masks, transfer
+from consingan.pictures.source import check_no_address
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
 
@@ -61,6 +62,7 @@ def files_of(naive: Path) -> list[Path]:
         UserError: there is no such file, or the folder holds no picture.
     """
     if not naive.is_dir():
+        check_no_address(naive)
         if not naive.exists():
             raise UserError(f"There is no picture at {naive}; check the path behind --naive_img.")
         return [naive]
@@ -93,7 +95,7 @@ def read(
     if path is not None:
         return Case(file, picture, masks.read(path, size, inverted), False, notes)
     if inverted:
-        raise UserError(f"--invert-mask is given, but {file} has no mask; give --mask or leave the flag out.")
+        raise UserError(f"--invert_mask is given, but {file} has no mask; give --mask or leave the flag out.")
     wanted = f"{file.stem}_mask.png beside {file}"
     if training is None:
         return Case(file, picture, None, False, notes)

@@ -39,6 +39,7 @@ class Instant:
 
         needing = {
             "--finish none": options.finish == "none",
+            "--reconstruction": options.reconstruction,
             f"--gen_start_scale {options.gen_start_scale}": options.gen_start_scale > 0,
             f"--finish_seed {options.finish_seed}": options.finish_seed is not None,
         }

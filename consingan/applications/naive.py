@@ -49,6 +49,12 @@ class NaiveOptions:
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
+    def single(self) -> NaiveOptions:
+        """The same for one result."""
+        if self.naive_img is not None and Path(self.naive_img).is_dir():
+            raise UserError(f"--naive_img {self.naive_img} is a folder, whose results are several; name one picture.")
+        return replace(self, num_samples=1)
+
 
 EXAMPLES = 3  # augmented pictures, where there is no naive one
 
@@ -85,7 +91,7 @@ class Naive:
             yield from self._of_pictures(material, options, Path(options.naive_img))
             return
         if options.mask is not None or options.invert_mask:
-            raise UserError("--mask or --invert-mask is given without --naive_img; name the picture that it is for.")
+            raise UserError("--mask or --invert_mask is given without --naive_img; name the picture that it is for.")
         if not TASKS[model.settings.mode].takes_naive:
             raise UserError(
                 f"--application {self.name} on a model of {model.settings.mode} needs a picture to work on; "

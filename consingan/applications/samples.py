@@ -52,7 +52,8 @@ class Samples:
         chain = sampling.chain(model, options, told)
         photo = sampling.photo_for(model, options.finish)
         sizes = sizes_of(model, options)
-        yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format)
+        if options.reconstruction:
+            yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format)
         own = model.settings.sampling.variation
         variation = own if options.variation is None else options.variation
         facts = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
 PUBLISHED_STARTS = (0, 1, 2)
+BETA = 0.9
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,12 @@ class WalkOptions:
     longest: int = setting(FRAME_BOUND, "animations: longer side of finished frames in pixels", low=16, high=2048)
     fps: float = setting(10.0, "frames per second", low=0.1, high=50)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
+    reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
     format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
+
+    def single(self) -> WalkOptions:
+        """The same for one animation."""
+        return replace(self, num_samples=1, beta=BETA if self.beta is None else self.beta)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ class WalkAround:
         model = material.trained
         wanted = walks(options, model)
         finish = frame_finish(model, options.finish)
-        yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()])
+        if options.reconstruction:
+            yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()])
         for start, alpha, beta in wanted:
             for seed in range(options.seed, options.seed + options.num_samples):
                 frames = list(model.animate(options.frames, alpha, beta, start, seed, finish, options.longest))
@@ -87,7 +94,7 @@ def walks(options: WalkOptions, model: SingleImageModel) -> list[tuple[int, floa
     start = lowest if options.start_scale is None else options.start_scale
     check_start(start, model.stages, "--start_scale")
     check_noise(start, model, "--start_scale")
-    return [(start, alpha, 0.9 if options.beta is None else options.beta)]
+    return [(start, alpha, BETA if options.beta is None else options.beta)]
 
 
 WALK: Application[WalkOptions] = WalkAround()

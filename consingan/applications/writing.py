@@ -11,12 +11,14 @@ from pathlib import Path
 from torch import Tensor
 
 from consingan.applications.base import Result
+from consingan.errors import UserError
 from consingan.pictures import images, sheets
 from consingan.storage import results as storage
 from consingan.storage.files import StorageError
 from consingan.storage.results import ITERATION, Kept, Role
 
 GRID_PICTURES, GRID_SIDE = 9, 1024  # pictures of a grid, and the longer side of one in px at most
+NEW = {Role.SAMPLE, Role.MASKED, Role.NAIVE}  # what people sample for
 PREVIEW_PIXELS = 10 * 512**2  # of a stage's previews, after which no more are begun
 
 
@@ -62,12 +64,39 @@ def write(
                 yield path
 
 
-def save(result: Result, path: Path, facts: Mapping[str, str], kept: list[Kept]) -> Path:
-    """Write one result, and its facts with these, and note it as kept; give its path back."""
+def write_one(
+    results: Iterable[Result], file: Path, facts: Mapping[str, str], say: Callable[[str], None] = lambda note: None
+) -> None:
+    """Write the first thing that is new among results, to a file of any name; nothing else.
+
+    Args:
+        results: what an application makes.
+        file: its folder is made where it is missing.
+        facts, say: as ``write``.
+
+    Raises:
+        UserError: nothing is new, or the file cannot be written.
+    """
+    for result in results:
+        for note in result.notes:
+            say(note)
+        if result.role in NEW:
+            make_folder(file.parent)
+            return put(result, file, facts)
+    raise UserError(f"Nothing new was made for --out {file}; give the picture to work on with --naive_img.")
+
+
+def put(result: Result, path: Path, facts: Mapping[str, str]) -> None:
+    """Write one result's file, its facts with these in it."""
     if result.fps:
         images.save_animation(path, result.frames, result.fps)
     else:
         images.save(path, result.frames[0], text={**facts, **result.facts})
+
+
+def save(result: Result, path: Path, facts: Mapping[str, str], kept: list[Kept]) -> Path:
+    """Write one result, and its facts with these, and note it as kept; give its path back."""
+    put(result, path, facts)
     kept.append(Kept(path, result.role, result.fps > 0, {**facts, **result.facts}))
     return path
 

@@ -6,8 +6,9 @@ import click
 
 from consingan import __version__
 from consingan.command.flags import CONTEXT, OrderedGroup
-from consingan.command.pages import compare, report
+from consingan.command.pages import compare, report, show
 from consingan.command.paste import paste
+from consingan.command.presets import presets
 from consingan.command.runs import listing
 from consingan.command.sample import sample
 from consingan.command.score import score
@@ -15,10 +16,13 @@ from consingan.command.train import train
 
 
 @click.group(cls=OrderedGroup, context_settings=CONTEXT)
-@click.version_option(__version__, prog_name="consingan")
+@click.version_option(__version__, message="consingan %(version)s")
 def main() -> None:
-    """Learn a generative model from one picture."""
+    """Learn a generative model from one picture.
+
+    Begin with: consingan train photo.jpg
+    """
 
 
-for command in (train, sample, paste, listing, score, report, compare):
+for command in (train, sample, show, listing, score, compare, report, paste, presets):
     main.add_command(command)

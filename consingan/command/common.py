@@ -14,7 +14,7 @@ from consingan.command.flags import (
     options,
     typed,
 )
-from consingan.errors import UserError, printable
+from consingan.errors import UserError, check_packages, printable
 from consingan.training.plan import check_mode as check_mode
 from consingan.watch import displays
 from consingan.watch.displays import DisplayName
@@ -45,7 +45,7 @@ TALK = options(
         option("Messages", "--quiet", is_flag=True, help="print only the folder of the results"),
         option(
             "Messages",
-            "--log-format",
+            "--log_format",
             type=click.Choice(["rich", "plain", "json"]),
             default="rich",
             help="how progress is shown on stderr",
@@ -79,6 +79,21 @@ def monitor(flags: dict[str, Any]) -> Monitor:
 def shown_by(flags: dict[str, Any]) -> DisplayName:
     """The name of the display that the flags ask for."""
     return "quiet" if flags["quiet"] else flags["log_format"]
+
+
+def loading(flags: dict[str, Any] | None = None) -> None:
+    """Look whether all packages are there, and say that something is on its way: torch takes seconds to import.
+
+    Args:
+        flags: of a command that shows progress: said where that is in words. A command without them says it to a
+            terminal only.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    check_packages()
+    if sys.stderr.isatty() if flags is None else shown_by(flags) in ("rich", "plain"):
+        note("Loading ...")
 
 
 @contextmanager

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from consingan import config
+from consingan import __version__, config
 from consingan.config import Declared
-from consingan.errors import UserError, out_of_memory, printable
+from consingan.errors import UserError, missing_package, out_of_memory, printable
 from consingan.training.plan import shown
 
-# Dashes and underscores are the same in every flag.
+# Dashes and underscores are the same in every flag; help shows underscores.
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "token_normalize_func": lambda token: token.replace("-", "_"),
@@ -61,18 +61,45 @@ class OrAuto(click.ParamType):
         return value if value == "auto" else self.other.convert(value, param, ctx)
 
 
+HELP = "Help"  # the last heading
+ALL = "help_all"
+
+
 class GroupedCommand(click.Command):
-    """A command whose help lists its options under headings."""
+    """A command whose help lists its options under headings.
+
+    Args:
+        turned: names of the options that the short help shows, with ``--help_all`` for the rest; all if empty.
+        examples: arguments and what they do, shown at the end.
+    """
+
+    def __init__(
+        self, *args: Any, turned: Sequence[str] = (), examples: Sequence[tuple[str, str]] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.turned, self.examples = turned, examples
+        if turned:
+            self.params.append(told(f"--{ALL}", "Show all flags and exit.", show_all))
+        self.params.append(told("--version", "Show the version and exit.", show_version))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
+        short = self.turned and ALL not in ctx.meta
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                groups.setdefault(getattr(param, "group", "Other"), []).append(record)
-        for title, records in sorted(groups.items(), key=lambda group: group[0] == "Other"):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            group = getattr(param, "group", HELP)
+            if record is not None and (not short or group == HELP or param.name in self.turned):
+                groups.setdefault(group, []).append(record)
+        for title, records in sorted(groups.items(), key=lambda group: group[0] == HELP):
             with formatter.section(title):
                 formatter.write_dl(records, col_max=28)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for words, what in self.examples:
+                    formatter.write(f"  {ctx.command_path} {words}\n      {what}\n")
 
 
 class OrderedGroup(click.Group):
@@ -82,10 +109,35 @@ class OrderedGroup(click.Group):
         return list(self.commands)
 
 
+def told(flag: str, help: str, callback: Callable) -> click.Option:
+    """A flag that says something and ends the command."""
+    return click.Option([flag], is_flag=True, expose_value=False, is_eager=True, help=help, callback=callback)
+
+
+def show_all(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    """``--help_all``."""
+    if wanted:
+        ctx.meta[ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+def show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    """``--version``."""
+    if wanted:
+        click.echo(f"consingan {__version__}")
+        ctx.exit()
+
+
+def command(short_help: str, name: str | None = None, cls: type = GroupedCommand, **how: Any) -> Callable:
+    """A click command with our help, ``--version`` and dashes that mean underscores."""
+    return click.command(name, cls=cls, context_settings=CONTEXT, short_help=short_help, **how)
+
+
 class GroupedOption(click.Option):
     """An option that knows its heading."""
 
-    def __init__(self, *args: Any, group: str = "Other", **kwargs: Any):
+    def __init__(self, *args: Any, group: str = HELP, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.group = group
 
@@ -142,6 +194,10 @@ def one_sentence() -> Iterator[None]:
     except KeyboardInterrupt as error:
         click.echo("Stopped at once.", err=True)
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
+    except ModuleNotFoundError as error:
+        if (found := missing_package(error)) is None:
+            raise
+        sentence = found
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

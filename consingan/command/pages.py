@@ -6,29 +6,46 @@ from pathlib import Path
 
 import click
 
-from consingan.command.flags import (
-    CONTEXT,
-    GroupedCommand,
-    one_sentence,
-    option,
-)
+from consingan.command.common import loading, note
+from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
 from consingan.storage.run import Run
+from consingan.watch.browser import in_browser
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="rebuild the report of a run")
+@command("rebuild the report of a run")
 @click.argument("run")
 def report(run: str) -> None:
     """Rebuild report.html in a RUN folder and print its path."""
     with one_sentence():
         opened = Run.open(run, "report", needs_model=False)
+        loading()
 
         from consingan.watch import report
 
         click.echo(report.write(opened))
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="compare runs on one page")
+@command("show the report of a run in a browser", name="open")
+@click.argument("run")
+def show(run: str) -> None:
+    """Show the report of a RUN in a browser, and print its path.
+
+    RUN is a run folder, a folder above runs, the word last, or the name of a picture.
+    """
+    with one_sentence():
+        opened = Run.open(run, "open", needs_model=False)
+        if not opened.report.is_file():
+            loading()
+            from consingan.watch import report
+
+            report.write(opened)
+        if not in_browser(opened.report.resolve().as_uri()):
+            note("There is no browser with a screen here; open this file on a machine that has one:")
+        click.echo(opened.report)
+
+
+@command("compare runs on one page")
 @click.argument("runs", nargs=-1, metavar="RUN RUN...")
 @option("Task", "--out", default="compare.html", metavar="FILE", help="the page", shown_default="compare.html")
 def compare(runs: tuple[str, ...], out: str) -> None:
@@ -39,6 +56,7 @@ def compare(runs: tuple[str, ...], out: str) -> None:
         opened = [Run.open(run, "compare", needs_model=False) for run in runs]
         if Path(out).is_dir():
             raise UserError(f"--out {out} is a folder; give the name of the page, such as compare.html.")
+        loading()
 
         from consingan.watch import compare
 

@@ -7,17 +7,15 @@ from typing import Any
 
 import click
 
-from consingan.command.common import note
-from consingan.command.flags import (
-    CONTEXT,
-    GroupedCommand,
-    one_sentence,
-    option,
-)
+from consingan.command.common import loading, note
+from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="paste an object into a picture, with its mask")
+@command(
+    "paste an object into a picture, with its mask",
+    examples=[("--object bird.png --onto painting.png --at center --out naive.png", "writes its mask too")],
+)
 @option("Object", "--object", "object_file", required=True, metavar="FILE", help="picture of the object")
 @option("Object", "--key_color", metavar="COLOUR", help="colour around the object, if its picture has no transparency")
 @option("Object", "--rectangle", metavar="X,Y,W,H", help="part of the object's picture to use")
@@ -26,8 +24,8 @@ from consingan.errors import UserError
     "Place",
     "--at",
     required=True,
-    metavar="X,Y",
-    help="position of the object's upper left corner in that picture, in pixels",
+    metavar="X,Y|PLACE",
+    help="position of the object's upper left corner in that picture, in pixels; or center, left, right, top or bottom",
 )
 @option("Place", "--scale", type=float, default=1.0, help="factor for the object's size", shown_default="1")
 @option(
@@ -56,10 +54,15 @@ from consingan.errors import UserError
 def paste(**flags: Any) -> None:
     """Paste an object into a picture and write its mask, for harmonization."""
     with one_sentence():
-        from consingan.pictures.paste import paste_files
+        rectangle = whole_numbers(flags["rectangle"], "rectangle", 4)
+        by_name = re.fullmatch("[a-z]+", flags["at"])
+        at = None if by_name else whole_numbers(flags["at"], "at", 2)
+        loading()
+        from consingan.pictures.paste import PLACES, paste_files
 
-        numbers = {name: whole_numbers(flags[name], name, count) for name, count in (("at", 2), ("rectangle", 4))}
-        for written in paste_files(**(flags | numbers), say=note):
+        if by_name and flags["at"] not in PLACES:
+            raise UserError(f"--at is {flags['at']!r}; give X,Y in pixels, or one of {', '.join(PLACES)}.")
+        for written in paste_files(**(flags | {"at": at or flags["at"], "rectangle": rectangle}), say=note):
             click.echo(written)
 
 

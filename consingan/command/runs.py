@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
-from consingan.command.flags import CONTEXT, GroupedCommand, one_sentence
+from consingan.command.flags import command, one_sentence
 from consingan.errors import UserError, printable
 from consingan.storage import runs
 from consingan.storage.run import Run
 
 
-@click.command("list", cls=GroupedCommand, context_settings=CONTEXT, short_help="list the runs of a folder")
-@click.argument("folder", default=runs.HOME)
+@command("list the runs of a folder", name="list")
+@click.argument("folder", default=runs.home)
 def listing(folder: str) -> None:
-    """List the runs below FOLDER (trained_models), the newest first: start, state, training time, mode, folder.
+    """List the runs below FOLDER, the newest first: start, state, training time, mode, folder.
 
-    Where a command wants a RUN, the word last stands for the newest one below trained_models, and the name of a
-    picture for the newest one of that picture.
+    FOLDER is trained_models, or what the environment variable CONSINGAN_OUTDIR names. Where a command wants a RUN,
+    the word last stands for the newest one there, the name of a picture for the newest one of that picture, and a
+    folder above runs for the newest one in it.
     """
     with one_sentence():
         found = [Run(each) for each in runs.below(Path(folder))]

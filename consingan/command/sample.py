@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from consingan.applications import APPLICATIONS
-from consingan.applications.base import Material, chosen, declared
+from consingan.applications.base import Application, Material, chosen, declared
 from consingan.applications.use import ALONE
-from consingan.command.common import DEVICE, TALK, check_mode, chosen_device, monitor
+from consingan.command.common import DEVICE, TALK, check_mode, chosen_device, loading, monitor
 from consingan.command.flags import (
-    CONTEXT,
     GroupedCommand,
+    command,
     declared_option,
     one_sentence,
     option,
@@ -25,13 +26,49 @@ from consingan.command.flags import (
 )
 from consingan.config import Declared
 from consingan.errors import UserError
+from consingan.pictures.source import NAME, check_no_address, is_input
+from consingan.storage import runs
+from consingan.storage.formats import ANIMATED, SUFFIXES, WRITABLE
 from consingan.storage.run import Run
-from consingan.storage.runs import HOME
+from consingan.storage.runs import home
 from consingan.tasks import TASKS
 from consingan.tasks.base import Use
+from consingan.watch.report.commands import program
 
 if TYPE_CHECKING:
     import torch
+
+
+# Extensions of a file that --out may name, with the format that each means.
+FILES = {suffix: {"jpeg": "jpg", "tiff": "tif"}.get(suffix[1:], suffix[1:]) for suffix in (*WRITABLE, *ANIMATED)}
+# What most people turn: the flags of the short help.
+TURNED = [
+    "model_dir",
+    "out",
+    "num_samples",
+    "size",
+    "variation",
+    "seed",
+    "finish",
+    "application",
+    "longest",
+    "frames",
+    "fps",
+    "format",
+    "naive_img",
+    "mask",
+    "hand",
+    "not_cuda",
+    "quiet",
+]
+EXAMPLES = [
+    ("last", "new pictures of the newest run"),
+    ("RUN --num_samples 8 --size 600x200", "WIDTHxHEIGHT"),
+    ("RUN --out one.png --seed 7", "one picture, to one file"),
+    ("RUN --application walk --frames 40", "an animation"),
+    ("RUN --naive_img naive.png", "of harmonization and editing: the pasted object, repainted"),
+    ("photo.jpg", "in seconds, without training"),
+]
 
 
 def sampling_settings() -> dict[str, dict[str, Declared]]:
@@ -90,9 +127,7 @@ def parameters(decorators: list[Callable]) -> list[click.Parameter]:
     return list(reversed(command.__click_params__))  # type: ignore[attr-defined]
 
 
-@click.command(
-    cls=SampleCommand, context_settings=CONTEXT, short_help="make new pictures, with a trained model or without one"
-)
+@command("make new pictures, with a trained model or without one", cls=SampleCommand, turned=TURNED, examples=EXAMPLES)
 @click.argument("source", required=False, metavar="RUN|PICTURE")
 @option(
     "Task",
@@ -103,16 +138,18 @@ def parameters(decorators: list[Callable]) -> list[click.Parameter]:
 @option(
     "Task",
     "--out",
-    metavar="FOLDER",
-    help="folder for the pictures; by default RUN/Evaluation, or trained_models/NAME/instant when sampling a picture",
+    metavar="FOLDER|FILE",
+    help="folder for the pictures; by default RUN/Evaluation, or trained_models/NAME/instant when sampling a picture. "
+    "With a file's name, such as new.png: one picture, to this file",
 )
 @DEVICE
 @TALK
 @click.pass_context
 def sample(ctx: click.Context, **flags: Any) -> None:
-    """Sample a trained model: python evaluate_model.py --model_dir trained_models/photo/...
+    """Make new pictures with the trained model of a RUN, or in seconds, without training, of a PICTURE.
 
-    Or, in seconds and without training, make new pictures of a PICTURE: consingan sample photo.jpg
+    RUN is a run folder, a folder above runs, the word last, or the name of a picture. PICTURE may be - for standard
+    input.
     """
     with one_sentence():
         given = {name: flags[name] for name in sampling_settings() if typed(ctx, name)}
@@ -120,18 +157,62 @@ def sample(ctx: click.Context, **flags: Any) -> None:
         if len(sources) != 1:
             found = " and ".join(sources) or "nothing"
             raise UserError(f"{found} is given to sample; name one run folder or one picture, as in: sample photo.jpg")
+        check_source(sources[0])
+        if flags["out"] is not None and is_file_name(flags["out"]):
+            check_single(Path(flags["out"]), given)
         alone = flags["model_dir"] is None and is_picture(Path(sources[0]))
         if alone:
             wanted_use(Use(ALONE), flags["application"], given)  # refuses before torch is imported
         run = None if alone else Run.open(sources[0])
-
+        loading(flags)
         device, notes = chosen_device(ctx, flags)
         make((opened_run(run, device) if run else opened_picture(Path(sources[0]), device)), notes, given, flags)
 
 
 def is_picture(source: Path) -> bool:
     """Whether something to sample is a picture's file rather than a run or a model."""
-    return source.is_file() and source.suffix.lower() not in (".safetensors", ".json")
+    return is_input(source) or (source.is_file() and source.suffix.lower() not in (".safetensors", ".json"))
+
+
+def check_source(source: str) -> None:
+    """Refuse what is neither a run nor a picture: an address, or a folder of pictures.
+
+    Raises:
+        UserError: says what to do.
+    """
+    check_no_address(source)
+    folder = Path(source)
+    if folder.is_dir() and not (folder / "config.json").exists() and not runs.below(folder):
+        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        if found:
+            raise UserError(
+                f"{source} is a folder of pictures, and sample takes one; for all of them: "
+                f'for picture in {shlex.quote(source)}/*; do {program("sample")} "$picture"; done'
+            )
+
+
+def is_file_name(out: str) -> bool:
+    """Whether ``--out`` names a picture's file rather than a folder."""
+    return not out.endswith(("/", "\\")) and not Path(out).is_dir() and Path(out).suffix.lower() in FILES
+
+
+def check_single(out: Path, given: Mapping[str, Any]) -> None:
+    """Refuse flags that want more than the one picture of a file, and a file that is there already.
+
+    Raises:
+        UserError: names the flag.
+    """
+    if out.exists():
+        raise UserError(f"--out {out} exists already; name another file, or move it away.")
+    if given.get("num_samples", 1) > 1:
+        raise UserError(
+            f"--num_samples {given['num_samples']} do not fit into one file, --out {out}; name a folder, or leave one "
+            "of the two out."
+        )
+    if given.get("reconstruction"):
+        raise UserError(f"--reconstruction is a second picture, and --out {out} is one file; name a folder.")
+    if "format" in given and given["format"] != FILES[out.suffix.lower()]:
+        raise UserError(f"--format {given['format']} contradicts --out {out}; leave one of the two out.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,16 +255,17 @@ def opened_picture(file: Path, device: torch.device) -> Opened:
     from consingan.pictures import images
 
     loaded = images.load(file)
+    file = Path(NAME) if is_input(file) else file
     note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
     material = Material(photo=Photo(stored(loaded.pixels), device))
-    out = Path(HOME) / file.stem / "instant"
+    out = Path(home()) / file.stem / "instant"
     return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note), loaded.lost)
 
 
 def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
     """Make and write what the flags ask for, and print where it lies."""
     from consingan.applications.progress import Progress
-    from consingan.applications.writing import write
+    from consingan.applications.writing import write, write_one
 
     use = wanted_use(opened.use, flags["application"], given)
     application, material = APPLICATIONS[use.application], opened.material
@@ -191,6 +273,9 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
         raise UserError(reason)
     wanted = chosen(application, use.options)
     out = Path(flags["out"]) if flags["out"] else opened.out
+    single = flags["out"] is not None and is_file_name(flags["out"])
+    if single:
+        wanted = fitting(application, out, wanted).single()
     with monitor(dict(flags)) as talk:
         for note in (*notes, *opened.notes):
             talk.message(note)
@@ -199,15 +284,31 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
         expected = application.announce(material, wanted)
         progress = Progress(talk.message, expected.number, expected.sizes)
         made = application.apply(material, wanted, progress.told)
-        count = sum(1 for _ in write(progress.seen(made), out, opened.facts, talk.message))
-        if material.run is not None and out == material.run.evaluation and material.run.report.is_file():
-            from consingan.training.loop import write_report
+        if single:
+            write_one(progress.seen(made), out, opened.facts, talk.message)
+        else:
+            count = sum(1 for _ in write(progress.seen(made), out, opened.facts, talk.message))
+            if material.run is not None and out == material.run.evaluation and material.run.report.is_file():
+                from consingan.training.loop import write_report
 
-            write_report(material.run, talk)  # which shows them
+                write_report(material.run, talk)  # which shows them
+            talk.message(f"Wrote {count} files.")
         for sentence in opened.lost:
             talk.message(sentence)
-        talk.message(f"Wrote {count} files.")
     click.echo(out)
+
+
+def fitting(application: Application[Any], out: Path, options: Any) -> Any:
+    """The options with the format that a file's name tells.
+
+    Raises:
+        UserError: the application has no such format.
+    """
+    (choices,) = (s.setting.choices for s in declared(application) if s.name == "format")
+    if FILES[out.suffix.lower()] not in choices:
+        ends = ", ".join(f".{choice}" for choice in choices)
+        raise UserError(f"--out {out} cannot hold what --application {application.name} makes; end it in {ends}.")
+    return replace(options, format=FILES[out.suffix.lower()])
 
 
 def wanted_use(use: Use, name: str | None, given: Mapping[str, Any]) -> Use:

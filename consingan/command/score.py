@@ -11,24 +11,22 @@ from typing import Any
 
 import click
 
-from consingan.command.common import note
-from consingan.command.flags import (
-    CONTEXT,
-    GroupedCommand,
-    one_sentence,
-    option,
-)
+from consingan.command.common import loading, note
+from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
 from consingan.storage.run import Run
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="measure how good samples are")
+@command(
+    "measure how good samples are",
+    examples=[("RUN", "a run's newest samples"), ("photo.jpg RUN/Evaluation", "any samples of a picture")],
+)
 @click.argument("real", metavar="REAL|RUN")
 @click.argument("samples", nargs=-1)
 @option("Output", "--json", "as_json", is_flag=True, help="print JSON; null means that a figure does not exist")
 @option(
     "Figures",
-    "--inception-weights",
+    "--inception_weights",
     "weights",
     metavar="FILE",
     help="weights of Inception v3 as .safetensors, needed for SIFID",
@@ -47,6 +45,7 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
     with one_sentence():
         if not os.path.exists(real):
             raise UserError(f"There is nothing at {real}; name the picture, or a folder of pictures.")
+        loading()
         if not samples:
             from consingan.metrics.study import of_run
 

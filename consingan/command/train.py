@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from consingan import config
-from consingan.command.common import DEVICE, TALK, WATCH, watching
+from consingan.command import settings_file
+from consingan.command.common import DEVICE, TALK, WATCH, loading, watching
 from consingan.command.flags import (
-    CONTEXT,
-    GroupedCommand,
+    command,
     declared_option,
     one_sentence,
     option,
@@ -19,13 +22,26 @@ from consingan.command.flags import (
     typed,
 )
 from consingan.errors import UserError
-from consingan.storage.runs import HOME
+from consingan.storage.runs import HOME, VARIABLE, home
 from consingan.tasks import TASKS
 from consingan.training import plan
 from consingan.training.job import Job
 from consingan.training.order import FIRST_MODE, MOST_PIXELS, WHITE, Order
-from consingan.training.plan import DEFAULT_PRESET
+from consingan.training.plan import DEFAULT_PRESET, Plan, shown
 
+# What most people turn: the flags of the short help.
+TURNED = (
+    *("input_name", "train_mode", "preset", "outdir", "resume", "dry_run", "config", "save"),
+    *("max_size", "niter", "positions", "batch_norm", "variation", "seed", "not_cuda", "live", "quiet"),
+    *(s.name for s in config.own("naive")),
+)
+EXAMPLES = [
+    ("photo.jpg", "less than a minute on two cores"),
+    ("photo.jpg --preset best --live", "five minutes, with a page that shows how it goes"),
+    ("photo.jpg --max_size 80 --dry_run", "what that would do, and how long it takes"),
+    ("painting.png --train_mode harmonization --naive_img naive.png", "repaint a pasted object"),
+    ("--resume last", "go on with the run that was stopped last"),
+]
 SECTION_TITLES = {
     "pyramid": "Pyramid",
     "network": "Networks",
@@ -38,11 +54,18 @@ SECTION_TITLES = {
 }
 
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
+# What one gets without a flag.
+USUAL = {s.name: TASKS[FIRST_MODE].recipes[DEFAULT_PRESET].get(s.name, s.default) for s in config.settings()}
 
 TASK = options(
     [
         click.argument("picture", required=False),
-        option("Task", "--input_name", metavar="FILE", help="the picture; PICTURE without the flag means the same"),
+        option(
+            "Task",
+            "--input_name",
+            metavar="FILE",
+            help="the picture, or - for one from standard input; PICTURE without the flag means the same",
+        ),
         option(
             "Task",
             "--train_mode",
@@ -56,7 +79,8 @@ TASK = options(
             "--preset",
             type=click.Choice(PRESETS),
             default=DEFAULT_PRESET,
-            help="quick: half a minute; fast: a minute; best: five minutes; paper: the published method exactly",
+            help="quick: half a minute; fast: a minute; best: five minutes; paper: the published method exactly; "
+            "consingan presets shows what each one sets",
             shown_default=DEFAULT_PRESET,
         ),
         option(
@@ -77,9 +101,9 @@ TASK = options(
         option(
             "Task",
             "--outdir",
-            default=HOME,
+            default=home,
             help="folder for runs; a run is saved in OUTDIR/PICTURE/TIME_MODE...",
-            shown_default=HOME,
+            shown_default=f"{HOME}, or the environment variable {VARIABLE}",
         ),
         option(
             "Task",
@@ -90,13 +114,22 @@ TASK = options(
         ),
         option(
             "Task",
-            "--checkpoint-every",
+            "--checkpoint_every",
             type=float,
             default=60.0,
             help="seconds between checkpoints, at least 1",
             shown_default="60",
         ),
-        option("Task", "--dry-run", is_flag=True, help="show the settings, the pyramid, time and memory, then stop"),
+        option("Task", "--dry_run", is_flag=True, help="show the settings, the pyramid, time and memory, then stop"),
+        option(
+            "Task",
+            "--config",
+            metavar="FILE",
+            is_eager=True,
+            callback=settings_file.read,
+            help="file of settings in TOML, such as: max_size = 80; flags come first, then this file, then the preset",
+        ),
+        option("Task", "--save", metavar="FILE", help="with --dry_run: write the settings to a file for --config"),
     ]
 )
 
@@ -109,15 +142,23 @@ def title(setting: config.Declared) -> str:
     return f"{SECTION_TITLES[setting.section]}, {' ... '.join(first_and_last)}"
 
 
-SETTINGS = options(
-    [
-        declared_option(title(s), s, **({"shown_default": "by picture"} if s.name == "nc_im" else {}))
-        for s in config.settings()
-    ]
+def shown_default(s: config.Declared) -> dict[str, str]:
+    """What help names as the default of a setting: what one gets without any flag."""
+    if s.name == "nc_im":
+        return {"shown_default": "by picture"}
+    return {} if USUAL[s.name] in (None, False) else {"shown_default": shown(USUAL[s.name])}
+
+
+SETTINGS = options([declared_option(title(s), s, **shown_default(s)) for s in config.settings()])
+
+
+@command(
+    "learn from one picture",
+    turned=TURNED,
+    examples=EXAMPLES,
+    epilog=f"Defaults are those of --train_mode {FIRST_MODE} with --preset {DEFAULT_PRESET}. In every flag, dashes and "
+    "underscores mean the same.",
 )
-
-
-@click.command(cls=GroupedCommand, context_settings=CONTEXT, short_help="learn from one picture")
 @TASK
 @SETTINGS
 @DEVICE
@@ -125,11 +166,16 @@ SETTINGS = options(
 @TALK
 @click.pass_context
 def train(ctx: click.Context, **flags: Any) -> None:
-    """Train on one PICTURE: python main_train.py --train_mode generation --input_name photo.jpg"""
+    """Train on one PICTURE. It is saved in a new run folder, from which you sample."""
     with one_sentence():
-        job = Job(ordered(ctx, flags))
+        job = Job(ordered(ctx, flags), about_to_load=lambda: loading(flags))
+        if flags["save"] is not None:
+            settings_file.check_place(flags["save"], flags["dry_run"])
         if flags["dry_run"]:
-            click.echo(job.plan())
+            planned = with_file(ctx, job.plan())
+            click.echo(planned)
+            if flags["save"] is not None:
+                settings_file.save(ctx, planned, flags["preset"], Path(flags["save"]))
             return
         with watching(flags) as (observers, notes):
             ended = job.run(observers, signals=True, notes=notes)
@@ -137,6 +183,13 @@ def train(ctx: click.Context, **flags: Any) -> None:
         click.echo(ended.run.folder)
         if ended.how == "stopped":
             sys.exit(128 + (ended.signal or 0))
+
+
+def with_file(ctx: click.Context, planned: Plan) -> Plan:
+    """The plan with the file of settings named as the origin of what it gave."""
+    source = {name: ctx.get_parameter_source(name) for name, by in planned.origins.items() if by == "flag"}
+    said = {name: f"file {ctx.params['config']}" for name, by in source.items() if by is ParameterSource.DEFAULT_MAP}
+    return replace(planned, origins={**planned.origins, **said})
 
 
 def ordered(ctx: click.Context, flags: dict[str, Any]) -> Order:
@@ -152,7 +205,7 @@ def ordered(ctx: click.Context, flags: dict[str, Any]) -> Order:
     own = {name: flags[name] for name in ("preset", "background", "max_pixels", "outdir", "gpu") if typed(ctx, name)}
     new = flags["resume"] in (None, "auto")
     if not new and flags["dry_run"]:
-        raise UserError("--resume goes on with its own picture; give neither a picture nor --dry-run beside it.")
+        raise UserError("--resume goes on with its own picture; give neither a picture nor --dry_run beside it.")
     return Order(
         picture=files[0] if files else None,
         mode=flags["train_mode"] if typed(ctx, "train_mode") else None,

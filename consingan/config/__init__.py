@@ -28,6 +28,7 @@ from consingan.config.declarations import (
     Train,
     declared,
     flat,
+    own,
     setting,
     settings,
     typed,
@@ -41,7 +42,7 @@ from consingan.config.resolving import (
     resolve,
     window_side,
 )
-from consingan.config.stored import SCHEMA, from_json, to_json
+from consingan.config.stored import SCHEMA, UNKNOWN, Chosen, chosen_in, from_json, to_json
 
 __all__ = [
     "MOST_STAGES",
@@ -50,6 +51,8 @@ __all__ = [
     "SEED",
     "SMALLEST_WINDOW",
     "TABLES",
+    "UNKNOWN",
+    "Chosen",
     "Declared",
     "Iterations",
     "Naive",
@@ -64,11 +67,13 @@ __all__ = [
     "Train",
     "check",
     "check_same",
+    "chosen_in",
     "declared",
     "flat",
     "from_json",
     "is_whole",
     "iterations",
+    "own",
     "resolve",
     "setting",
     "settings",

@@ -242,6 +242,11 @@ class Naive:
         """To learn on from a trained run, on a naive picture."""
         return cls(naive_img=picture, fine_tune=True, model_dir=run)
 
+    @staticmethod
+    def base(given: Mapping[str, Any]) -> str | None:
+        """The run to learn on from, of settings as given; empty where it is not named, None where none is wanted."""
+        return (given.get("model_dir") or "") if given.get("fine_tune") else None
+
     def contradiction(self) -> str | None:
         """A sentence about settings that contradict each other; None where they do not."""
         if self.fine_tune and not (self.model_dir and self.naive_img):

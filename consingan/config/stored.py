@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from consingan.config.declarations import (
@@ -30,9 +31,40 @@ LATER: dict[str, dict[str, Any]] = {
 }
 
 
-def to_json(config: Train) -> dict[str, Any]:
-    """The configuration as JSON values, with the schema's version."""
+CHOSEN = "chosen"  # the key that says who set what; files of older versions lack it
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a person chose, beside what it came to.
+
+    Args:
+        preset: its name; None where there is none, as for a training that begins from a trained run.
+        given: names of the settings that the person set; None where that is not known.
+    """
+
+    preset: str | None = None
+    given: tuple[str, ...] | None = None
+
+
+UNKNOWN = Chosen()  # of runs of older versions
+
+
+def chosen_in(values: Mapping[str, Any]) -> Chosen:
+    """What a configuration's JSON values say of who set what; ``UNKNOWN`` where they say nothing that makes sense."""
+    found = values.get(CHOSEN)
+    if not isinstance(found, Mapping):
+        return UNKNOWN
+    preset, given = found.get("preset"), found.get("given")
+    names = tuple(name for name in given if isinstance(name, str)) if isinstance(given, list) else None
+    return Chosen(preset if isinstance(preset, str) else None, names)
+
+
+def to_json(config: Train, chosen: Chosen = UNKNOWN) -> dict[str, Any]:
+    """The configuration as JSON values, with the schema's version, and who set what where that is known."""
     values: dict[str, Any] = {"schema": SCHEMA, "mode": config.mode, "image": config.image}
+    if chosen != UNKNOWN:
+        values[CHOSEN] = {name: _plain(value) for name, value in asdict(chosen).items()}
     for section in SECTIONS:
         values[section] = to_json_section(getattr(config, section))
     return values
@@ -59,6 +91,7 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
     whole = {"naive": Naive(), "stopping": Stopping(), "sampling": Sampling()}  # sections that older files lack
     values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
+    values.pop(CHOSEN, None)
     known = {"schema", "mode", "image", *SECTIONS}
     if set(values) != known or not all(isinstance(values[s], Mapping) for s in SECTIONS):
         odd = ", ".join(sorted(map(str, set(values) ^ known))) or "a section"

@@ -5,7 +5,7 @@ torch is not imported: the command line makes its flags of this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consingan import config
 from consingan.config import MOST_STAGES, SEED, setting
@@ -45,7 +45,13 @@ class Stills:
     longest: int = setting(
         BOUND, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
     )
+    reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+
+    def single(self) -> Stills:
+        """The same for one picture, of the default size where none is asked for."""
+        own = 1.0 if (self.size, self.scale_h, self.scale_w) == (None, None, None) else None
+        return replace(self, num_samples=1, scale_h=own or self.scale_h)
 
 
 def output_sizes(options: Stills, own: Size, finished: bool = False) -> list[Size]:

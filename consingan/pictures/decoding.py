@@ -7,7 +7,6 @@ transparency and the colour profile are gone.
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.pictures.source import AnyPath, is_input, opened, reason
 from consingan.storage.formats import READABLE
-
-AnyPath = str | os.PathLike[str]
 
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _UPRIGHT = {
@@ -73,7 +71,7 @@ def decoded(path: AnyPath | Image.Image, max_pixels: int, *, smallest: int = 1, 
     """What a picture file holds.
 
     Args:
-        path: the file, or a picture of Pillow's, of which the frame that is shown counts.
+        path: the file, - for standard input, or a picture of Pillow's, of which the frame that is shown counts.
         max_pixels: more are refused before they are decoded.
         smallest: pixels that the shorter side must have.
         as_mask: numbers are a mask's: no colour profile, and 32 bits are not stretched but divided by their largest.
@@ -86,8 +84,8 @@ def decoded(path: AnyPath | Image.Image, max_pixels: int, *, smallest: int = 1, 
         with _decoding(name):
             _check_size(name, path.size, max_pixels, smallest)
             return _decode(name, path.copy(), as_mask)
-    _check_file(path)
-    with _decoding(path), open(path, "rb") as stream:
+    source, path = path, "The picture from standard input" if is_input(path) else path
+    with _decoding(path), opened(source) as stream:
         image = Image.open(stream, formats=_installed_formats())
         _check_size(path, image.size, max_pixels, smallest)
         return _decode(path, image, as_mask)
@@ -98,27 +96,12 @@ def name_of(image: Image.Image) -> str:
     return os.path.basename(str(getattr(image, "filename", ""))) or "picture"
 
 
-def _check_file(path: AnyPath) -> None:
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{path} does not exist: check the spelling of the path") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be opened ({reason(error)}): check the path") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path} is a folder: name one picture file")
-    if not stat.S_ISREG(status.st_mode):  # a pipe or a device would block or never end
-        raise UserError(f"{path} is not an ordinary file: name a picture file")
-    if status.st_size == 0:
-        raise UserError(f"{path} is empty (0 bytes): save or fetch it again")
-
-
 def _check_size(path: AnyPath, size: tuple[int, int], max_pixels: int, smallest: int) -> None:
     width, height = size
     if width * height > max_pixels:
         raise UserError(
             f"{path} has {width}x{height} pixels, above the limit of {max_pixels}: "
-            "make it smaller or raise --max-pixels"
+            "make it smaller or raise --max_pixels"
         )
     if min(width, height) < smallest:
         raise UserError(
@@ -132,7 +115,7 @@ def _decoding(path: AnyPath) -> Iterator[None]:
     """Turn whatever a decoder raises into one sentence, and lift Pillow's own size limit for the while.
 
     Decoders of damaged files raise nearly anything (OSError, SyntaxError, struct.error, IndexError ...), so
-    every Exception is caught. The limit is a global of Pillow that would overrule --max-pixels.
+    every Exception is caught. The limit is a global of Pillow that would overrule --max_pixels.
     """
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
@@ -154,13 +137,6 @@ def _decoding(path: AnyPath) -> Iterator[None]:
         raise UserError(f"{path} is damaged or unusual ({reason(error)}): export it again as PNG") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def reason(error: BaseException) -> str:
-    """The library's own words, cut down to a clause that fits into our sentence."""
-    words = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    first = words.strip().splitlines()[0].split(". ")[0].strip(" .")
-    return first[:100] or type(error).__name__
 
 
 def _installed_formats() -> list[str]:

@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from consingan.errors import UserError
-from consingan.pictures.decoding import AnyPath, reason
+from consingan.pictures.source import AnyPath, reason
 from consingan.storage.formats import WRITABLE
 
 

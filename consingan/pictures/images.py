@@ -21,7 +21,8 @@ from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.pictures import encoding
 from consingan.pictures.arrays import check_channels, to_uint8, with_channels
-from consingan.pictures.decoding import AnyPath, decoded, name_of
+from consingan.pictures.decoding import decoded, name_of
+from consingan.pictures.source import AnyPath
 from consingan.storage.files import write_bytes
 from consingan.storage.formats import ANIMATED, SLOWEST, WRITABLE
 
@@ -54,7 +55,7 @@ def load(
     stretched from their own minimum and maximum. Of several frames or pages the first is used.
 
     Args:
-        path: the file, or a picture of Pillow's, which is read as its file would be.
+        path: the file, - for standard input, or a picture of Pillow's, which is read as its file would be.
         channels: 1 converts colour to grey (luma 0.299 R + 0.587 G + 0.114 B), 3 repeats grey; None keeps what the file
             is: grey modes (1, 8, 16 or 32 bits, with or without alpha) give C = 1, everything else 3, even where red,
             green and blue happen to agree.

@@ -21,6 +21,8 @@ from consingan.grid.resize import resize
 from consingan.pictures import images
 from consingan.pictures.arrays import with_channels
 
+# Places by name: how much of the room beside the object lies left of it, and above it.
+PLACES = {"center": (0.5, 0.5), "left": (0, 0.5), "right": (1, 0.5), "top": (0.5, 0), "bottom": (0.5, 1)}
 KEY_NEAR, KEY_FAR = 0.06, 0.2  # distance to the key colour, of full scale: below transparent, above opaque
 
 
@@ -59,7 +61,7 @@ def paste_files(
     object_file: str,
     onto: str,
     out: str,
-    at: tuple[int, int],
+    at: tuple[int, int] | str,
     scale: float = 1.0,
     rotate: float = 0.0,
     feather: float = 0.0,
@@ -71,7 +73,7 @@ def paste_files(
 
     Args:
         object_file, onto, out: files.
-        at: ``(x, y)`` of the object's upper left corner.
+        at: ``(x, y)`` of the object's upper left corner, or a word of ``PLACES``.
         scale, rotate, feather: as ``Placement``.
         key_color, rectangle: as ``cut``.
         say: is told what of the picture the naive one has not.
@@ -96,12 +98,19 @@ def paste_files(
     pixels = round(cutting.alpha.shape[2] * scale) * round(cutting.alpha.shape[3] * scale)
     if pixels > images.MAX_PIXELS:
         raise UserError(f"--scale {scale:g} makes an object of {pixels} pixels; give a smaller number.")
-    made, mask = pasted(picture, cutting, Placement(at[0], at[1], scale, rotate, feather))
+    left, top = corner(at, turned(scaled(cutting, scale), rotate).alpha, picture) if isinstance(at, str) else at
+    made, mask = pasted(picture, cutting, Placement(left, top, scale, rotate, feather))
     images.save(naive, made)
     images.save(mask_file, signed(mask))
     for note in loaded.lost:
         say(f"{onto}: {note}")
     return naive, mask_file
+
+
+def corner(place: str, box: Tensor, picture: Tensor) -> tuple[int, int]:
+    """``(left, top)`` of a box ``[1, 1, h, w]`` at a named place of a picture ``[1, C, H, W]``."""
+    across, down = PLACES[place]
+    return round(across * (picture.shape[3] - box.shape[3])), round(down * (picture.shape[2] - box.shape[2]))
 
 
 def cut(path: Path, key_colour: str | None = None, rectangle: tuple[int, int, int, int] | None = None) -> Cutting:
@@ -116,17 +125,17 @@ def cut(path: Path, key_colour: str | None = None, rectangle: tuple[int, int, in
     if key_colour is None and rectangle is None and bool((alpha == 1).all()):
         raise UserError(
             f"--object {path} has no transparent parts, so all of it would be pasted; "
-            "give --key-color for the colour around the object, or --rectangle X,Y,WIDTH,HEIGHT."
+            "give --key_color for the colour around the object, or --rectangle X,Y,WIDTH,HEIGHT."
         )
     if key_colour is not None:
-        key = torch.tensor(images.parse_colour(key_colour, "--key-color")).view(1, 3, 1, 1)
+        key = torch.tensor(images.parse_colour(key_colour, "--key_color")).view(1, 3, 1, 1)
         distance = (colour - key).abs().amax(dim=1, keepdim=True)
         keyed = ((distance - KEY_NEAR) / (KEY_FAR - KEY_NEAR)).clamp(0, 1)
         colour, alpha = colour * keyed, alpha * keyed
     if rectangle is not None:
         colour, alpha = (part(plane, rectangle, path) for plane in (colour, alpha))
     if not bool((alpha > 0.5).any()):
-        raise UserError(f"Nothing of --object {path} is left; give another --key-color or --rectangle.")
+        raise UserError(f"Nothing of --object {path} is left; give another --key_color or --rectangle.")
     return Cutting(colour, alpha)
 
 

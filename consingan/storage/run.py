@@ -5,7 +5,7 @@
       report.html  Evaluation/  tensorboard/
 
 One process at a time works in a run folder (``Run.lock``). torch is not imported with this module: ``--help`` and
-``--dry-run`` need none.
+``--dry_run`` need none.
 """
 
 from __future__ import annotations
@@ -146,13 +146,13 @@ class Run:
         """The run behind a path.
 
         Args:
-            path: its folder, or the model.safetensors in it; or a word for the newest below trained_models: last, or
-                the name of its picture.
+            path: its folder, or the model.safetensors in it; a folder above runs, for the newest in it; or a word for
+                the newest below trained_models: last, or the name of its picture.
             flag: the option that the path came from, for the message.
             needs_model: whether it must have a model; a run that was stopped early has none, and can be resumed.
 
         Raises:
-            UserError: there is no run; a folder of runs is answered with their names.
+            UserError: there is no run.
         """
         wanted = "model.safetensors" if needs_model else "config.json"
         folder = Path(path)
@@ -165,12 +165,12 @@ class Run:
         if not folder.is_dir():
             known = runs.hint(folder.parent, wanted)
             raise UserError(f"{flag} {path} does not exist{known}; give the folder of a trained run.")
+        if not (folder / "config.json").exists():
+            folder = runs.newest(folder, wanted) or folder
         run = Run(folder)
         missing = [name for name in dict.fromkeys(("config.json", wanted)) if not (folder / name).is_file()]
         if not missing:
             return run
-        if known := runs.hint(folder, wanted):
-            raise UserError(f"{flag} {path} is not a run but a folder above runs{known}; give one of these.")
         if run.config.is_file():
             raise UserError(f"{flag} {path} has no model.safetensors yet; resume or repeat the training.")
         lacking = ", no ".join(missing)
@@ -247,7 +247,7 @@ def label(
 
 
 def folder_for(outdir: Path | str, image_name: str, label: str, now: datetime | None = None) -> Path:
-    """The folder that ``Run.create`` would make now; nothing is written (for --dry-run).
+    """The folder that ``Run.create`` would make now; nothing is written (for --dry_run).
 
     Args:
         outdir, image_name, label, now: as for ``Run.create``.

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 HOME = "trained_models"  # where runs are made unless another folder is named
+VARIABLE = "CONSINGAN_OUTDIR"  # of the environment: names another one
 LAST = "last"
 SHOWN = 5  # runs that a message names
+
+
+def home() -> str:
+    """The folder of runs where no command names one."""
+    return os.environ.get(VARIABLE) or HOME
 
 
 def below(folder: Path, wanted: str = "config.json") -> list[Path]:
@@ -19,14 +26,21 @@ def below(folder: Path, wanted: str = "config.json") -> list[Path]:
     return sorted(runs, key=lambda run: run.name, reverse=True)  # a name begins with its time
 
 
+def newest(folder: Path, wanted: str) -> Path | None:
+    """The newest run below a folder that holds the file ``wanted``; None where there is none."""
+    if folder.resolve() == Path(folder.resolve().anchor):  # the root: no reason to look through the whole disk
+        return None
+    return next(iter(below(folder, wanted)), None)
+
+
 def by_word(word: str, wanted: str) -> Path | None:
     """The newest run that holds the file ``wanted``: of all for the word last, of a picture for its name.
 
-    Runs are looked for below ``HOME``. None where there is none.
+    Runs are looked for below ``home()``. None where there is none.
     """
     if Path(word).name != word or "\0" in word:
         return None
-    found = below(Path(HOME), wanted)
+    found = below(Path(home()), wanted)
     return next((run for run in found if word in (LAST, run.parent.name)), None)
 
 

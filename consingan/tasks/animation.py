@@ -25,7 +25,7 @@ class Animation:
     takes_naive: bool = False
     first_noise: int = 0
     sampling: Use = Use("walk")
-    preview: Use = Use("walk", {"start_scale": 0, "frames": 20, "longest": 250})
+    preview: Use = Use("walk", {"start_scale": 0, "frames": 20, "longest": 250, "reconstruction": True})
 
     @property
     def recipes(self) -> Recipes:

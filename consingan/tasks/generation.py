@@ -55,7 +55,9 @@ class Generation:
     first_noise: int = 0
     variation: float | None = None
     sampling: Use = Use("samples")
-    preview: Use = Use("samples", {"num_samples": 3, "scale_h": 1.0, "scale_w": 1.0, "longest": 250})
+    preview: Use = Use(
+        "samples", {"num_samples": 3, "scale_h": 1.0, "scale_w": 1.0, "longest": 250, "reconstruction": True}
+    )
 
     @property
     def recipes(self) -> Recipes:

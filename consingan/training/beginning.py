@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consingan.config import Train
+from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.storage.run import Run
 from consingan.training import plan
@@ -23,6 +23,14 @@ Resolved = tuple[Train, dict[str, str]]
 
 class Beginning(Protocol):
     """What a new training takes its settings and its networks from."""
+
+    @property
+    def picture(self) -> str:
+        """The file of the training picture."""
+
+    @property
+    def preset(self) -> str | None:
+        """The preset that settings come from; None where they come from elsewhere."""
 
     @property
     def channels(self) -> int | None:
@@ -55,11 +63,19 @@ class FromSeed:
     order: Order
 
     @property
+    def picture(self) -> str:
+        return str(self.order.picture)
+
+    @property
+    def preset(self) -> str | None:
+        return self.order.wanted[1]
+
+    @property
     def channels(self) -> int | None:
         return self.order.settings.get("nc_im")
 
     def resolve(self, channels: int, size: Size) -> Resolved:
-        return plan.resolve(*self.order.wanted, str(self.order.picture), channels, self.order.settings, size)
+        return plan.resolve(*self.order.wanted, self.order.image, channels, self.order.settings, size)
 
     def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
         from consingan.training.state import Training
@@ -76,13 +92,22 @@ class FromRun:
     base: Train
 
     @property
+    def picture(self) -> str:
+        return self.order.picture or str(self.run.picture)
+
+    @property
+    def preset(self) -> str | None:
+        return None
+
+    @property
     def channels(self) -> int | None:
         return self.base.network.nc_im
 
     def resolve(self, channels: int, size: Size) -> Resolved:
         from consingan.training import finetune
 
-        return finetune.resolve(self.base, self.order.wanted[0], str(self.order.picture), self.order.settings)
+        mode = self.order.mode or self.base.mode
+        return finetune.resolve(self.base, mode, self.order.image or self.base.image, self.order.settings)
 
     def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
         from consingan.pictures import images
@@ -99,8 +124,12 @@ def beginning(order: Order) -> Beginning:
         UserError: settings are out of range or contradict each other, or there is no such run to begin from.
     """
     given: dict[str, Any] = dict(order.settings)
-    settings, _ = plan.resolve(*order.wanted, str(order.picture), 3, given)
-    if not settings.naive.fine_tune:
+    if not order.base:
+        plan.resolve(*order.wanted, order.image, 3, given)
         return FromSeed(order)
-    run = Run.open(Path(str(settings.naive.model_dir)))
-    return FromRun(order, run, plan.recorded(run))
+    run = Run.open(order.base)
+    base = plan.recorded(run)
+    plan.resolve(order.mode or base.mode, order.wanted[1], order.image, 3, given)
+    if order.picture is None and not run.picture.is_file():
+        raise UserError(f"{run.folder} is of an earlier version and holds no picture; give it with --input_name.")
+    return FromRun(order, run, base)

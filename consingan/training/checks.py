@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consingan.config import Train
 from consingan.errors import UserError
+from consingan.pictures.source import check_no_address, is_input
+from consingan.watch.report.commands import program
 
 if TYPE_CHECKING:
     from consingan.training.state import Training
+
+
+def check_picture(file: str) -> None:
+    """Refuse what is no picture's file, before torch is imported.
+
+    Raises:
+        UserError: an address, a folder, or nothing at all.
+    """
+    check_no_address(file)
+    if os.path.isdir(file):
+        raise UserError(
+            f"{file} is a folder, and a run has one picture; for a run of each: "
+            f'for picture in {shlex.quote(file)}/*; do {program("train")} "$picture"; done'
+        )
+    if not is_input(file) and not os.path.exists(file):  # false, not an error, for names no system allows
+        raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
 
 
 def naive_notes(settings: Train) -> tuple[str, ...]:

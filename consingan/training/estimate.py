@@ -15,6 +15,7 @@ from consingan.gan import schedule
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
 from consingan.training.state import SNAPSHOTS, Training
+from consingan.watch.clock import StageTime, WholeTime
 from consingan.watch.memory import peak_memory
 
 PREVIEWS = 4  # pictures after a stage: the reconstruction and three samples
@@ -94,6 +95,14 @@ def relative(state: Training) -> list[float]:
     """What each whole stage costs, in pixels; of a training at any place, without trying an iteration."""
     niter = state.model.settings.optimisation.niter
     return [config.iterations(niter, stage) * work(state, stage) for stage in range(len(state.reals))]
+
+
+def seconds_left(state: Training, spent: float) -> float | None:
+    """What a training in progress has still to go, by the seconds that it has spent; None while these tell nothing."""
+    if state.stage >= len(state.reals):
+        return None
+    stage = StageTime(state.stage, len(state.reals), state.length(), 0, 0.0, {}, done=state.iteration)
+    return WholeTime(relative(state), beside(state.model.settings)).seconds_left(stage, spent)
 
 
 def beside(settings: Train) -> float:

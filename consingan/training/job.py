@@ -11,7 +11,6 @@ torch is imported when there is something to compute.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -19,15 +18,16 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
+from consingan.config import Chosen
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
-from consingan.training.checks import check_place, naive_notes, needed_bytes
+from consingan.training.checks import check_picture, check_place, naive_notes, needed_bytes
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration
-from consingan.watch.log import Observer, read_log
+from consingan.watch.log import Observer, last_time, read_log
 from consingan.watch.monitor import Monitor
 from consingan.watch.report.commands import resuming, sampling
 
@@ -67,6 +67,7 @@ class Ready:
 
     state: Training
     origins: Mapping[str, str]
+    chosen: Chosen
     notes: tuple[str, ...]
     lost: tuple[str, ...]
 
@@ -94,10 +95,14 @@ class Job:
     Args:
         order: what is wanted.
         picture: where it is no file; the order then only names it.
+        about_to_load: called when the order is found sound and what takes seconds begins: torch is imported, the
+            picture is read, iterations are tried.
     """
 
-    def __init__(self, order: Order, picture: Picture | None = None) -> None:
-        self.order, self.picture = order, picture
+    def __init__(
+        self, order: Order, picture: Picture | None = None, about_to_load: Callable[[], None] = lambda: None
+    ) -> None:
+        self.order, self.picture, self.about_to_load = order, picture, about_to_load
 
     def plan(self) -> Plan:
         """What would be done and what it costs, from a few iterations that are tried; writes nothing.
@@ -106,7 +111,7 @@ class Job:
             UserError: the order cannot be carried out, or names a run to go on with.
         """
         if self.order.names_a_run:
-            raise UserError("--resume goes on with its own plan; leave --dry-run out, or name a picture instead.")
+            raise UserError("--resume goes on with its own plan; leave --dry_run out, or name a picture instead.")
         return self._plan(self._ready())
 
     def run(
@@ -147,10 +152,10 @@ class Job:
     def _ready(self) -> Ready:
         """Everything that a new training needs, checked."""
         self.order.check()
-        file = self.order.picture
-        if self.picture is None and not os.path.exists(str(file)):  # false, not an error, for names no system allows
-            raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
+        if self.picture is None and self.order.picture is not None:
+            check_picture(self.order.picture)
         begin = beginning(self.order)  # refuses before torch is imported
+        self.about_to_load()
         picture = self._picture(begin)
         pixels = picture.pixels
         settings, origins = begin.resolve(pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
@@ -158,7 +163,9 @@ class Job:
         state = begin.state(settings, pixels, device)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
-        return Ready(state, origins, (*device_notes, *picture.notes, *naive_notes(settings)), picture.lost)
+        chosen = Chosen(begin.preset, tuple(sorted(self.order.settings)))
+        notes = (*device_notes, *picture.notes, *naive_notes(settings))
+        return Ready(state, origins, chosen, notes, picture.lost)
 
     def _picture(self, begin: Beginning) -> Picture:
         """The picture in the channels of the model."""
@@ -168,7 +175,7 @@ class Job:
             return replace(self.picture, pixels=arrays.from_array(self.picture.pixels, begin.channels))
         order = self.order
         return images.load(
-            str(order.picture),
+            begin.picture,
             channels=begin.channels,
             background=order.background or WHITE,
             max_pixels=order.max_pixels or MOST_PIXELS,
@@ -209,13 +216,14 @@ class Job:
         with held(run):
             if run:
                 with removed_on_failure(run):
-                    write_start(state, run)
+                    write_start(state, run, ready.chosen)
             with monitored(run, company) as monitor:
                 cost = {"seconds": planned.seconds, "peak_memory_mb": planned.peak_mb, "resumed": False}
                 monitor.tell("started", **facts_of(state, run), **cost, lost=list(ready.lost))
                 for note in (*company.notes, *ready.notes, planned.summary):
                     monitor.message(note)
                 if run:
+                    monitor.message(f"Run folder: {run.folder}")
                     look_first(state, run, monitor)
                 monitor.begin(planned.cost.weights(planned.settings), planned.cost.beside)
                 return self._train(state, run, monitor, company, ready.lost)
@@ -233,6 +241,7 @@ class Job:
             with Monitor(None, "quiet", observers=company.observers) as monitor:
                 monitor.message(f"{run.folder} is finished; sample it with: {sampling(run)}")
             return Ended("finished before", run, faults=tuple(monitor.faults))
+        self.about_to_load()
         return self._go_on(run, self._device()[1], company)
 
     def _go_on(self, run: Run, notes: Sequence[str], company: Company, reals: Sequence[Tensor] | None = None) -> Ended:
@@ -244,7 +253,7 @@ class Job:
             company: who looks on.
             reals: the picture at each stage's size, where the order has one.
         """
-        from consingan.training.estimate import beside, relative
+        from consingan.training.estimate import beside, relative, seconds_left
         from consingan.training.loop import resume
 
         said = [*company.notes, *notes]
@@ -256,6 +265,9 @@ class Job:
                     "put the picture back."
                 )
             said.append(f"Going on at stage {state.stage + 1} of {len(state.reals)}, iteration {state.iteration}.")
+            if (left := seconds_left(state, last_time(run.log) if run.log.is_file() else 0.0)) is not None:
+                said.append(f"About {duration(left)} are left.")
+            said.append(f"Run folder: {run.folder}")
             with monitored(run, company) as monitor:
                 monitor.tell("started", **facts_of(state, run), seconds=None, peak_memory_mb=None, resumed=True)
                 for note in said:

@@ -11,6 +11,7 @@ import torch
 
 from consingan import config, devices
 from consingan.applications import use, writing
+from consingan.config import UNKNOWN, Chosen
 from consingan.errors import UserError
 from consingan.finish.photo import Photo, stored
 from consingan.gan import schedule
@@ -172,9 +173,9 @@ def look_ahead(state: Training, pace: Pace, monitor: Monitor) -> Pace:
     return now
 
 
-def write_start(state: Training, run: Run) -> None:
+def write_start(state: Training, run: Run, chosen: Chosen = UNKNOWN) -> None:
     """What a run holds before it trains: configuration, environment, pyramid, and a checkpoint to go on from."""
-    files.write_json(run.config, config.to_json(state.model.settings))
+    files.write_json(run.config, config.to_json(state.model.settings, chosen))
     files.write_json(run.environment, machine(state.model.device))
     for branch in state.branches:
         if branch.model.photo is not None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from consingan.config import Naive
 from consingan.errors import UserError
+from consingan.pictures.source import NAME, is_input
 from consingan.training.plan import DEFAULT_PRESET
 
 FIRST_MODE = "generation"
@@ -22,7 +24,8 @@ class Order:
     What is None was not asked for and has its default; a run that is gone on with refuses what was.
 
     Args:
-        picture: its file; a name where the pixels are given beside the order; None where ``resume`` names a run.
+        picture: its file, or - for standard input; a name where the pixels are given beside the order; None where
+            ``resume`` names a run, or the settings one to learn on from, which hold their own.
         mode: a name in ``consingan.tasks.TASKS``; generation.
         preset: a name in the task's recipes; fast.
         settings: settings of ``consingan.config`` by name.
@@ -62,6 +65,16 @@ class Order:
         """The mode and the preset."""
         return self.mode or FIRST_MODE, self.preset or DEFAULT_PRESET
 
+    @property
+    def image(self) -> str:
+        """The picture's name in the configuration; empty where a run has it."""
+        return NAME if self.picture is not None and is_input(self.picture) else self.picture or ""
+
+    @property
+    def base(self) -> str | None:
+        """The run that the training learns on from, empty where it is not named; None for a new model."""
+        return Naive.base(self.settings)
+
     def check(self) -> None:
         """Refuse what is out of range or contradicts itself, but for the settings.
 
@@ -69,18 +82,18 @@ class Order:
             UserError: one of the above.
         """
         if not self.checkpoint_every >= 1:  # so written, it refuses nan as well
-            raise UserError(f"--checkpoint-every is {self.checkpoint_every}; give a number of at least 1.")
+            raise UserError(f"--checkpoint_every is {self.checkpoint_every}; give a number of at least 1.")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise UserError(f"--max_pixels is {self.max_pixels}; give a number of at least 1.")
         if self.names_a_run:
             if self.picture is not None:
                 raise UserError(
-                    "--resume goes on with its own picture; give neither a picture nor --dry-run beside it."
+                    "--resume goes on with its own picture; give neither a picture nor --dry_run beside it."
                 )
             for name in FOR_NEW_RUNS:
                 if getattr(self, name) is not None:
                     raise UserError(f"--{name} is for new runs; leave it out beside --resume.")
-        elif self.picture is None:
+        elif self.picture is None and self.base is None:
             raise UserError("No picture is given; name one, as in: --input_name photo.jpg")
         elif self.resume == "auto" and self.outdir is None:
             raise UserError("--resume auto looks for a run below the outdir, which is not given; name it.")

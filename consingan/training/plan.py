@@ -31,7 +31,7 @@ RATES = {"lr_g": 0.024, "lr_d": 0.072}
 
 @dataclass(frozen=True)
 class Plan:
-    """A training before it begins; as a string the report of ``--dry-run``.
+    """A training before it begins; as a string the report of ``--dry_run``.
 
     Args:
         settings: the resolved configuration.

@@ -203,8 +203,11 @@ def cost_rows(runs: Sequence[Facts]) -> list[Row]:
 
 
 def setting_rows(runs: Sequence[Facts]) -> list[Row]:
-    """Mode, picture and every setting."""
-    values = [{"mode": r.settings.mode, "image": r.settings.image, **config.flat(r.settings)} for r in runs]
+    """Mode, preset, picture and every setting."""
+    values = [
+        {"mode": r.settings.mode, "preset": r.chosen.preset, "image": r.settings.image, **config.flat(r.settings)}
+        for r in runs
+    ]
     notes = {s.name: s.setting.help for s in config.settings()}
     names = dict.fromkeys(name for each in values for name in each)  # each objective has options of its own
     return [Row(name, [shown_value(each.get(name)) for each in values], notes.get(name, "")) for name in names]

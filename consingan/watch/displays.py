@@ -103,7 +103,7 @@ class Rich:
         self._whole = self._bars.add_task("training", total=1.0, facts="")
         self._stage = self._bars.add_task("stage", total=1.0, facts="")
         # no refresh thread of rich's own: it would take the interpreter from the training loop
-        self._live = Live(console=self._console, auto_refresh=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __call__(self, record: Record) -> None:
         if record["event"] == "message":

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
-import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -24,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.watch import report
+from consingan.watch.browser import in_browser
 from consingan.watch.clock import duration
 from consingan.watch.log import MOMENTARY, Record
 
@@ -91,17 +90,7 @@ class Live:
 
 def show(address: str) -> None:
     """Open an address in the person's browser, where there is one with a screen; never waits, never fails."""
-    screen = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    )
-    if not screen:  # a browser of the terminal would take it from the training
-        return
-
-    def open_it() -> None:
-        with suppress(Exception):
-            webbrowser.open(address)
-
-    Thread(target=open_it, daemon=True).start()
+    Thread(target=in_browser, args=[address], daemon=True).start()
 
 
 def _bound(port: int | None) -> _Server:

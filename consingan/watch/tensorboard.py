@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consingan.errors import UserError
+from consingan.errors import UserError, not_installed
 from consingan.grid.ranges import unit
 from consingan.storage import results
 from consingan.storage.results import Role
@@ -30,10 +30,7 @@ COST = ("seconds_per_iteration", "peak_memory_mb")
 def check_installed() -> None:
     """Refuse in a sentence where the package is missing."""
     if importlib.util.find_spec("tensorboard") is None:
-        raise UserError(
-            "--tensorboard needs the package tensorboard, which is not installed; "
-            "install it with: pip install 'consingan[tensorboard]'"
-        )
+        raise UserError(not_installed("tensorboard"))
 
 
 class EventFiles:

@@ -44,10 +44,12 @@ def resuming(run: Run) -> str:
     return f"{program('train')} --resume {shlex.quote(str(run.folder))}"
 
 
-def learning_on(settings: Train, naive: Naive) -> str:
+def learning_on(run: Run, settings: Train, naive: Naive) -> str:
     """Let a run learn on, on a naive picture."""
-    flags = " ".join(map(shlex.quote, config.typed(naive)))
-    return f"{program('train')} --train_mode {settings.mode} --input_name {shlex.quote(settings.image)} {flags}"
+    words = config.typed(naive)
+    if not run.picture.is_file():  # of the first version
+        words = ["--input_name", settings.image, *words]
+    return f"{program('train')} {' '.join(map(shlex.quote, words))}"
 
 
 def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
@@ -62,7 +64,7 @@ def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
         naive = own or str(Path(settings.image).with_name("NAIVE.png"))
         note = "" if own else "; replace NAIVE.png by your picture with the pasted object"
         wanted = Naive.on(str(run.folder), naive)
-        found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(settings, wanted)))
+        found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(run, settings, wanted)))
     if finished:
         found.append(Command("resume this run (it is finished, so this trains nothing)", resuming(run)))
     found.append(Command("rebuild this page", f"{program('report')} {shlex.quote(str(run.folder))}"))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consingan import config
-from consingan.config import Train
 from consingan.storage import results
 from consingan.storage.files import write_bytes
 from consingan.storage.results import Kept, Role
 from consingan.storage.run import Run
+from consingan.tasks import TASKS
 from consingan.watch.clock import duration
 from consingan.watch.report import reading
 from consingan.watch.report.commands import commands
@@ -82,17 +82,19 @@ class Plot:
 
 @dataclass(frozen=True)
 class SettingRow:
-    """A setting of the run beside its default."""
+    """A setting of the run.
 
-    section: str
+    Args:
+        value: as the run has it.
+        otherwise: the value of its preset; that of the program where there is no preset.
+        differs: whether the person set it; in runs that do not tell, whether it has another value than otherwise.
+    """
+
     name: str
     value: str
-    default: str
+    otherwise: str
+    differs: bool
     help: str
-
-    @property
-    def differs(self) -> bool:
-        return self.value != self.default
 
 
 def write(run: Run) -> Path:
@@ -133,7 +135,7 @@ def report_page(run: Run, live: bool = False) -> str:
         figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
         losses=plots(facts.losses, facts.starts),
         curves=plots(facts.figures, facts.starts),
-        settings=setting_rows(facts.settings),
+        settings=setting_rows(facts),
         commands=commands(run, facts.settings, facts.finished),
         now=datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
@@ -291,14 +293,18 @@ def described(name: str, otherwise: str | None = None) -> tuple[str, str, int]:
     return LOGGED.get(name, (otherwise or name, "", 0))
 
 
-def setting_rows(settings: Train) -> list[SettingRow]:
-    """Every setting with its value and its default."""
-    values = config.flat(settings)
-    return [
-        SettingRow(s.section, s.name, shown_value(values[s.name]), shown_value(s.default), s.setting.help)
-        for s in config.settings()
-        if s.name in values  # options of an objective that was not chosen are not
-    ]
+def setting_rows(facts: Facts) -> list[SettingRow]:
+    """Every setting with its value, and what it would be if nobody had set it."""
+    values, chosen = config.flat(facts.settings), facts.chosen
+    task = TASKS.get(facts.settings.mode)
+    recipe = task.recipes.get(chosen.preset, {}) if task and chosen.preset else {}
+    rows = []
+    for s in config.settings():
+        if s.name in values:  # options of an objective that was not chosen are not
+            value, otherwise = shown_value(values[s.name]), shown_value(recipe.get(s.name, s.default))
+            differs = value != otherwise if chosen.given is None else s.name in chosen.given
+            rows.append(SettingRow(s.name, value, otherwise, differs, s.setting.help))
+    return rows
 
 
 def shown_value(value: Any) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from consingan import config
-from consingan.config import Train
+from consingan.config import Chosen, Train
 from consingan.errors import UserError
 from consingan.storage import results
 from consingan.storage.files import read_json
@@ -91,6 +91,7 @@ class Facts:
     Args:
         run: its folder.
         settings: its configuration.
+        chosen: the preset, and what the person set.
         environment: versions, device, command; empty where the file is missing.
         stages: coarsest first, those to come included.
         losses, figures: curves of the log's iterations and of its figures.
@@ -101,6 +102,7 @@ class Facts:
 
     run: Run
     settings: Train
+    chosen: Chosen
     environment: Mapping[str, Any]
     stages: tuple[Stage, ...]
     losses: tuple[Curve, ...]
@@ -151,7 +153,8 @@ def read(run: Run) -> Facts:
     Raises:
         UserError: it has no configuration, or one that this version cannot read.
     """
-    settings = config.from_json(read_json(run.config), str(run.config))
+    values = read_json(run.config)
+    settings = config.from_json(values, str(run.config))
     log: Log = read_log(run.log) if run.log.is_file() else []
     stages = tuple(read_stages(run, settings, log))
     starts = [0]
@@ -160,6 +163,7 @@ def read(run: Run) -> Facts:
     return Facts(
         run,
         settings,
+        config.chosen_in(values),
         read_environment(run),
         stages,
         curves(of_event(log, "iteration"), starts),
