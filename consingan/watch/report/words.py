@@ -14,8 +14,8 @@ ALIKE = 0.1  # diversity; samples of the defaults have 0.15 to 0.6
 MISSED = 0.03  # completeness; samples of trained models have 0.002 to 0.03
 
 ON_NAIVE = (
-    "The result is the naive picture outside the mask, so its figures say little of the object: judge by eye. More of the "
-    "object stays with --injection_stage 1 or 2, less of the painting's strokes comes with a smaller --hand."
+    "The result is the naive picture outside the mask, so its figures say little of the object: judge by eye. More of "
+    "the object stays with --injection_stage 1 or 2, less of the painting's strokes comes with a smaller --hand."
 )
 
 
