@@ -202,7 +202,7 @@ def _job(image: Picture | None, **order: Any) -> Job:
     settings: dict[str, Any] = {
         name: str(value) if isinstance(value, Path) else value for name, value in order["settings"].items()
     }
-    if settings.get("fine_tune") is True and isinstance(settings.get("model_dir"), str):
+    if isinstance(settings.get("model_dir"), str):
         settings["model_dir"] = str(Run.open(settings["model_dir"]).folder)
     order["settings"] = settings
     if image is None or isinstance(image, str | Path):

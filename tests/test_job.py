@@ -333,7 +333,7 @@ def test_a_stopped_run_has_a_new_report_before_it_says_so(desk, monkeypatch):
     told = [lambda record: said.append(record.get("text", record["event"]))]
     ended = Job(ordered()).run(told, stop=after(3))
     assert [word.split(";")[0] for word in said[-4:]] == ["stage", "report", "Stopped and saved", "stopped"]
-    assert "stage 1 of 0 to 1, iteration 1 of 2" in ended.run.report.read_text()
+    assert "stage 2/2, iteration 1/2" in ended.run.report.read_text()
 
 
 def test_a_second_signal_while_the_report_is_made_skips_it(desk, monkeypatch):

@@ -193,6 +193,9 @@ def test_a_naive_picture_is_judged_and_traced(tmp_path, picture_file):
     assert beside.uri not in (result.uri, real.uri)
     assert any("result, changed inside the mask only" in text for text in read.texts)
     assert CliRunner().invoke(cli.sample, [str(run.folder), "--native", "--quiet"]).exit_code == 0
+    said = meaning(reading.read(run), {"copy": 0.9})
+    assert "judge by eye" in said[-1]
+    assert not any("--variation" in sentence for sentence in said)  # which this application has not
     shown = [shot.caption for shot in page.evaluation(run)]
     assert shown[0] == "result, changed inside the mask only: naive masked"
     assert {caption.split(":")[0] for caption in shown} == {

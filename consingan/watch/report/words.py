@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from consingan.storage.results import Role
 from consingan.watch.report.reading import Facts
 
 FAR = 0.15  # root mean squared error of a reconstruction, of [-1, 1]; trained ones end at 0.02 to 0.08
@@ -11,6 +12,11 @@ FEW = 100  # iterations of a stage; fewer are chosen by no preset
 COPIED = 0.5  # share of patches in their place; samples of the defaults have 0 to 0.4
 ALIKE = 0.1  # diversity; samples of the defaults have 0.15 to 0.6
 MISSED = 0.03  # completeness; samples of trained models have 0.002 to 0.03
+
+ON_NAIVE = (
+    "The result is the naive picture outside the mask, so its figures say little of the object: judge by eye. More of "
+    "the object stays with --injection_stage 1 or 2, less of the painting's strokes comes with a smaller --hand."
+)
 
 
 def meaning(facts: Facts, figures: Mapping[str, float]) -> list[str]:
@@ -20,7 +26,8 @@ def meaning(facts: Facts, figures: Mapping[str, float]) -> list[str]:
         facts: of the run.
         figures: of its newest samples, by their names in METRICS.
     """
-    found = [*of_training(facts), *of_samples(figures)]
+    pasted = facts.newest is not None and any(each.role is Role.PASTED for each in facts.newest.samples)
+    found = [*of_training(facts), *([ON_NAIVE] if pasted else of_samples(figures))]
     if found or not figures or not facts.finished:
         return found
     return ["The figures are as those of a trained run: nothing has to be turned."]
