@@ -37,6 +37,7 @@ from consingan.config.resolving import (
     check,
     check_same,
     iterations,
+    kept,
     resolve,
     window_side,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "flat",
     "from_json",
     "iterations",
+    "kept",
     "resolve",
     "setting",
     "settings",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consingan.config import Train
+from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.storage.run import Run
 from consingan.training import plan
@@ -23,6 +23,14 @@ Resolved = tuple[Train, dict[str, str]]
 
 class Beginning(Protocol):
     """What a new training takes its settings and its networks from."""
+
+    @property
+    def picture(self) -> str:
+        """The picture's file, or its name where it is none.
+
+        Raises:
+            UserError: there is none.
+        """
 
     @property
     def channels(self) -> int | None:
@@ -55,6 +63,10 @@ class FromSeed:
     order: Order
 
     @property
+    def picture(self) -> str:
+        return str(self.order.picture)
+
+    @property
     def channels(self) -> int | None:
         return self.order.settings.get("nc_im")
 
@@ -76,19 +88,27 @@ class FromRun:
     base: Train
 
     @property
+    def picture(self) -> str:
+        """The run's own copy where none is named."""
+        if self.order.picture is None and not self.run.picture.is_file():
+            raise UserError(f"--model_dir {self.run.folder} keeps no picture; name it, as in: --input_name photo.jpg")
+        return str(self.run.picture if self.order.picture is None else self.order.picture)
+
+    @property
     def channels(self) -> int | None:
         return self.base.network.nc_im
 
     def resolve(self, channels: int, size: Size) -> Resolved:
         from consingan.training import finetune
 
-        return finetune.resolve(self.base, self.order.wanted[0], str(self.order.picture), self.order.settings)
+        image = self.base.image if self.order.picture is None else self.order.picture
+        return finetune.resolve(self.base, self.order.wanted[0], image, self.order.settings)
 
     def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
         from consingan.pictures import images
         from consingan.training import finetune
 
-        naive = images.load(str(settings.naive.naive_img), channels=settings.network.nc_im).pixels
+        naive = images.load(str(self.order.settings["naive_img"]), channels=settings.network.nc_im).pixels
         return finetune.start(settings, picture, naive, finetune.Base.open(self.run, device), device)
 
 
@@ -102,5 +122,5 @@ def beginning(order: Order) -> Beginning:
     settings, _ = plan.resolve(*order.wanted, str(order.picture), 3, given)
     if not settings.naive.fine_tune:
         return FromSeed(order)
-    run = Run.open(Path(str(settings.naive.model_dir)))
+    run = Run.open(str(given["model_dir"]))
     return FromRun(order, run, plan.recorded(run))

@@ -23,7 +23,8 @@ from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
-from consingan.training.checks import check_place, naive_notes, needed_bytes
+from consingan.training.belongings import Belongings
+from consingan.training.checks import check_place, check_size, naive_notes, needed_bytes
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration
@@ -76,7 +77,7 @@ class Company:
     Args:
         observers: told of every record.
         stop: asked after every iteration.
-        signals: whether SIGINT and SIGTERM stop it too.
+        signals: whether SIGINT, SIGTERM and SIGHUP stop it too.
         notes: sentences to be said first.
     """
 
@@ -121,7 +122,8 @@ class Job:
         Args:
             observers: told of every record; one that raises is told nothing more, and the training goes on.
             stop: asked after every iteration; where it says so, a checkpoint and the report are written.
-            signals: whether SIGINT and SIGTERM stop in the same way, the second one at once; in the main thread only.
+            signals: whether SIGINT, SIGTERM and SIGHUP stop in the same way, the second one at once; in the main
+                thread only.
             notes: sentences to be said first.
 
         Raises:
@@ -134,7 +136,7 @@ class Job:
         ready = self._ready()
         if self.order.resume == "auto":
             outdir = str(self.order.outdir)
-            if found := plan.unfinished_run(outdir, ready.state.model.settings):
+            if found := plan.unfinished_run(outdir, ready.state.model.settings, self._belongings):
                 return self._go_on(found, ready.notes, company, ready.state.reals)
             note = f"No unfinished run with these settings lies below {outdir}: this is a new one."
             ready = Ready(ready.state, ready.origins, (note, *ready.notes))
@@ -146,15 +148,18 @@ class Job:
         """Everything that a new training needs, checked."""
         self.order.check()
         file = self.order.picture
-        if self.pixels is None and not os.path.exists(str(file)):  # false, not an error, for names no system allows
+        if (
+            self.pixels is None and file is not None and not os.path.exists(file)
+        ):  # false, not an error, for names no system allows
             raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
         begin = beginning(self.order)  # refuses before torch is imported
         picture, notes = self._picture(begin)
         size = (picture.shape[2], picture.shape[3])
         settings, origins = begin.resolve(picture.shape[1], size)
-        notes += naive_notes(settings)
+        notes += naive_notes(self.order.settings.get("naive_img"), settings)
         device, device_notes = self._device()
         state = begin.state(settings, picture, device)
+        check_size(state)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
         return Ready(state, origins, (*device_notes, *notes))
@@ -167,12 +172,17 @@ class Job:
             return arrays.from_array(self.pixels, begin.channels), ()
         order = self.order
         loaded = images.load(
-            str(order.picture),
+            begin.picture,
             channels=begin.channels,
             background=order.background or WHITE,
             max_pixels=order.max_pixels or MOST_PIXELS,
         )
         return loaded.pixels, loaded.notes
+
+    @property
+    def _belongings(self) -> Belongings:
+        """The files that the order names."""
+        return Belongings.of(self.order.picture if self.pixels is None else None, self.order.settings)
 
     def _device(self) -> tuple[torch.device, list[str]]:
         from consingan import devices
@@ -209,6 +219,7 @@ class Job:
         with held(run):
             if run:
                 with removed_on_failure(run):
+                    self._belongings.keep(run, state.model.settings.network.nc_im)
                     write_start(state, run)
             with monitored(run, company) as monitor:
                 cost = {"seconds": planned.seconds, "peak_memory_mb": planned.peak_mb, "resumed": False}

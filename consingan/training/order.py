@@ -22,7 +22,8 @@ class Order:
     What is None was not asked for and has its default; a run that is gone on with refuses what was.
 
     Args:
-        picture: its file; a name where the pixels are given beside the order; None where ``resume`` names a run.
+        picture: its file; a name where the pixels are given beside the order; None where ``resume`` names a run, or
+            where a trained run learns on, which has its own.
         mode: a name in ``consingan.tasks.TASKS``; generation.
         preset: a name in the task's recipes; fast.
         settings: settings of ``consingan.config`` by name.
@@ -80,7 +81,7 @@ class Order:
             for name in FOR_NEW_RUNS:
                 if getattr(self, name) is not None:
                     raise UserError(f"--{name} is for new runs; leave it out beside --resume.")
-        elif self.picture is None:
+        elif self.picture is None and not (self.settings.get("fine_tune") and self.settings.get("model_dir")):
             raise UserError("No picture is given; name one, as in: --input_name photo.jpg")
         elif self.resume == "auto" and self.outdir is None:
             raise UserError("--resume auto looks for a run below the outdir, which is not given; name it.")
