@@ -202,7 +202,7 @@ def look_first(state: Training, run: Run, monitor: Monitor) -> None:
     model = state.model
     if model.photo is None or model.settings.sampling.finish != "patches":
         return
-    with monitor.beside("First pictures"):
+    with monitor.beside("There are no first pictures"):
         files = list(writing.write(use.first_look(model.photo), run.first_look, {"model": "none"}))
         monitor.pictures(0, 0, [below(run, file) for file in files])
     write_report(run, monitor)
@@ -285,7 +285,7 @@ def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
     for branch in state.branches:
         branch.model.save(run.model_of(branch.name))
     take_snapshot(state, run, monitor)
-    with monitor.beside(f"Previews of stage {state.stage + 1}"):
+    with monitor.beside(f"There are no previews of stage {state.stage + 1}"):
         previews = writing.within(use.previews(state.model, run), writing.PREVIEW_PIXELS)
         folder = run.samples / f"stage_{state.stage}"
         files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
@@ -300,7 +300,7 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
     """
     if not run.samples.is_dir():
         return
-    with monitor.beside(f"A picture of iteration {state.iteration}"):
+    with monitor.beside(f"There is no picture of iteration {state.iteration}"):
         result = next(result for result in use.previews(state.model, run) if result.role is not Role.RECONSTRUCTION)
         if not result.frames[0].isfinite().all():  # the watchdog sees to it
             return
@@ -310,7 +310,7 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
 
 def write_report(run: Run, monitor: Monitor) -> None:
     """Write report.html; a report that cannot be made is no reason to end a training."""
-    with monitor.beside("The report"):
+    with monitor.beside("There is no new report"):
         report.write(run)
 
 

@@ -213,12 +213,12 @@ class Monitor:
         """What shows a training and is no part of it: a fault inside ends the block, is said, and ends nothing more.
 
         Args:
-            what: as the first words of a sentence.
+            what: what there will not be, as the first words of a sentence.
         """
         try:
             yield
         except Exception as error:
-            self.message(f"{what} could not be made: {str(error) or type(error).__name__}")
+            self.message(f"{what}: {str(error) or type(error).__name__}")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
