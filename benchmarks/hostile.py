@@ -48,7 +48,7 @@ from consingan.storage.run import Run
 SECONDS, MEMORY = 10.0, 2 * 2**30  # of computing, and bytes resident
 ADDRESSES = 3 * 2**30  # bytes of address space beyond what the process has already
 WALL = 120.0  # seconds after which a case is ended on a busy machine
-TINY = ["--min_size", "25", "--max_size", "32", "--train_stages", "2", "--nfc", "4", "--niter", "3"]
+TINY = ["--min_size", "25", "--max_size", "32", "--train_stages", "2", "--nfc", "4", "--niter", "3", "--finish", "none"]
 QUIET = ["--not_cuda", "--quiet"]
 ODD: list[Any] = [
     10**400, -(10**400), 10**18, 2**31, 65536, -1, 0, 1, 1e308, -1e308, 1e-320, float("nan"), float("inf"), True, None,
@@ -466,7 +466,7 @@ def idle_readers(world: World) -> Row:
             resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
             os.closerange(3, 40)
             readers_in_parts(readers, port)
-        settings = {"min_size": 25, "max_size": 32, "train_stages": 2, "nfc": 4, "niter": (3,)}
+        settings = {"min_size": 25, "max_size": 32, "train_stages": 2, "nfc": 4, "niter": (3,), "finish": "none"}
         try:
             ended = Job(Order(str(world.picture), settings=settings, outdir=str(place), not_cuda=True)).run([live])
         finally:
