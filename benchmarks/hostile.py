@@ -28,9 +28,10 @@ import struct
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -356,10 +357,10 @@ CAMPAIGNS: dict[str, Case] = {
 }
 
 
-def campaign(kind: str, first: int, count: int, seed: int, world: World, keep: Path | None) -> Row:
-    """So many cases of a kind, each of its own random numbers."""
+def campaign(kind: str, numbers: Iterable[int], seed: int, world: World, keep: Path | None) -> Row:
+    """The cases of a kind that have these numbers, each with random numbers of its own."""
     row, begin, worst, largest = Row(f"mutated {kind}"), monotonic(), 0.0, 0
-    for number in range(first, first + count):
+    for number in numbers:
         place = world.scratch / "case"
         shutil.rmtree(place, ignore_errors=True)
         (place / "out").mkdir(parents=True)
@@ -404,12 +405,12 @@ def counted(at: int) -> list[int]:
     return seen
 
 
-def killed_at_writes(first: int, count: int, world: World) -> Row:
-    """Kill a training at each of its writes, and go on with it."""
+def killed_at_writes(numbers: Iterable[int], world: World) -> Row:
+    """Kill a training at each of its writes that has one of these numbers, and go on with it."""
     row, begin = Row("SIGKILL at a write"), monotonic()
     wanted = SingleImageModel.load(world.finished).tensors()
     words = ["train", world.picture, *TINY, "--checkpoint-every", 1, *QUIET]
-    for at in range(first + 1, first + 1 + count):
+    for at in (number + 1 for number in numbers):
         place = world.scratch / f"write_{at}"
         place.mkdir()
 
@@ -497,11 +498,18 @@ def readers_in_parts(readers: Callable[[int], None], port: int) -> None:
     signal.pause()
 
 
+def within(seconds: float, numbers: Iterable[int]) -> Iterator[int]:
+    """The numbers until so much time has gone by."""
+    until = monotonic() + seconds
+    return takewhile(lambda number: monotonic() < until, iter(numbers))
+
+
 def main() -> None:
     kinds = [*CAMPAIGNS, "writes", "connections"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=kinds, action="append", help="several may be given; all by default")
     parser.add_argument("--count", type=int, default=200, help="cases of each kind; moments of writes at most")
+    parser.add_argument("--seconds", type=float, default=1e9, help="of each kind; what was done by then is told")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the cases that break a promise")
@@ -514,12 +522,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World.made(Path(folder))
         for kind in asked.kind or kinds:
+            numbers = within(asked.seconds, range(asked.first, asked.first + asked.count))
             if kind == "writes":
-                rows.append(killed_at_writes(asked.first, asked.count, world))
+                rows.append(killed_at_writes(numbers, world))
             elif kind == "connections":
                 rows.append(idle_readers(world))
             else:
-                rows.append(campaign(kind, asked.first, asked.count, asked.seed, world, asked.keep))
+                rows.append(campaign(kind, numbers, asked.seed, world, asked.keep))
             print(rows[-1].line(), flush=True)
             if asked.json:
                 asked.json.write_text(json.dumps([vars(row) for row in rows], indent=2) + "\n")
