@@ -17,6 +17,7 @@ limit of 40 open files; the training must end as without them.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import random
@@ -139,6 +140,11 @@ def changed_bytes(data: bytes, chance: random.Random) -> bytes:
     return b"" if draw < 0.02 else chance.randbytes(chance.randrange(600)) if draw < 0.12 else mutated(data, chance)
 
 
+def odd(chance: random.Random) -> Any:
+    """One of the odd values, a copy of its own."""
+    return copy.deepcopy(chance.choice(ODD))
+
+
 def changed_json(value: Any, chance: random.Random) -> Any:
     """A JSON value with one to three odd values, missing entries or foreign ones in it."""
     value = json.loads(json.dumps(value))
@@ -148,14 +154,14 @@ def changed_json(value: Any, chance: random.Random) -> Any:
             holder, key = place, chance.choice(list(place) if isinstance(place, dict) else range(len(place)))
             place = holder[key]
         if key is None:
-            return chance.choice(ODD)
+            return odd(chance)
         match chance.randrange(6):
             case 0:
                 del holder[key]
             case 1 if isinstance(holder, dict):
-                holder[chance.choice(["", "schema", "x" * 300, "event"])] = chance.choice(ODD)
+                holder[chance.choice(["", "schema", "x" * 300, "event"])] = odd(chance)
             case _:
-                holder[key] = chance.choice(ODD)
+                holder[key] = odd(chance)
     return value
 
 

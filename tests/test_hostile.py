@@ -222,6 +222,13 @@ def test_half_files_go_and_changed_versions_are_told(stopped):
     assert "began with consingan 0.0.7 and goes on with " in said_of(stopped)
 
 
+def test_half_files_of_a_kill_while_the_last_report_was_written_go(copy):
+    half = copy.folder / ".0123456789abcdef.part"
+    half.write_bytes(b"half")
+    done("train", "--resume", copy.folder, *QUIET)
+    assert not half.exists()
+
+
 # ---- nothing in a file becomes a path
 
 

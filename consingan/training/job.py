@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.errors import UserError
+from consingan.storage import files
 from consingan.storage.run import Run
 from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
@@ -241,6 +242,8 @@ class Job:
         plan.check_mode(own.mode, run.config)
         plan.check_same(own, self.order.mode, plan.checked(self.order.settings))
         if run.finished.exists():
+            with suppress(UserError), run.lock():
+                files.sweep(run.folder, run.evaluation)
             with Monitor(None, "quiet", observers=company.observers) as monitor:
                 monitor.message(f"{run.folder} is finished; sample it with: {sampling(run)}")
             return Ended("finished before", run, faults=tuple(monitor.faults))
