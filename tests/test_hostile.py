@@ -27,7 +27,7 @@ from consingan.pictures import images
 from consingan.storage import files, results
 from consingan.storage.machine import shared_text
 from consingan.storage.run import Run
-from consingan.training import finetune, watchdog
+from consingan.training import checkpoint, finetune, watchdog
 from consingan.training.state import Training
 from consingan.watch import live, report
 from consingan.watch.displays import Rich
@@ -360,6 +360,16 @@ BROKEN = {
 def test_is_refused_in_a_sentence_at_once(copy, name):
     work, words = BROKEN[name]
     assert words in str(small(lambda: work(copy)))
+
+
+def test_the_bound_of_a_checkpoint_is_above_what_a_wide_network_takes(picture_file, tmp_path):
+    flags = ("--max_size", 32, "--nfc", 96, "--niter", 2)
+    run = Run(trained(picture_file, tmp_path, *map(str, flags)))
+    file = sorted(run.checkpoints.glob("*.safetensors"))[-1]
+    tensors, header = files.load_tensors(file)
+    held = sum(value.numel() * value.element_size() for value in tensors.values())
+    assert held > 10e6
+    assert held < checkpoint.most_bytes(header, str(file)) - 2**20 < 1.5 * held
 
 
 @pytest.mark.parametrize(

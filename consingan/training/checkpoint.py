@@ -76,7 +76,9 @@ def most_bytes(header: dict[str, Any], where: str) -> int:
         critic = new_critic(stands.settings, torch.device("meta"))
     learned = network_bytes(stands) + 4 * sum(value.numel() for value in critic.state_dict().values())
     pyramid = sum(4 * network.nc_im * height * width for height, width in stands.sizes)
-    each = 6 * learned + 3 * pyramid + 2**20  # and a little for what an objective remembers
+    # Twice in the optimisers, all of that again in the state to go back to, once more in the stage's beginning: seven
+    # times. The pyramid is there once, and a lesson holds two pictures. The rest is what an objective remembers.
+    each = 7 * learned + 3 * pyramid + 2**20
     return each * (1 + len(further))
 
 
