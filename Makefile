@@ -26,13 +26,13 @@ lint: $(VENV)/.dev-installed
 gpu: $(VENV)/.dev-installed
 	$(BIN)/python benchmarks/gpu.py --out docs/gpu.md
 
-$(VENV)/.installed: requirements.txt
+$(VENV)/.installed: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
-$(VENV)/.dev-installed: $(VENV)/.installed pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard]'
+$(VENV)/.dev-installed: $(VENV)/.installed pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard]' -c constraints.txt
 	@touch $@
 
 clean:

@@ -1,6 +1,6 @@
 """Sample a trained model: the same command as ``consingan sample``."""
 
-from consingan.command.cli import sample
+from consingan.__main__ import started
 
 if __name__ == "__main__":
-    sample(prog_name="python evaluate_model.py")
+    started("sample", "python evaluate_model.py")

@@ -1,6 +1,6 @@
 """Train on one picture: the same command as ``consingan train``."""
 
-from consingan.command.cli import train
+from consingan.__main__ import started
 
 if __name__ == "__main__":
-    train(prog_name="python main_train.py")
+    started("train", "python main_train.py")

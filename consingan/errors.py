@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 _OUT_OF_MEMORY = r"out of memory|can't allocate memory|bad_alloc"  # torch's words on CUDA, MPS and the CPU
 
+MOST_NAME = 255  # characters of a file's name
+
 
 class UserError(Exception):
     """Something the person can put right: a flag, a file, a folder.
@@ -52,6 +54,12 @@ def printable(text: str, encoding: str = "utf-8", keep: str = "") -> str:
     """
     shown = "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def name_of(path: str) -> str:
+    """The last part of a path of any system: what is said of a file to those who are not to know where it lies."""
+    parts = [part for part in re.split(r"[/\\]", path) if part]
+    return parts[-1][-MOST_NAME:] if parts else "picture"
 
 
 def out_of_memory(error: BaseException) -> bool:

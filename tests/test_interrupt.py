@@ -37,8 +37,17 @@ def test_the_second_signal_stops_at_once(first, second):
         assert stop.number == first
 
 
-def test_both_usual_signals_are_taken():
-    assert set(SIGNALS) == {signal.SIGINT, signal.SIGTERM}
+def test_all_usual_signals_are_taken():
+    assert set(SIGNALS) == {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
 
 
 @pytest.mark.parametrize("fault", [None, ValueError, KeyboardInterrupt])

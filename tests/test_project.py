@@ -14,6 +14,14 @@ from consingan.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def test_the_tested_versions_are_stated_of_everything_that_is_installed():
+    wanted = [*PROJECT["dependencies"], *(each for group in ("tensorboard", "dev") for each in EXTRAS[group])]
+    stated = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [re.split("[<>=]", each)[0] for each in wanted if each] == [line.split("==")[0] for line in stated]
+    assert (ROOT / "Makefile").read_text().count("-c constraints.txt") == 2
 
 
 def test_requirements_are_those_of_the_package():

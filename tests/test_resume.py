@@ -227,10 +227,13 @@ def test_a_file_in_the_way_of_the_previews(tmp_path):
     state, run = started(tmp_path)
     shutil.rmtree(run.samples)
     run.samples.write_bytes(b"")
-    with pytest.raises(UserError, match="Cannot write") as caught:
-        train(state, Monitor(display="quiet"), run)
-    sentence(caught.value)
-    assert newest(run).exists()
+    said = []
+    model = train(state, Monitor(display="quiet", observers=[lambda r: said.append(r.get("text"))]), run)
+    assert model.stages == 2
+    assert run.finished.exists()
+    told = [text for text in said if text and text.startswith("There are no previews of stage")]
+    assert len(told) == 2
+    assert all("Cannot write" in text for text in told)
 
 
 def test_a_second_ctrl_c_while_saving_stops_at_once(desk, monkeypatch):

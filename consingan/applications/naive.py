@@ -84,9 +84,9 @@ class Naive:
     def apply(self, material: Material, options: NaiveOptions, told: Told) -> Iterator[Result]:
         model = material.trained
         check_start(options.injection_stage, model.stages, "--injection_stage")
-        own = model.settings.naive.naive_img
-        if options.naive_img is None and own is not None and Path(own).is_file():
-            options = replace(options, naive_img=own)
+        own = material.run.naive if material.run else None
+        if options.naive_img is None and own is not None and own.is_dir():
+            options = replace(options, naive_img=str(own))
         if options.naive_img is not None:
             yield from self._of_pictures(material, options, Path(options.naive_img))
             return
@@ -111,7 +111,7 @@ class Naive:
                 "put NAME_mask.png beside each picture instead."
             )
         painting = material.photo.picture if material.photo else cases.training_picture(model, material.run)
-        base = cache(lambda: began_as(model))  # read for the view alone, which pictures on the way do not have
+        base = cache(lambda: began_as(material))  # read for the view alone, which pictures on the way do not have
         suffix = variant(options)
         hand = model.settings.naive.hand if options.hand is None else options.hand
         options = replace(options, hand=hand)
@@ -198,15 +198,14 @@ def beside(case: Case, made: Applied, before: Applied | None, verb: str | None) 
     return side_by_side(items)
 
 
-def began_as(model: SingleImageModel) -> SingleImageModel | None:
-    """The model that one which learned on began as, where its run is still in place."""
+def began_as(material: Material) -> SingleImageModel | None:
+    """The model that one which learned on began as, where its run has kept it."""
     from consingan.gan.model import SingleImageModel
 
-    folder = model.settings.naive.model_dir
-    if folder is None or not Path(folder).exists():
+    if material.run is None or not material.run.base.is_file():
         return None
     try:
-        return SingleImageModel.load(folder, model.device)
+        return SingleImageModel.load(material.run.base, material.trained.device)
     except UserError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 
@@ -130,8 +131,10 @@ def snapshot(result: Result, folder: Path, iteration: int) -> Path:
     images.save(path, result.frames[0], text=result.facts)
     facts = {**result.facts, ITERATION: f"{iteration}"}
     storage.add(folder, [Kept(path, Role.SNAPSHOT, facts=facts), Kept(strip, Role.STRIP)])
-    shots = storage.snapshots(storage.kept(folder))
-    items = [(f"{number} iterations", images.load(file).pixels) for number, file in shots]
+    items = []
+    for number, file in storage.snapshots(storage.kept(folder)):
+        with suppress(UserError):  # one that somebody broke is not among them
+            items.append((f"{number} iterations", images.load(file).pixels))
     images.save(strip, sheets.side_by_side(items))
     return path
 

@@ -12,6 +12,7 @@ import click
 from consingan.command.flags import (
     option,
     options,
+    say,
     typed,
 )
 from consingan.errors import UserError, check_packages, printable
@@ -124,4 +125,4 @@ def watching(flags: dict[str, Any]) -> Iterator[tuple[list[Observer], list[str]]
 
 def note(text: str) -> None:
     """Say something beside the results."""
-    click.echo(printable(text), err=True)
+    say(printable(text))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -14,6 +16,9 @@ from consingan import __version__, config
 from consingan.config import Declared
 from consingan.errors import UserError, missing_package, out_of_memory, printable
 from consingan.training.plan import shown
+
+# What the terminal, or the file behind stdout, answers where it is gone or full. A closed pipe is click's business.
+OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 # Dashes and underscores are the same in every flag; help shows underscores.
 CONTEXT = {
@@ -191,8 +196,13 @@ def one_sentence() -> Iterator[None]:
         yield
     except UserError as error:
         sentence = str(error)
+    except OSError as error:
+        if error.errno not in OUTPUT_FAULTS:
+            raise
+        hang_up()
+        sentence = f"Cannot write the output: {error.strerror or error}; free some space, or send it elsewhere."
     except KeyboardInterrupt as error:
-        click.echo("Stopped at once.", err=True)
+        say("Stopped at once.")
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
     except ModuleNotFoundError as error:
         if (found := missing_package(error)) is None:
@@ -204,8 +214,20 @@ def one_sentence() -> Iterator[None]:
         sentence = "There is not enough memory for this; choose a smaller size, fewer features or another device."
     else:
         return
-    click.echo(f"Error: {printable(sentence)}", err=True)
+    say(f"Error: {printable(sentence)}")
     sys.exit(2)
+
+
+def say(text: str) -> None:
+    """A line on stderr, if somebody still reads it."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)
+
+
+def hang_up() -> None:
+    """Let stdout end in nothing, where it could not be written to: Python would try once more at its end."""
+    with suppress(OSError, ValueError, AttributeError):  # it may be closed, or one that a test made
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def typed(ctx: click.Context, name: str) -> bool:

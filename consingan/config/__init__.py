@@ -39,6 +39,7 @@ from consingan.config.resolving import (
     check_same,
     is_whole,
     iterations,
+    kept,
     resolve,
     window_side,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "from_json",
     "is_whole",
     "iterations",
+    "kept",
     "own",
     "resolve",
     "setting",

@@ -33,6 +33,7 @@ class Setting:
         above: an exclusive lower bound.
         names: further flag names.
         auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
+        file: whether it is the path of a file or a folder; a configuration keeps its name only.
     """
 
     help: str
@@ -43,6 +44,7 @@ class Setting:
     above: float | None = None
     names: tuple[str, ...] = ()
     auto: bool = False
+    file: bool = False
 
 
 def setting(default: Any, help: str, **how: Any) -> Any:
@@ -219,14 +221,17 @@ class Sampling:
 class Naive:
     """The naive picture, one with an object pasted in: what the model is applied to, and fine-tuned on."""
 
-    naive_img: str | None = setting(None, "picture with a pasted object; previews show the result for it")
+    naive_img: str | None = setting(None, "picture with a pasted object; previews show the result for it", file=True)
     fine_tune: bool = setting(False, "fine-tune the run in --model_dir on --naive_img; only its last stage is trained")
-    model_dir: str | None = setting(None, "the run to fine-tune")
+    model_dir: str | None = setting(None, "the run to fine-tune", file=True)
     keep_structure: float = setting(
         0.0, "weight of a loss that keeps the structure of the object; fine-tuning uses 1 by default", low=0
     )
     snapshot_every: int = setting(
-        0, "iterations between snapshots of the result; 0: three per stage; fine-tuning uses 100 by default", low=0
+        0,
+        "iterations between snapshots of the result; 0: three per stage; fine-tuning uses 100 by default",
+        low=0,
+        high=10**9,
     )
     hand: float = setting(
         0.0, "how much of the painting's brushstrokes and grain the pasted object gets, from 0 to 1", low=0, high=1
@@ -267,7 +272,10 @@ class Naive:
 
 @dataclass(frozen=True)
 class Train:
-    """The whole configuration of a training run."""
+    """The whole configuration of a training run.
+
+    It goes into files that people share. Where a picture or another run lies is no part of it: it has their names.
+    """
 
     mode: str
     image: str

@@ -19,10 +19,12 @@ from consingan.config.declarations import (
     own,
     settings,
 )
-from consingan.errors import UserError
+from consingan.errors import UserError, name_of
 from consingan.grid.sizes import Size
 
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
+MOST_ITERATIONS = 10**9  # of a stage
+LONGEST = 60  # characters of a value in a sentence
 WHOLE = 256 * 256  # pixels up to which "auto" takes all
 
 
@@ -31,7 +33,7 @@ def resolve(mode: str, image: str, *layers: tuple[str, Mapping[str, Any]]) -> tu
 
     Args:
         mode: a name in TASKS.
-        image: the picture's path as it was given.
+        image: the picture's path or name.
         layers: pairs of an origin in words and the values by setting name.
 
     Returns:
@@ -42,7 +44,7 @@ def resolve(mode: str, image: str, *layers: tuple[str, Mapping[str, Any]]) -> tu
     """
     given = _laid(layers)
     values = {name: value for name, (_, _, value) in given.items()}
-    config = Train(mode, image, **{section: _section(section, values) for section in SECTIONS})
+    config = Train(mode, name_of(image), **{section: _section(section, values) for section in SECTIONS})
     check_together(config)
     known = flat(config)
     _check_options(config, {name: number for name, (number, _, _) in given.items()})
@@ -65,7 +67,8 @@ def _section(section: str, values: Mapping[str, Any]) -> Any:
     """A section of checked values, the chosen entries of tables among them; what is not given is as declared."""
 
     def checked(wanted: Sequence[Declared]) -> dict[str, Any]:
-        return {s.name: check(s, values.get(s.name, s.default)) for s in wanted}
+        found = {s.name: check(s, values.get(s.name, s.default)) for s in wanted}
+        return {s.name: kept(s, found[s.name]) for s in wanted}
 
     wanted = own(section)
     found = checked(wanted)
@@ -122,8 +125,8 @@ def check(declared: Declared, value: Any) -> Any:
     how, flag = declared.setting, f"--{declared.name}"
     if declared.kind == Iterations:
         numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
-        if not numbers or not all(is_whole(n) and n >= 1 for n in numbers):
-            seen = ",".join(map(str, numbers))
+        if not numbers or not all(is_whole(n) and 1 <= n <= MOST_ITERATIONS for n in numbers):
+            seen = short(",".join(map(str, numbers)))
             raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
         return numbers
     kind = declared.plain_kind
@@ -132,19 +135,24 @@ def check(declared: Declared, value: Any) -> Any:
     if kind is float and is_whole(value):
         value = float(value) if abs(value) < 2**1023 else inf
     if type(value) is not kind:
-        raise UserError(f"{flag} is {value!r}; give a value of type {kind.__name__}.")
+        raise UserError(f"{flag} is {short(repr(value))}; give a value of type {kind.__name__}.")
     if isinstance(value, str):  # dashes and underscores are the same
         value = next((word for word in how.choices if word.replace("-", "_") == value.replace("-", "_")), value)
     if how.choices and value not in how.choices:
-        raise UserError(f"{flag} is {value!r}; choose one of {', '.join(how.choices)}.")
+        raise UserError(f"{flag} is {short(repr(value))}; choose one of {', '.join(how.choices)}.")
     if isinstance(value, float) and value != value:
         raise UserError(f"{flag} is not a number; {range_of(how)}.")
     below = (how.low is not None and value < how.low) or (how.above is not None and value <= how.above)
     if below or (how.high is not None and value > how.high) or value in (inf, -inf):
-        raise UserError(f"{flag} is {value}; {range_of(how)}.")
+        raise UserError(f"{flag} is {short(str(value))}; {range_of(how)}.")
     if how.odd and value % 2 == 0:
         raise UserError(f"{flag} is {value}, an even number; give an odd one, such as {value + 1}.")
     return value
+
+
+def kept(declared: Declared, value: Any) -> Any:
+    """What a configuration keeps of a checked value: of a path the name."""
+    return name_of(value) if declared.setting.file and value is not None else value
 
 
 def range_of(how: Setting) -> str:
@@ -174,8 +182,11 @@ def check_together(config: Train) -> None:
         )
     window = config.optimisation.window
     if window not in ("auto", "off"):
-        if not (window.isascii() and window.isdigit() and SMALLEST_WINDOW <= int(window) <= 8192):
-            raise UserError(f"--window is {window!r}; give auto, off or a side of {SMALLEST_WINDOW} to 8192 pixels.")
+        digits = window.isascii() and window.isdigit() and len(window) < 5
+        if not (digits and SMALLEST_WINDOW <= int(window) <= 8192):
+            raise UserError(
+                f"--window is {short(window)!r}; give auto, off or a side of {SMALLEST_WINDOW} to 8192 pixels."
+            )
         if network.batch_norm:
             raise UserError(
                 f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
@@ -188,6 +199,11 @@ def check_together(config: Train) -> None:
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "
             f"give at most {pyramid.train_stages - 1}."
         )
+
+
+def short(text: str) -> str:
+    """A value for a sentence, cut where it is longer than anybody would type."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
 
 
 def _short(bound: float) -> str:

@@ -5,9 +5,12 @@ Source: Hinz et al., "Improved Techniques for Training Single-Image GANs" (WACV 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from consingan.config import Network
 from consingan.gan.borders import Padding
 
 
@@ -56,3 +59,16 @@ def initialise(module: nn.Module) -> None:
     elif isinstance(module, nn.InstanceNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
+
+
+def layers(network: Network) -> dict[str, Any]:
+    """What generator and critic have in common, as their keyword arguments."""
+    return {
+        "channels": network.nc_im,
+        "features": network.nfc,
+        "kernel": network.ker_size,
+        "layers": network.num_layer,
+        "padding": network.padd_size,
+        "activation": network.activation,
+        "slope": network.lrelu_alpha,
+    }

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from consingan import devices
-from consingan.config import Network, Train
+from consingan.config import Train
 from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
 from consingan.gan import model_file, sampling, shown
 from consingan.gan.after import Chain
 from consingan.gan.generator import GrowingGenerator
-from consingan.gan.layers import move
+from consingan.gan.layers import layers, move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
@@ -378,16 +378,3 @@ class SingleImageModel:
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]
         return self
-
-
-def layers(network: Network) -> dict[str, Any]:
-    """What generator and critic have in common, as their keyword arguments."""
-    return {
-        "channels": network.nc_im,
-        "features": network.nfc,
-        "kernel": network.ker_size,
-        "layers": network.num_layer,
-        "padding": network.padd_size,
-        "activation": network.activation,
-        "slope": network.lrelu_alpha,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from torch import Tensor
 from consingan import config
 from consingan.config import Train
 from consingan.errors import UserError
+from consingan.finish.photo import LARGEST
 from consingan.gan.borders import BORDERS
+from consingan.gan.generator import GrowingGenerator
+from consingan.gan.layers import layers
 from consingan.grid.noise import draws_alike, fingerprint
 from consingan.grid.sizes import Size
 from consingan.pictures import images
@@ -23,6 +26,7 @@ from consingan.storage import files
 PHOTO = "picture"  # the name of the training picture in a file
 GENERATOR, ANCHOR = "generator.", "anchor."  # what the names of its other tensors begin with
 USE = "use a file that this program wrote"
+MOST_BYTES = 768 * 2**20  # of a file; some 25 stages of 512 features
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Header:
             raise UserError(f"{where} lacks a valid {error} in its header; {USE}.") from None
         if (
             not 1 <= len(amplitudes) <= len(sizes) <= config.MOST_STAGES
-            or not all(1 <= side <= 65536 for size in sizes for side in size)
+            or not all(1 <= side <= settings.pyramid.max_size for size in sizes for side in size)
             or not all(0 <= amplitude < inf for amplitude in amplitudes)
         ):
             raise UserError(f"{where} has sizes and amplitudes that do not fit; {USE}.")
@@ -87,7 +91,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """
     path = Path(path)
     path = path / "model.safetensors" if path.is_dir() else path
-    tensors, header = files.load_tensors(path)
+    tensors, header = files.load_tensors(path, lambda header: most_bytes(Header.read(header, str(path))))
     for name, value in tensors.items():
         if not value.isfinite().all():
             raise UserError(f"{path} holds numbers that are not finite in {name!r}; use another copy of it.")
@@ -97,6 +101,23 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
 def write(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a model file, all or nothing."""
     files.save_tensors(path, tensors, {"kind": "model", **header})
+
+
+def network_bytes(header: Header) -> int:
+    """What the generator of a header takes with all its stages, and its anchors if they are tensors."""
+    with torch.device("meta"):  # shapes without memory
+        generator = GrowingGenerator(
+            **layers(header.settings.network), norm=header.settings.network.batch_norm, border=header.border
+        )
+    anchors = (prod(generator.input_shape(stage, size)) for stage, size in enumerate(header.sizes))
+    numbers = sum(value.numel() for value in generator.state_dict().values()) * len(header.sizes)
+    return 4 * (numbers + sum(anchors))
+
+
+def most_bytes(header: Header) -> int:
+    """The bytes that the tensors of a model file can have, with its picture."""
+    picture = header.settings.network.nc_im * LARGEST**2
+    return min(MOST_BYTES, network_bytes(header) + picture)
 
 
 def anchors_held(tensors: Mapping[str, Tensor], header: Header) -> int:

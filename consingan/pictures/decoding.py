@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -33,6 +34,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+MOST_READS, BYTES_PER_READ = 100_000, 256  # of a file: so many, and one more for so many bytes
+READS_FOR_FRAMES = 20_000  # to count the frames
+MANY = 2**31  # frames: more than were counted
 _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF tags
 
 
@@ -57,7 +61,6 @@ class Decoded:
 class _Header:
     """What must be asked before Pillow decodes, because decoding forgets it."""
 
-    frames: int
     turn: int  # EXIF orientation of a TIFF, which Pillow applies by itself
     sixteen_bit_colour: bool  # which Pillow cuts down to 8
     sixteen_bit_grey: bool  # also where Pillow puts it into 32 bits
@@ -83,12 +86,40 @@ def decoded(path: AnyPath | Image.Image, max_pixels: int, *, smallest: int = 1, 
         name = name_of(path)
         with _decoding(name):
             _check_size(name, path.size, max_pixels, smallest)
-            return _decode(name, path.copy(), as_mask)
+            return _decode(name, path.copy(), 1, as_mask)
     source, path = path, "The picture from standard input" if is_input(path) else path
     with _decoding(path), opened(source) as stream:
-        image = Image.open(stream, formats=_installed_formats())
+        counted = _Counted(stream)
+        image = Image.open(cast(IO[bytes], counted), formats=_installed_formats())
         _check_size(path, image.size, max_pixels, smallest)
-        return _decode(path, image, as_mask)
+        frames = _frames(image, counted)
+        return _decode(path, image, frames, as_mask)
+
+
+class _Counted:
+    """A file that refuses to be read in too many pieces: decoders walk through millions of tiny chunks in Python.
+
+    Args:
+        file: open for reading, of any size.
+
+    Attributes:
+        left: how often it may still be read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.left = MOST_READS + file.seek(0, os.SEEK_END) // BYTES_PER_READ
+        file.seek(0)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As of any file."""
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("it is cut into far more pieces than a picture needs")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def name_of(image: Image.Image) -> str:
@@ -144,14 +175,28 @@ def _installed_formats() -> list[str]:
     return [name for name in READABLE if name in Image.OPEN]
 
 
-def _decode(path: AnyPath, stored: Image.Image, as_mask: bool) -> Decoded:
+def _frames(image: Image.Image, counted: _Counted) -> int:
+    """How many frames or pages there are, as far as a little reading tells: files may hold a million of them."""
+    left, counted.left = counted.left, READS_FOR_FRAMES
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a later frame is damaged, or there are too many; the first one is what counts
+        many = counted.left < 0
+        counted.left = left
+        image.seek(0)
+        return MANY if many else 1
+    finally:
+        counted.left = left
+
+
+def _decode(path: AnyPath, stored: Image.Image, frames: int, as_mask: bool) -> Decoded:
     header = _read_header(path, stored)
     stored.load()
     turn = _orientation(stored)
     image = stored.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else stored
     notes = []
-    if header.frames > 1:
-        notes.append(f"The first of {header.frames} frames or pages is used.")
+    if frames > 1:
+        notes.append(f"The first of {'many' if frames == MANY else frames} frames or pages is used.")
     if turn in _UPRIGHT or header.turn in _UPRIGHT:
         notes.append("The picture was turned upright by its EXIF orientation.")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -170,12 +215,7 @@ def _read_header(path: AnyPath, image: Image.Image) -> _Header:
     bits = max(tags.get(_BITS, (8,)))
     if bits == 16 and tags.get(_PLANAR) == 2 and tile and tile[0][0] == "raw":
         raise UserError(f"{path} stores 16-bit colour plane by plane, which cannot be read: save it as PNG")
-    try:
-        frames = int(getattr(image, "n_frames", 1))
-    except Exception:  # a later frame is damaged; the first one is what counts
-        frames = 1
     return _Header(
-        frames=frames,
         turn=_orientation(image) if tags else 1,
         sixteen_bit_colour=image.format in ("PNG", "TIFF") and ";16" in packing and "I;16" not in packing,
         sixteen_bit_grey=image.mode.startswith("I;16") or image.format in ("PNG", "PPM"),

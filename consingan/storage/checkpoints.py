@@ -61,11 +61,14 @@ class Checkpoints:
         self._tidy(path.name)
         return path
 
-    def newest(self, warn: Callable[[str], None] = warnings.warn) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def newest(
+        self, warn: Callable[[str], None] = warnings.warn, most: Callable[[dict[str, Any]], int] = lambda header: 2**63
+    ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The newest checkpoint that can be read.
 
         Args:
             warn: is told of each one that cannot be read; the one before it is then tried.
+            most: as for ``files.load_tensors``.
 
         Returns:
             Tensors by name and header, as ``files.load_tensors``; None where none was ever saved.
@@ -76,7 +79,7 @@ class Checkpoints:
         names = self._newest_first(warn)
         for name in names:
             try:
-                return load_tensors(self.folder / name)
+                return load_tensors(self.folder / name, most)
             except UserError as error:
                 warn(f"{error} Trying the checkpoint before it.")
         if names:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator, Mapping
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 SCHEMA = 1  # version of the header; a file with a higher one is refused
 METADATA_KEY = "consingan"
 MAX_HEADER_BYTES = 16 * 2**20  # ours are a few KiB; a damaged length must not make us read gigabytes
+MAX_JSON_BYTES = 16 * 2**20  # ours are a few KiB too
+DTYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"}  # what torch can compute with
+PART = re.compile(r"\.[0-9a-f]{16}\.part", re.ASCII)  # a file on its way; what a kill leaves of it
+OLD_S = 3600.0  # seconds after which one cannot be on its way any more
 
 _ADVICE = {
     errno.ENOSPC: "free some disk space",
@@ -96,6 +103,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sweep(folder: Path, apart: Path) -> None:
+    """Remove what killed processes left half written below a folder of which this process is the only writer.
+
+    Args:
+        folder: with all that is below it.
+        apart: a folder below it where others may be writing: there, only files of more than an hour ago go.
+    """
+    for path in list(folder.rglob(".*.part")):
+        with suppress(OSError):
+            away = not path.is_relative_to(apart) or time.time() - path.stat().st_mtime > OLD_S
+            if away and PART.fullmatch(path.name):
+                path.unlink()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, all or nothing.
 
@@ -115,11 +136,13 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        UserError: it is missing, cannot be read or is not JSON.
+        UserError: it is missing, cannot be read, is not JSON, or is larger than any of ours.
     """
     path = Path(path)
     with _readable(path) as file:
-        text = file.read()
+        text = file.read(MAX_JSON_BYTES + 1)
+    if len(text) > MAX_JSON_BYTES:
+        raise UserError(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MiB, so it is none of ours; use another one.")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -130,6 +153,9 @@ def read_json(path: Path) -> Any:
 def _readable(path: Path) -> Iterator[BinaryIO]:
     """The file opened for reading; every OSError becomes one sentence."""
     try:
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a pipe would never end
+            raise UserError(f"{path} is not an ordinary file; give one.")
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError as error:
@@ -182,17 +208,23 @@ def _dense(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dense
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(
+    path: Path, most: Callable[[dict[str, Any]], int] = lambda header: 2**63
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file of ``save_tensors``.
 
     All of the file is read before anything is made of it, so that later changes of it cannot reach the tensors.
+
+    Args:
+        path: the file.
+        most: by the header, the bytes that its tensors can have; of a file that has more, no tensor is read.
 
     Returns:
         CPU tensors by name, and the header without "schema".
 
     Raises:
-        UserError: the file is missing, empty, cut short, damaged, written by another program, or written by a newer
-            version of this one.
+        UserError: the file is missing, empty, cut short, damaged, too large, written by another program, or written by
+            a newer version of this one.
     """
     import safetensors.torch
 
@@ -200,6 +232,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with _readable(path) as file:
         start = _read_start(path, file)
         header = _our_header(path, start[8:])
+        if (held := os.fstat(file.fileno()).st_size - len(start)) > most(dict(header)):
+            raise UserError(f"{path} holds {held} bytes, more than what its header names; use another copy of it.")
         data = start + file.read()
     try:
         tensors = safetensors.torch.load(data)
@@ -227,12 +261,16 @@ def _read_start(path: Path, file: BinaryIO) -> bytes:
 def _our_header(path: Path, raw: bytes) -> dict[str, Any]:
     """The header that ``save_tensors`` put under METADATA_KEY, checked, without its "schema"."""
     try:
-        metadata = json.loads(raw).get("__metadata__") or {}
+        entries = json.loads(raw)
+        metadata = entries.pop("__metadata__", None) or {}
         text = metadata.get(METADATA_KEY)
-    except (ValueError, AttributeError, RecursionError) as error:
+        kinds = {str(entry.get("dtype")) for entry in entries.values()}
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{path} has no readable safetensors header; use another copy of it.") from error
     if text is None:
         raise UserError(f"{path} was written by another program; give a file of consingan.")
+    if foreign := sorted(kinds - DTYPES):
+        raise UserError(f"{path} holds tensors of type {foreign[0][:20]!r}, which ours never are; use another file.")
     try:
         header = dict(json.loads(text))
         schema = header.pop("schema")

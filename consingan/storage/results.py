@@ -113,13 +113,16 @@ def read(folder: Path) -> list[Kept]:
 
 def read_entry(folder: Path, value: object) -> Kept | None:
     """One entry of an index; None for one that makes no sense."""
-    if not isinstance(value, dict) or not isinstance(value.get("file"), str) or "\0" in value["file"]:
+    if not isinstance(value, dict) or not isinstance(value.get("file"), str):
+        return None
+    parts = value["file"].split("/")
+    if any(part in ("", ".", "..") or set(part) & set("\0\\:") for part in parts):  # it must not lead out of the folder
         return None
     role, facts = value.get("role"), value.get("facts")
     if not isinstance(role, str) or role not in set(Role) or not isinstance(facts, dict):
         return None
     facts = {str(name): str(fact) for name, fact in facts.items()}
-    return Kept(folder.joinpath(*value["file"].split("/")), Role(role), value.get("moving") is True, facts)
+    return Kept(folder.joinpath(*parts), Role(role), value.get("moving") is True, facts)
 
 
 def check_own(folder: Path) -> None:

@@ -1,8 +1,11 @@
 """The run folder: every path in it has a name here.
 
     OUTDIR/<image>/<yyyy_mm_dd_hh_mm_ss>_<label>/
-      config.json environment.json log.jsonl  picture.png  pyramid/  samples/  checkpoints/  model.safetensors
-      report.html  Evaluation/  tensorboard/
+      config.json environment.json local.json log.jsonl  picture.png  naive/  base.safetensors  pyramid/  samples/
+      checkpoints/  model.safetensors  report.html  Evaluation/  tensorboard/
+
+It needs nothing from outside of it, and nothing in a file becomes a path that is opened. Where the pictures came from
+on this machine is in local.json alone, which no other file is made of.
 
 One process at a time works in a run folder (``Run.lock``). torch is not imported with this module: ``--help`` and
 ``--dry_run`` need none.
@@ -11,9 +14,7 @@ One process at a time works in a run folder (``Run.lock``). torch is not importe
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import os
-import platform
 import re
 import sys
 import unicodedata
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 from consingan.errors import UserError
 from consingan.storage import runs
@@ -58,6 +58,21 @@ class Run:
     @property
     def picture(self) -> Path:
         return self.folder / "picture.png"
+
+    @property
+    def local(self) -> Path:
+        """Where its pictures came from on this machine."""
+        return self.folder / "local.json"
+
+    @property
+    def naive(self) -> Path:
+        """The folder of the naive picture that it was begun with, and of its mask."""
+        return self.folder / "naive"
+
+    @property
+    def base(self) -> Path:
+        """The model that it learned on from."""
+        return self.folder / "base.safetensors"
 
     @property
     def pyramid(self) -> Path:
@@ -335,48 +350,3 @@ else:
         """Give the lock back even where a forked child still holds a copy of the handle."""
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_UN)
-
-
-# ---------------------------------------------------------------------------------------------------------
-# what the run was made with
-
-
-def environment() -> dict[str, Any]:
-    """What a reader needs to repeat the run: versions, machine kind, devices, threads, command line.
-
-    No host name and no user name; a home folder in the command line becomes "~". Imports torch.
-    """
-    import torch
-
-    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "consingan": _version("consingan"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "kornia": _version("kornia"),
-        "cpu_count": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "devices": devices,
-        "command": [Path(sys.argv[0]).name, *(_without_home(argument) for argument in sys.argv[1:])],
-    }
-
-
-def _version(package: str) -> str | None:
-    """The installed version; for a package that runs from its source its own word, None if it has none."""
-    own = getattr(sys.modules.get(package), "__version__", None)
-    if own is not None:
-        return str(own)
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _without_home(argument: str) -> str:
-    """The argument with every home folder in it, mine or another's, written as "~"."""
-    homes = [r"/home/[^/\s]+", r"/Users/[^/\s]+", r"[A-Za-z]:[\\/]Users[\\/][^\\/\s]+"]
-    if mine := os.path.expanduser("~").rstrip("/\\"):
-        homes.insert(0, re.escape(mine))
-    return re.sub(rf"(?:{'|'.join(homes)})(?=[/\\]|$)", "~", argument)

@@ -26,7 +26,11 @@ class Beginning(Protocol):
 
     @property
     def picture(self) -> str:
-        """The file of the training picture."""
+        """The file of the training picture.
+
+        Raises:
+            UserError: there is none.
+        """
 
     @property
     def preset(self) -> str | None:
@@ -93,7 +97,7 @@ class FromRun:
 
     @property
     def picture(self) -> str:
-        return self.order.picture or str(self.run.picture)
+        return str(self.run.picture if self.order.picture is None else self.order.picture)
 
     @property
     def preset(self) -> str | None:
@@ -113,7 +117,7 @@ class FromRun:
         from consingan.pictures import images
         from consingan.training import finetune
 
-        naive = images.load(str(settings.naive.naive_img), channels=settings.network.nc_im).pixels
+        naive = images.load(str(self.order.settings["naive_img"]), channels=settings.network.nc_im).pixels
         return finetune.start(settings, picture, naive, finetune.Base.open(self.run, device), device)
 
 

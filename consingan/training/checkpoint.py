@@ -7,10 +7,9 @@ theirs. Nothing is believed that does not have the shape that the model's config
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from itertools import pairwise
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +19,7 @@ from consingan import config
 from consingan.errors import UserError
 from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
+from consingan.gan.model_file import Header, network_bytes
 from consingan.tasks import TASKS
 from consingan.training import watchdog
 from consingan.training.branch import Branch, new_critic, new_state
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 OF_BRANCH = ("model", "critic", "real", "objective", "generator_optimiser", "critic_optimiser")
 GOOD, BEGUN, LESSON = "good", "begun", "tuning"  # the last as the first version named it
+MOST = 1e300  # of a number in a header
+OF_DAMAGED = 2**28  # bytes that are read of a checkpoint whose header is damaged
 Parts = Mapping[str, dict[str, Tensor]]  # by the part's name its tensors, without it
 
 
@@ -58,6 +60,26 @@ class Part:
         """
         check_shapes(parts[self.name], self.wanted, f"{where}, {self.name}")
         self.take(parts[self.name])
+
+
+def most_bytes(header: dict[str, Any], where: str) -> int:
+    """The bytes that the tensors of a checkpoint can have: networks, optimisers and states to go back to, pyramids.
+
+    Those of a damaged header, which ``Training.restore`` refuses, have a limit of their own.
+    """
+    try:
+        stands, further = Header.read(header, where), further_headers(header, where)
+    except UserError:
+        return OF_DAMAGED
+    network = stands.settings.network
+    with torch.device("meta"):
+        critic = new_critic(stands.settings, torch.device("meta"))
+    learned = network_bytes(stands) + 4 * sum(value.numel() for value in critic.state_dict().values())
+    pyramid = sum(4 * network.nc_im * height * width for height, width in stands.sizes)
+    # Twice in the optimisers, all of that again in the state to go back to, once more in the stage's beginning: seven
+    # times. The pyramid is there once, and a lesson holds two pictures. The rest is what an objective remembers.
+    each = 7 * learned + 3 * pyramid + 2**20
+    return each * (1 + len(further))
 
 
 def split(tensors: Mapping[str, Tensor], branches: Iterable[str], where: str) -> Parts:
@@ -185,14 +207,19 @@ def read_standing(header: Mapping[str, Any], model: SingleImageModel, where: str
             and stands.stage == model.stages - 1
             and 0 <= stands.good.iteration <= stands.iteration <= iterations
             and 0 <= stands.attempt.number <= watchdog.ATTEMPTS
+            and sound_number(stands.attempt.rate)
             and 0 < stands.attempt.rate <= 1
             and 0 <= stands.attempt.start < watchdog.STARTS
-            and all(0 <= state.spread < float("inf") and not state.tensors for state in (stands.good, stands.begun))
+            and all(sound_number(state.spread) and not state.tensors for state in (stands.good, stands.begun))
+            and all(state.spread >= 0 for state in (stands.good, stands.begun))
             and stands.begun.iteration == 0
             and sound_figures(stands.figures, stands.iteration)
-            and (stands.widest is None or (type(stands.widest) is int and stands.widest >= config.SMALLEST_WINDOW))
+            and (
+                stands.widest is None
+                or (type(stands.widest) is int and config.SMALLEST_WINDOW <= stands.widest < 2**31)
+            )
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} lacks a valid {error}; use a checkpoint that this program wrote.") from None
     if not sound:
         raise UserError(f"{where} stands at no place of its training; use a checkpoint that this program wrote.")
@@ -205,8 +232,13 @@ def sound_figures(figures: Sequence[Figures], iteration: int) -> bool:
         all(type(each.iteration) is int for each in figures)
         and all(a.iteration < b.iteration for a, b in pairwise(figures))
         and all(0 <= each.iteration < iteration for each in figures)
-        and all(isfinite(each.convergence + each.swd) for each in figures)
+        and all(sound_number(value) for each in figures for value in astuple(each)[1:])
     )
+
+
+def sound_number(value: Any) -> bool:
+    """Whether this is a number that can be computed with."""
+    return type(value) in (int, float) and abs(value) < MOST
 
 
 def further_headers(header: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:

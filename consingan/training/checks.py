@@ -33,14 +33,32 @@ def check_picture(file: str) -> None:
         raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
 
 
-def naive_notes(settings: Train) -> tuple[str, ...]:
+def naive_notes(file: str | None, settings: Train) -> tuple[str, ...]:
     """Refuse a naive picture or a mask that could not be used for previews; what to say about them."""
     from consingan.applications import cases
 
-    if settings.naive.naive_img is None:
+    if file is None:
         return ()
-    case = cases.read(Path(settings.naive.naive_img), settings.network.nc_im)
-    return tuple(f"{case.file}: {note}" for note in case.notes)
+    case = cases.read(Path(file), settings.network.nc_im)
+    return tuple(f"{case.file.name}: {note}" for note in case.notes)
+
+
+def check_size(state: Training) -> None:
+    """Refuse a model whose file would be larger than any that is read.
+
+    Raises:
+        UserError: names the settings that make it so.
+    """
+    from consingan.gan.model_file import MOST_BYTES
+
+    for one in state.branches:
+        held = 4 * one.model.generator.parameters_with(len(one.reals))
+        if held > MOST_BYTES:
+            network = one.model.settings.network
+            raise UserError(
+                f"--nfc {network.nfc} with {len(one.reals)} stages makes a model of {held / 1e6:.0f} MB, above the "
+                f"limit of {MOST_BYTES / 1e6:.0f} MB; lower --nfc, --num_layer, --ker_size or --train_stages."
+            )
 
 
 def needed_bytes(state: Training) -> int:

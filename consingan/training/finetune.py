@@ -12,6 +12,7 @@ its own (``structure.difference``), so that the background does not swallow the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.training import plan
 from consingan.training.branch import Branch, new_critic, new_state, stage_sizes
+from consingan.training.checkpoint import check_shapes, most_bytes, shapes_of
 from consingan.training.lessons import OfOnePicture
 from consingan.training.state import Training
 
@@ -65,9 +67,15 @@ class Base:
             raise UserError(
                 f"--model_dir {run.folder} has {model.stages} of its {len(model.sizes)} stages; resume it first."
             )
-        saved = Checkpoints(run.checkpoints).newest(lambda note: None) if run.checkpoints.is_dir() else None
-        tensors = saved[0] if saved is not None else {}
-        return cls(model, {k.removeprefix("critic."): v for k, v in tensors.items() if k.startswith("critic.")})
+        return cls(model, newest_critic(run))
+
+
+def newest_critic(run: Run) -> dict[str, Tensor]:
+    """The critic's tensors in a run's newest checkpoint, not checked; none where that is gone or broken."""
+    with suppress(UserError):
+        if saved := Checkpoints(run.checkpoints).newest(lambda note: None, lambda header: most_bytes(header, str(run))):
+            return {k.removeprefix("critic."): v for k, v in saved[0].items() if k.startswith("critic.")}
+    return {}
 
 
 def resolve(base: Train, mode: str, image: str, given: Mapping[str, Any]) -> tuple[Train, dict[str, str]]:
@@ -121,9 +129,10 @@ def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: t
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.runtime.seed)
         critic = new_critic(settings, trained.device)
-    own = critic.state_dict()
-    if own.keys() == base.critic.keys() and all(own[name].shape == base.critic[name].shape for name in own):
-        critic.load_state_dict(dict(base.critic))  # another objective may want another one
+    with suppress(UserError):  # another objective may want another one
+        check_shapes(base.critic, shapes_of(critic), "the critic of the trained run")
+        if all(value.isfinite().all() for value in base.critic.values()):
+            critic.load_state_dict(dict(base.critic))
     model, state = copied(trained, settings), new_state(settings, trained.device)
     branch = Branch("", model, critic, [channels_last(real) for real in reals], state)
     return Training([branch], lesson, len(sizes) - 1)

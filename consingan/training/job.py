@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.config import Chosen
 from consingan.errors import UserError
+from consingan.storage import files
 from consingan.storage.run import Run
 from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
-from consingan.training.checks import check_picture, check_place, naive_notes, needed_bytes
+from consingan.training.belongings import Belongings
+from consingan.training.checks import check_picture, check_place, check_size, naive_notes, needed_bytes
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration
@@ -79,7 +81,7 @@ class Company:
     Args:
         observers: told of every record.
         stop: asked after every iteration.
-        signals: whether SIGINT and SIGTERM stop it too.
+        signals: whether SIGINT, SIGTERM and SIGHUP stop it too.
         notes: sentences to be said first.
     """
 
@@ -128,7 +130,8 @@ class Job:
         Args:
             observers: told of every record; one that raises is told nothing more, and the training goes on.
             stop: asked after every iteration; where it says so, a checkpoint and the report are written.
-            signals: whether SIGINT and SIGTERM stop in the same way, the second one at once; in the main thread only.
+            signals: whether SIGINT, SIGTERM and SIGHUP stop in the same way, the second one at once; in the main
+                thread only.
             notes: sentences to be said first.
 
         Raises:
@@ -141,7 +144,7 @@ class Job:
         ready = self._ready()
         if self.order.resume == "auto":
             outdir = str(self.order.outdir)
-            if found := plan.unfinished_run(outdir, ready.state.model.settings):
+            if found := plan.unfinished_run(outdir, ready.state.model.settings, self._belongings):
                 return self._go_on(found, ready.notes, company, ready.state.reals)
             note = f"No unfinished run with these settings lies below {outdir}: this is a new one."
             ready = replace(ready, notes=(note, *ready.notes))
@@ -159,12 +162,14 @@ class Job:
         picture = self._picture(begin)
         pixels = picture.pixels
         settings, origins = begin.resolve(pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
+        naive = naive_notes(self.order.settings.get("naive_img"), settings)
         device, device_notes = self._device()
         state = begin.state(settings, pixels, device)
+        check_size(state)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
         chosen = Chosen(begin.preset, tuple(sorted(self.order.settings)))
-        notes = (*device_notes, *picture.notes, *naive_notes(settings))
+        notes = (*device_notes, *picture.notes, *naive)
         return Ready(state, origins, chosen, notes, picture.lost)
 
     def _picture(self, begin: Beginning) -> Picture:
@@ -180,6 +185,11 @@ class Job:
             background=order.background or WHITE,
             max_pixels=order.max_pixels or MOST_PIXELS,
         )
+
+    @property
+    def _belongings(self) -> Belongings:
+        """The files that the order names."""
+        return Belongings.of(None if self.picture else self.order.picture, self.order.settings)
 
     def _device(self) -> tuple[torch.device, list[str]]:
         from consingan import devices
@@ -216,6 +226,7 @@ class Job:
         with held(run):
             if run:
                 with removed_on_failure(run):
+                    self._belongings.keep(run, state.model.settings.network.nc_im)
                     write_start(state, run, ready.chosen)
             with monitored(run, company) as monitor:
                 cost = {"seconds": planned.seconds, "peak_memory_mb": planned.peak_mb, "resumed": False}
@@ -238,6 +249,8 @@ class Job:
         plan.check_mode(own.mode, run.config)
         plan.check_same(own, self.order.mode, plan.checked(self.order.settings))
         if run.finished.exists():
+            with suppress(UserError), run.lock():
+                files.sweep(run.folder, run.evaluation)
             with Monitor(None, "quiet", observers=company.observers) as monitor:
                 monitor.message(f"{run.folder} is finished; sample it with: {sampling(run)}")
             return Ended("finished before", run, faults=tuple(monitor.faults))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from consingan import config, devices
 from consingan.applications import use, writing
@@ -19,14 +23,19 @@ from consingan.gan.model import SingleImageModel
 from consingan.pictures import images
 from consingan.storage import files
 from consingan.storage.checkpoints import Checkpoints
+from consingan.storage.machine import environment
 from consingan.storage.results import Role
-from consingan.storage.run import Run, environment
+from consingan.storage.run import Run
 from consingan.training import watchdog
+from consingan.training.branch import Branch
+from consingan.training.checkpoint import most_bytes
 from consingan.training.convergence import Pace
 from consingan.training.signals import StoppedError
 from consingan.training.state import Done, Training
 from consingan.watch import report
 from consingan.watch.monitor import Monitor
+
+ABSURD = 1000  # an --alpha above it, the hundredfold of the published one, is what goes wrong first
 
 
 def train(
@@ -128,6 +137,9 @@ def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
     """
     looks = state.look(done)
     found = watchdog.worst(looks, state.good.spread, state.branches[0].objective.advice)
+    alpha = state.model.settings.objective.alpha
+    if found is not None and alpha > ABSURD:
+        found = replace(found, advice=f"lower --alpha, which is {alpha:g}")
     if found is None:
         state.keep(watchdog.least_spread(looks))
         return True
@@ -191,8 +203,9 @@ def look_first(state: Training, run: Run, monitor: Monitor) -> None:
     model = state.model
     if model.photo is None or model.settings.sampling.finish != "patches":
         return
-    files = list(writing.write(use.first_look(model.photo), run.first_look, {"model": "none"}))
-    monitor.pictures(0, 0, [below(run, file) for file in files])
+    with monitor.beside("There are no first pictures"):
+        files = list(writing.write(use.first_look(model.photo), run.first_look, {"model": "none"}))
+        monitor.pictures(0, 0, [below(run, file) for file in files])
     write_report(run, monitor)
 
 
@@ -207,19 +220,41 @@ def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) ->
     Raises:
         UserError: there is no checkpoint that can be used.
     """
-    saved = Checkpoints(run.checkpoints).newest(warn)
+    files.sweep(run.folder, run.evaluation)
+    saved = Checkpoints(run.checkpoints).newest(warn, lambda header: most_bytes(header, str(run.checkpoints)))
     if saved is None:
         raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
     state = Training.restore(*saved, str(run.checkpoints), device)
     for branch in state.branches:
-        if run.picture_of(branch.name).is_file():  # runs of the first version kept none
-            picture = images.load(run.picture_of(branch.name), channels=branch.model.settings.network.nc_im)
-            branch.model.photo = Photo(stored(picture.pixels), branch.model.device)
+        if (pixels := kept_picture(run, branch, warn)) is not None:
+            branch.model.photo = Photo(pixels, branch.model.device)
     own = config.from_json(files.read_json(run.config), str(run.config))
     config.check_same(own, state.model.settings, f"{run.config} and the checkpoint beside it")
     for change in machine_changes(run, state.model.device):
         warn(change)
     return state
+
+
+def kept_picture(run: Run, branch: Branch, warn: Callable[[str], None]) -> Tensor | None:
+    """The picture of a branch as its run keeps it, ``[1, C, H, W]`` uint8; None in runs of the first version.
+
+    Where the file is broken, it is made again: of the model's, or of the pyramid's finest.
+    """
+    file, model = run.picture_of(branch.name), run.model_of(branch.name)
+    if not os.path.lexists(file):
+        return None
+    try:
+        return stored(images.load(file, channels=branch.model.settings.network.nc_im).pixels)
+    except UserError as error:
+        with suppress(UserError):
+            if (photo := SingleImageModel.load(model).photo) is not None:
+                warn(f"{error}; the model's own copy replaces it.")
+                images.save(file, photo.picture)
+                return photo.pixels
+        finest = branch.reals[-1]
+        warn(f"{error}; the picture of the finest stage, {finest.shape[3]}x{finest.shape[2]} px, replaces it.")
+        images.save(file, finest)
+        return stored(finest)
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -232,8 +267,12 @@ def machine_changes(run: Run, device: torch.device) -> Iterator[str]:
     """A sentence for each thing that may differ in a resumed run but changes its last bits."""
     if not run.environment.is_file():
         return
-    then, now = files.read_json(run.environment), machine(device)
-    for name in ("device", "threads", "torch", "deterministic"):
+    try:
+        then, now = files.read_json(run.environment), machine(device)
+    except UserError as error:
+        yield f"{error} What has changed since the run began is not known."
+        return
+    for name in ("device", "threads", "torch", "deterministic", "consingan", "python"):
         if isinstance(then, dict) and then.get(name) != now[name]:
             yield (
                 f"This run began with {name} {then.get(name)} and goes on with {now[name]}: the result is as good "
@@ -247,10 +286,11 @@ def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
     for branch in state.branches:
         branch.model.save(run.model_of(branch.name))
     take_snapshot(state, run, monitor)
-    previews = writing.within(use.previews(state.model, run), writing.PREVIEW_PIXELS)
-    folder = run.samples / f"stage_{state.stage}"
-    files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
-    monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
+    with monitor.beside(f"There are no previews of stage {state.stage + 1}"):
+        previews = writing.within(use.previews(state.model, run), writing.PREVIEW_PIXELS)
+        folder = run.samples / f"stage_{state.stage}"
+        files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
+        monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
     write_report(run, monitor)
 
 
@@ -261,19 +301,18 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
     """
     if not run.samples.is_dir():
         return
-    result = next(result for result in use.previews(state.model, run) if result.role is not Role.RECONSTRUCTION)
-    if not result.frames[0].isfinite().all():  # the watchdog sees to it
-        return
-    file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)
-    monitor.pictures(state.stage, state.iteration, [below(run, file)])
+    with monitor.beside(f"There is no picture of iteration {state.iteration}"):
+        result = next(result for result in use.previews(state.model, run) if result.role is not Role.RECONSTRUCTION)
+        if not result.frames[0].isfinite().all():  # the watchdog sees to it
+            return
+        file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)
+        monitor.pictures(state.stage, state.iteration, [below(run, file)])
 
 
 def write_report(run: Run, monitor: Monitor) -> None:
     """Write report.html; a report that cannot be made is no reason to end a training."""
-    try:
+    with monitor.beside("There is no new report"):
         report.write(run)
-    except UserError as error:
-        monitor.message(f"There is no new report: {error}")
 
 
 def below(run: Run, file: Path) -> str:

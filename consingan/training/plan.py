@@ -18,6 +18,7 @@ from consingan.pictures.pyramid import proposed_stages, sizes
 from consingan.storage.files import read_json
 from consingan.storage.run import Run, folder_for, label
 from consingan.tasks import TASKS
+from consingan.training.belongings import Belongings
 from consingan.watch.clock import duration
 
 if TYPE_CHECKING:
@@ -222,6 +223,8 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
 def check_same(own: Train, mode: str | None, given: Mapping[str, Any]) -> None:
     """Refuse settings that want something else than the run to resume, which has ``own``."""
     values = {**config.flat(own), "train_mode": own.mode}
+    known = {s.name: s for s in config.settings()}
+    given = {name: config.kept(known[name], value) for name, value in given.items()}
     for name, value in (decided(given) | ({} if mode is None else {"train_mode": mode})).items():
         if name not in values:  # an option of another objective
             raise UserError(
@@ -260,15 +263,15 @@ def planned_folder(outdir: str | Path, settings: Train) -> Path:
     return folder_for(outdir, Path(settings.image).stem, run_label(settings))
 
 
-def unfinished_run(outdir: str | Path, settings: Train) -> Run | None:
-    """The newest run below ``outdir`` of the same picture, mode and settings that can be gone on with."""
+def unfinished_run(outdir: str | Path, settings: Train, begun_with: Belongings) -> Run | None:
+    """The newest run below ``outdir`` of the same files, mode and settings that can be gone on with."""
     folders = planned_folder(outdir, settings).parent.glob("*/config.json")
     for file in sorted(folders, reverse=True):  # a folder's name begins with its time
         run = Run(file.parent)
         if run.finished.exists() or not any(run.checkpoints.glob("*.safetensors")):
             continue
         with suppress(UserError):  # a broken configuration is that of no run
-            if recorded(run) == settings:
+            if recorded(run) == settings and begun_with.may_be_of(run):
                 return run
     return None
 

@@ -7,7 +7,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP comes when the terminal is closed; Windows has none
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 
 
 class StoppedError(Exception):
@@ -15,7 +16,10 @@ class StoppedError(Exception):
 
 
 class StopRequest:
-    """While its block runs, SIGINT and SIGTERM set a flag that the loop looks at between iterations."""
+    """While its block runs, these signals set a flag that the loop looks at between iterations.
+
+    A SIGHUP that is ignored stays so: that is how nohup lets a training outlive its terminal.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -27,7 +31,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
-            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+            heard = SIGNALS if signal.getsignal(SIGNALS[-1]) is not signal.SIG_IGN else SIGNALS[:2]
+            self._before = {number: signal.signal(number, self._take) for number in heard}
         return self
 
     def __exit__(

@@ -106,11 +106,12 @@ class Rich:
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __call__(self, record: Record) -> None:
-        if record["event"] == "message":
-            text = _printable(record["text"], self._console.file)
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        elif record["event"] == MOMENTARY:
-            self._progress(record)
+        with suppress(OSError, ValueError):  # as in _print
+            if record["event"] == "message":
+                text = _printable(record["text"], self._console.file)
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            elif record["event"] == MOMENTARY:
+                self._progress(record)
 
     def _progress(self, record: Record) -> None:
         from rich.console import Group
@@ -131,7 +132,8 @@ class Rich:
         self._live.update(Group(self._bars, Text(_terms(record["values"]) + memory, style="dim")), refresh=True)
 
     def close(self) -> None:
-        self._live.stop()
+        with suppress(OSError, ValueError):
+            self._live.stop()
 
 
 def display(name: DisplayName, stream: TextIO) -> Display:

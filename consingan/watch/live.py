@@ -15,7 +15,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import BoundedSemaphore, Lock, Thread
+from time import sleep
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -37,6 +38,9 @@ KINDS = {
     ".jpg": "image/jpeg",
 }
 PAGE_KIND = KINDS[".html"]
+CONNECTIONS = 16  # at a time; a browser opens six
+PAUSE_S = 0.2  # after the system gave no connection
+MOST_BYTES = 256 * 2**20  # of a file that is given
 
 
 class Live:
@@ -93,6 +97,16 @@ def show(address: str) -> None:
     Thread(target=in_browser, args=[address], daemon=True).start()
 
 
+def most_connections() -> int:
+    """How many connections may be open at a time: of the files that this process may open, an eighth."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, files // 8))
+
+
 def _bound(port: int | None) -> _Server:
     try:
         return _Server(port or 0)
@@ -109,6 +123,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, port: int):
         super().__init__((HOST, port), _Handler)
+        self._free = BoundedSemaphore(most_connections())
         self.run: Run | None = None  # nothing is answered before it has one
         self.progress: Mapping[str, Any] = {"share": 0.0, "text": ""}
         self.names = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
@@ -123,6 +138,32 @@ class _Server(ThreadingHTTPServer):
                 self._page = report.report_page(self.run, live=True).encode("utf-8", "replace")
                 self._version = now
             return self._page
+
+    def get_request(self) -> Any:
+        """The next connection; where the system gives none, the training goes first."""
+        try:
+            return super().get_request()
+        except OSError:
+            sleep(PAUSE_S)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; close a connection where as many are open as the training can spare."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """As the base's, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A reader that went away is no news."""
@@ -147,9 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
                 body = json.dumps(self.server.progress).encode("ascii")
                 return self._answer(HTTPStatus.OK, body, KINDS[".json"])
             file = inside(self.server.run.folder, path)
-            if file is not None:
+            if file is not None and file.stat().st_size <= MOST_BYTES:
                 return self._answer(HTTPStatus.OK, file.read_bytes(), KINDS[file.suffix])
-        except (UserError, OSError):  # just being replaced; the page asks again
+        except (BrokenPipeError, ConnectionError, TimeoutError):  # the reader went away
+            raise
+        except Exception:  # just being replaced, or broken; the page asks again
             return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"Not at this moment.\n", KINDS[".jsonl"])
         return self._answer(HTTPStatus.NOT_FOUND, b"There is no such file in this run.\n", KINDS[".jsonl"])
 

@@ -29,14 +29,18 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from consingan.errors import UserError
+from consingan.storage.machine import shared_text
 
 Record = Mapping[str, Any]
 Observer = Callable[[Record], None]
 RESERVED = frozenset({"event", "stage", "iteration", "time_s"})  # no loss term may have these names
+LARGEST, LARGEST_COUNT = 1e100, 10**12  # of a figure, and of iterations: what is larger is none of ours
+MOST_BYTES = 64 * 2**20  # of a log that are read; a long training writes less than one
 MOMENTARY = "progress"  # the event that is not kept
 
 
@@ -65,13 +69,21 @@ class Log:
         """One call to the system per line, so that a kill finds whole ones."""
         if record["event"] == MOMENTARY:
             return
-        data = line(record).encode("ascii")
+        data = line(self._shared(record)).encode("ascii")
         try:
             with open(self._path, "ab", buffering=0) as file:
                 while data:  # a raw write may take less than it is given
                     data = data[file.write(data) :]
         except OSError as error:
             raise self._fault(error) from error
+
+    def _shared(self, value: Any) -> Any:
+        """A record without the place of the run: people share logs, and reports are made of them."""
+        if isinstance(value, str):
+            return shared_text(value, self._path.parent)
+        if isinstance(value, Mapping):
+            return {key: self._shared(inner) for key, inner in value.items()}
+        return value
 
     def _fault(self, error: OSError) -> UserError:
         reason = error.strerror or error
@@ -87,10 +99,13 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a log.jsonl that count, in order.
 
     Half lines of killed processes are left out. Where a resumed run went back to a checkpoint, the iterations
-    and stages it trained again replace the earlier ones. Raises UserError when the file cannot be read.
+    and stages it trained again replace the earlier ones. Of a log larger than any of ours, its end is read. Raises
+    UserError when the file cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
+            text = file.read(MOST_BYTES).decode("utf-8", "replace")
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}; check the run folder.") from error
     return counting(text)
@@ -98,25 +113,38 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def counting(text: str) -> list[dict[str, Any]]:
     """The records of the log's text that count."""
-    records: list[dict[str, Any]] = []
+    found = []
     for row in text.split("\n"):
-        try:
+        with suppress(ValueError, RecursionError):
             record = json.loads(row)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(record, dict) or "event" not in record:
-            continue
+            if isinstance(record, dict) and isinstance(record.get("event"), str):
+                found.append(record)
+    counted: list[dict[str, Any]] = []
+    begun: tuple[int, int] | None = None  # the earliest place at which a later process began
+    for record in reversed(found):
+        if begun is None or not _undone(record, begun):
+            counted.append(record)
         if record["event"] == "begin_stage":
-            place = _place(record)
-            records = [earlier for earlier in records if not _undone(earlier, place)]
-        records.append(record)
-    return records
+            begun = min(begun or _place(record), _place(record))
+    return counted[::-1]
 
 
 def last_time(log: Path) -> float:
     """The time_s at which an earlier process of this run stopped; 0 for a new run."""
-    times = [record.get("time_s") for record in read_log(log)]
-    return max((float(time) for time in times if isinstance(time, int | float)), default=0.0)
+    times = [finite(record.get("time_s")) for record in read_log(log)]
+    return max((time for time in times if time is not None), default=0.0)
+
+
+def finite(value: Any) -> float | None:
+    """The number, or None for what is none, not finite, or of a size that no figure of a training has."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
+        return None
+    return float(value)
+
+
+def whole(value: Any) -> int:
+    """The whole number, or 0 for what is none, or none that counts iterations."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT else 0
 
 
 def number(value: Any) -> float:
@@ -127,8 +155,7 @@ def number(value: Any) -> float:
 def _place(record: Record) -> tuple[int, int]:
     """(stage, iteration) at which the record stands."""
     key = "start_iteration" if record["event"] == "begin_stage" else "iteration"
-    stage, iteration = (record.get(name) for name in ("stage", key))
-    return (stage if isinstance(stage, int) else 0, iteration if isinstance(iteration, int) else 0)
+    return whole(record.get("stage")), whole(record.get(key))
 
 
 def _undone(record: Record, place: tuple[int, int]) -> bool:

@@ -209,6 +209,18 @@ class Monitor:
             self._finish(self._stage, complete=False)
 
     @contextmanager
+    def beside(self, what: str) -> Iterator[None]:
+        """What shows a training and is no part of it: a fault inside ends the block, is said, and ends nothing more.
+
+        Args:
+            what: what there will not be, as the first words of a sentence.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.message(f"{what}: {str(error) or type(error).__name__}")
+
+    @contextmanager
     def paused(self) -> Iterator[None]:
         """What runs inside (previews, checkpoints) does not count as training time."""
         self._flush()  # also waits for the GPU's work of the last iterations, which is training

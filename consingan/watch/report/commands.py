@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,27 +46,35 @@ def resuming(run: Run) -> str:
 
 
 def learning_on(run: Run, settings: Train, naive: Naive) -> str:
-    """Let a run learn on, on a naive picture."""
+    """Let a run learn on, on a naive picture; the run has its own training picture, but for those of 0.1.0."""
     words = config.typed(naive)
-    if not run.picture.is_file():  # of the first version
+    if not run.picture.is_file():
         words = ["--input_name", settings.image, *words]
     return f"{program('train')} {' '.join(map(shlex.quote, words))}"
 
 
+def placed(run: Run) -> tuple[Run, str]:
+    """A run by a path that tells nothing of the machine, and where that path begins, as the end of a sentence."""
+    folder = run.folder.absolute()
+    with suppress(ValueError):
+        return Run(folder.relative_to(Path.cwd())), ""
+    outdir = folder.parent.parent
+    return Run(Path(*folder.parts[-3:])), f" (from the folder above {outdir.name})" if outdir.name else ""
+
+
 def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
-    """What can be done with a run now, most likely first."""
+    """What can be done with a run now, most likely first; the page that shows them may go to others."""
     task = TASKS.get(settings.mode)
-    again = Command("continue this run", resuming(run))
-    found = [] if finished else [again]
     early = "" if run.model.is_file() else ", as soon as its first stage is finished"
+    run, start = placed(run)
+    found = [] if finished else [Command("continue this run", resuming(run))]
     found.append(Command(f"sample this run{early}", sampling(run)))
     if task and task.takes_naive:
         own = settings.naive.naive_img
-        naive = own or str(Path(settings.image).with_name("NAIVE.png"))
-        note = "" if own else "; replace NAIVE.png by your picture with the pasted object"
-        wanted = Naive.on(str(run.folder), naive)
+        note = f"; {own} is the one that it was begun with" if own else "; NAIVE.png is yours with the pasted object"
+        wanted = Naive.on(str(run.folder), own or "NAIVE.png")
         found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(run, settings, wanted)))
     if finished:
         found.append(Command("resume this run (it is finished, so this trains nothing)", resuming(run)))
     found.append(Command("rebuild this page", f"{program('report')} {shlex.quote(str(run.folder))}"))
-    return found
+    return [Command(each.what + start, each.line) for each in found]

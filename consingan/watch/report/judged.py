@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from threading import Lock
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from consingan.errors import UserError
@@ -22,11 +24,12 @@ from consingan.metrics.table import evaluate
 from consingan.pictures import arrays, images
 from consingan.storage.results import Kept, Role
 from consingan.watch.report import origins
-from consingan.watch.report.pictures import Embedded, still
+from consingan.watch.report.pictures import MOST_PIXELS, Embedded, still
 from consingan.watch.report.reading import Facts, Stage
 
 JUDGED = 5  # samples; more change the figures little and cost as much each
 LEGEND_SIDE = 320
+MOST_FRAMES = 1000  # of an animation that are looked through
 CODES = 255  # places in steps of 1/255 of a side: finer than the map
 
 _one_at_a_time = Lock()
@@ -79,7 +82,7 @@ def find(facts: Facts) -> Findings:
         stamps = tuple((file, file.stat().st_mtime_ns) for file in (facts.picture, *(each.path for each in files)))
         with _one_at_a_time:  # the training and a server's thread may ask at the same time
             return _find(stamps, files[0].moving)
-    except (UserError, OSError):  # a picture too small for a patch; a file that is just being replaced
+    except Exception:  # a picture too small for a patch, or a broken one: decoders raise nearly anything
         return NOTHING
 
 
@@ -94,7 +97,7 @@ def judged_files(stage: Stage) -> list[Kept]:
 @lru_cache(maxsize=8)
 def _find(stamps: Sequence[tuple[Path, int]], moving: bool) -> Findings:
     (picture, _), *files = stamps
-    real = unit(images.load(picture).pixels)
+    real = unit(images.load(picture, max_pixels=MOST_PIXELS).pixels)
     samples = read_samples([file for file, _ in files], moving)
     return Findings(evaluate(real, samples), len(samples), traced(real, samples[:1], files[0][0].name))
 
@@ -103,22 +106,32 @@ def read_samples(files: Sequence[Path], moving: bool) -> Tensor:
     """Samples as ``[N, C, H, W]`` in [0, 1]: stills of one size, or frames of the first animation."""
     if moving:
         return unit(torch.cat(frames(files[0])))
-    pictures = [images.load(file).pixels for file in files]
+    pictures = [images.load(file, max_pixels=MOST_PIXELS).pixels for file in files]
     return unit(torch.cat([picture for picture in pictures if picture.shape == pictures[0].shape]))
 
 
 def frames(file: Path) -> list[Tensor]:
     """Up to JUDGED frames of an animation, evenly, each ``[1, 3, H, W]`` in [-1, 1]."""
-    from PIL import Image
-
     with Image.open(file) as image:
-        count = getattr(image, "n_frames", 1)
+        if image.width * image.height > MOST_PIXELS // JUDGED:
+            raise UserError(f"{file} has {image.width}x{image.height} px, too many to be judged; sample smaller ones.")
+        count = frames_of(image)
         chosen = sorted({round(k * (count - 1) / max(JUDGED - 1, 1)) for k in range(JUDGED)})
         found = []
         for number in chosen:
             image.seek(number)
             found.append(arrays.from_array(np.asarray(image.convert("RGB"))))
         return found
+
+
+def frames_of(image: Image.Image) -> int:
+    """How many frames a file has, up to MOST_FRAMES."""
+    count = 1
+    with suppress(EOFError):
+        while count < MOST_FRAMES:
+            image.seek(count)
+            count += 1
+    return count
 
 
 def traced(real: Tensor, sample: Tensor, file: str) -> Traced:
@@ -143,6 +156,4 @@ def traced(real: Tensor, sample: Tensor, file: str) -> Traced:
 
 def as_embedded(picture: Tensor) -> Embedded:
     """A picture ``[1, C, H, W]`` in [0, 1] for the page."""
-    from PIL import Image
-
     return still(Image.fromarray(arrays.to_uint8(signed(picture))).convert("RGB"), LEGEND_SIDE)

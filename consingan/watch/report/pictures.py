@@ -18,6 +18,7 @@ LOSSLESS_PIXELS = 100 * 100  # small pictures cost little; every pixel of a coar
 QUALITY = 88
 MOVING_QUALITY = 70
 FRAMES = 40  # of an animation
+MOST_PIXELS = 50_000_000  # of a picture, or of all frames of an animation: some two seconds' work
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Embedded:
 
 
 def embedded(path: Path, side: int) -> Embedded | None:
-    """A picture file for a page; animations move. None where the file is gone or broken.
+    """A picture file for a page; animations move. None where the file is gone, broken, or too large to be shown.
 
     Args:
         path: any picture that we write.
@@ -39,7 +40,7 @@ def embedded(path: Path, side: int) -> Embedded | None:
     try:
         stamp = path.stat()
         return _embedded(path, stamp.st_mtime_ns, stamp.st_size, side)
-    except (OSError, ValueError, SyntaxError):  # Pillow's words for broken files
+    except Exception:  # a broken file may raise nearly anything
         return None
 
 
@@ -48,7 +49,9 @@ def _embedded(path: Path, changed: int, size: int, side: int) -> Embedded:
     from PIL import Image
 
     with Image.open(path) as image:
-        if getattr(image, "n_frames", 1) > 1:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{path} is too large for a page")
+        if getattr(image, "is_animated", False):
             return _moving(image, side)
         return still(image.convert("RGB"), side)
 
@@ -64,8 +67,11 @@ def still(image: Image.Image, side: int) -> Embedded:
 
 def _moving(image: Image.Image, side: int) -> Embedded:
     frames, times = [], []
-    for number in range(min(getattr(image, "n_frames", 1), FRAMES)):
-        image.seek(number)
+    for number in range(max(1, min(FRAMES, MOST_PIXELS // (image.width * image.height)))):
+        try:
+            image.seek(number)
+        except EOFError:
+            break
         frames.append(_shrunk(image.convert("RGB"), side))
         times.append(int(image.info.get("duration", 100)) or 100)
     data = BytesIO()

@@ -6,7 +6,6 @@ version: what is missing is empty.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from consingan.config import Chosen, Train
 from consingan.errors import UserError
 from consingan.storage import results
 from consingan.storage.files import read_json
+from consingan.storage.machine import shared_text, without_folders
 from consingan.storage.results import SUMMARIES, Kept, Role
 from consingan.storage.run import Run
-from consingan.watch.log import RESERVED, read_log
+from consingan.watch.log import RESERVED, finite, read_log, whole
 
 Log = Sequence[Mapping[str, Any]]
 
@@ -169,7 +169,7 @@ def read(run: Run) -> Facts:
         curves(of_event(log, "iteration"), starts),
         curves(of_event(log, "figures"), starts),
         tuple(starts),
-        tuple(str(record.get("text", "")) for record in of_event(log, "message")),
+        tuple(shared_text(str(record.get("text", "")), run.folder) for record in of_event(log, "message")),
         run.finished.is_file(),
     )
 
@@ -179,26 +179,23 @@ def read_environment(run: Run) -> Mapping[str, Any]:
     with suppress(UserError):
         found = read_json(run.environment)
         if isinstance(found, dict):
-            return found
+            words = found.get("command")  # runs of 0.1.0 have whole paths in it
+            return {**found, "command": [without_folders(str(word)) for word in words or ()]}
     return {}
 
 
 def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
     """Every stage of the pyramid, as the folder and the log tell."""
-    from PIL import Image
-
     number = 0
-    while (picture := run.pyramid / f"{number}.png").is_file():
+    while number < config.MOST_STAGES and (picture := run.pyramid / f"{number}.png").is_file():
         own = [record for record in log if record.get("stage") == number]
         folder = run.samples / f"stage_{number}"
         made = results.kept(folder)
         ends = of_event(own, "stage")
-        with Image.open(picture) as opened:
-            width, height = opened.size
         memory = [mb for record in ends if (mb := finite(record.get("peak_memory_mb"))) is not None]
         yield Stage(
             number,
-            (height, width),
+            size_of(picture),
             config.iterations(settings.optimisation.niter, number),
             iterations_done(own),
             seconds_spent(own),
@@ -215,7 +212,7 @@ def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
 
 def iterations_done(own: Log) -> int:
     """Iterations of a stage that are done and still count, as its records tell."""
-    done = 0
+    done = begun = 0
     for record in own:
         if record["event"] == "begin_stage":
             done = whole(record.get("start_iteration"))
@@ -261,13 +258,12 @@ def of_event(log: Log, event: str) -> list[Mapping[str, Any]]:
     return [record for record in log if record["event"] == event]
 
 
-def finite(value: Any) -> float | None:
-    """The number, or None for what is none or not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
+def size_of(picture: Path) -> tuple[int, int]:
+    """``(H, W)`` of a picture; 0 and 0 of a file that is none."""
+    from PIL import Image
 
-
-def whole(value: Any) -> int:
-    """The whole number, or 0 for what is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    try:
+        with Image.open(picture) as opened:
+            return opened.height, opened.width
+    except Exception:  # a broken file may raise nearly anything
+        return 0, 0
