@@ -256,6 +256,13 @@ def test_wasserstein_with_clipped_weights_reaches_the_distance_times_the_clip():
     assert estimate.item() == pytest.approx(0.05 * 0.8)
 
 
+def test_beyond_the_margin_nothing_is_lost():
+    scores, game = torch.tensor([-2.0, -0.5, 0.5, 2.0]), SCORED["hinge"].game
+    assert game.real(scores).tolist() == [3, 1.5, 0.5, 0]
+    assert game.fake(scores).tolist() == [0, 0.5, 1.5, 3]
+    assert game.generator(scores).tolist() == [2, 0.5, -0.5, -2]
+
+
 # ---- labels
 
 
