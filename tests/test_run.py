@@ -238,13 +238,14 @@ def test_a_run_without_model_can_be_resumed_but_not_sampled(tmp_path):
 
 def test_a_folder_above_runs_is_answered_with_the_newest_of_them(tmp_path):
     runs = [trained(tmp_path / "quay" / f"2026_11_{day:02d}_x") for day in range(1, 8)]
-    for above in (tmp_path, tmp_path / "quay", tmp_path / "quay" / "2026_11_typo"):
-        with pytest.raises(UserError) as caught:
-            Run.open(above)
-        text = str(caught.value)
-        assert all(str(run) in text for run in runs[2:])
-        assert not any(str(run) in text for run in runs[:2])
-        assert "and 2 more" in text
+    for above in (tmp_path, tmp_path / "quay"):
+        assert Run.open(above) == Run(runs[-1])
+    with pytest.raises(UserError) as caught:
+        Run.open(tmp_path / "quay" / "2026_11_typo")
+    text = str(caught.value)
+    assert all(str(run) in text for run in runs[2:])
+    assert not any(str(run) in text for run in runs[:2])
+    assert "and 2 more" in text
 
 
 # ---- lock
