@@ -106,7 +106,7 @@ def restored(name: str, parts: Parts, header: dict[str, Any], where: str, device
     model = SingleImageModel.restore(of_model, header, where, device)
     with torch.device("meta"):
         critic = new_critic(model.settings, torch.device("meta"))
-    branch = Branch(name, model, critic, [], new_state(model.settings, model.device))
+    branch = Branch(name, model, critic, [], new_state(model, critic))
     for part in parts_of(branch):
         part.fill(parts, where)
     return branch

@@ -124,8 +124,8 @@ def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: t
     own = critic.state_dict()
     if own.keys() == base.critic.keys() and all(own[name].shape == base.critic[name].shape for name in own):
         critic.load_state_dict(dict(base.critic))  # another objective may want another one
-    model, state = copied(trained, settings), new_state(settings, trained.device)
-    branch = Branch("", model, critic, [channels_last(real) for real in reals], state)
+    model = copied(trained, settings)
+    branch = Branch("", model, critic, [channels_last(real) for real in reals], new_state(model, critic))
     return Training([branch], lesson, len(sizes) - 1)
 
 
