@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
+from consingan.config.setting import Setting, setting
+from consingan.config.techniques import Techniques
+
 Iterations = tuple[int, ...]
 MOST_STAGES = 20  # of a pyramid
 SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
@@ -19,37 +22,6 @@ SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
 # of the chosen entry stand behind it in its section, whose ``chosen`` is made of them. The tables lie in higher rooms;
 # ``consingan/__init__`` names them here.
 TABLES: dict[str, Mapping[str, type]] = {}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a field is offered and checked.
-
-    Args:
-        help: one line for ``--help``.
-        low, high: inclusive range of a number.
-        choices: allowed words.
-        odd: whether the number must be odd.
-        above: an exclusive lower bound.
-        names: further flag names.
-        auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
-        file: whether it is the path of a file or a folder; a configuration keeps its name only.
-    """
-
-    help: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    odd: bool = False
-    above: float | None = None
-    names: tuple[str, ...] = ()
-    auto: bool = False
-    file: bool = False
-
-
-def setting(default: Any, help: str, **how: Any) -> Any:
-    """A dataclass field that carries its ``Setting``."""
-    return field(default=default, metadata={"setting": Setting(help, **how)})
 
 
 @dataclass(frozen=True)
@@ -88,7 +60,19 @@ class Network:
     lrelu_alpha: float = setting(
         0.05, "slope for negative inputs: of lrelu, or the initial one of prelu", low=0, high=1
     )
-    batch_norm: bool = setting(False, "normalise the generator's layers with the statistics of the picture itself")
+    batch_norm: bool = setting(
+        False, "normalise the generator's layers, as DCGAN does, with the statistics of the picture itself"
+    )
+    virtual_batch_norm: bool = setting(
+        False, "normalise the generator's layers with the statistics of the picture and of the training picture"
+    )
+    spectral_norm: bool = setting(False, "divide the weights of the critic's convolutions by their spectral norm")
+    minibatch_discrimination: int = setting(
+        0,
+        "kernels by which the critic compares a picture's parts with each other and with earlier samples",
+        low=0,
+        high=256,
+    )
     positions: float = setting(
         0.0,
         "how well the critic knows the position of the patch that it judges: higher values keep "
@@ -96,6 +80,11 @@ class Network:
         low=0,
         high=100,
     )
+
+    @property
+    def whole(self) -> bool:
+        """Whether the generator needs the statistics of a whole picture, so that it works on no part of one."""
+        return self.batch_norm or self.virtual_batch_norm
 
 
 @dataclass(frozen=True)
@@ -282,6 +271,7 @@ class Train:
     pyramid: Pyramid = Pyramid()
     network: Network = Network()
     objective: Objective = field(default_factory=Objective)
+    techniques: Techniques = Techniques()
     optimisation: Optimisation = Optimisation()
     stopping: Stopping = Stopping()
     runtime: Runtime = Runtime()
@@ -293,6 +283,7 @@ SECTIONS = {
     "pyramid": Pyramid,
     "network": Network,
     "objective": Objective,
+    "techniques": Techniques,
     "optimisation": Optimisation,
     "stopping": Stopping,
     "runtime": Runtime,

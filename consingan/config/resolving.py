@@ -116,7 +116,7 @@ def window_side(config: Train, size: Size) -> int | None:
     """Side of the window that an iteration at a stage of ``(H, W)`` looks at, in pixels; None for all of it."""
     window = config.optimisation.window
     if window == "auto":  # batch norm's statistics are of the whole picture
-        return None if size[0] * size[1] <= WHOLE or config.network.batch_norm else WINDOW
+        return None if size[0] * size[1] <= WHOLE or config.network.whole else WINDOW
     return None if window == "off" else int(window)
 
 
@@ -176,6 +176,8 @@ def check_together(config: Train) -> None:
         raise UserError(
             f"--padd_size {network.padd_size} is more than half of --ker_size {network.ker_size}; give at most {half}."
         )
+    if network.batch_norm and network.virtual_batch_norm:
+        raise UserError("--batch_norm and --virtual_batch_norm are two ways to normalise a layer; give one of them.")
     if pyramid.min_size > pyramid.max_size:
         raise UserError(
             f"--min_size {pyramid.min_size} is above --max_size {pyramid.max_size}; lower the one or raise the other."
@@ -187,9 +189,10 @@ def check_together(config: Train) -> None:
             raise UserError(
                 f"--window is {short(window)!r}; give auto, off or a side of {SMALLEST_WINDOW} to 8192 pixels."
             )
-        if network.batch_norm:
+        if network.whole:
+            norm = "--batch_norm" if network.batch_norm else "--virtual_batch_norm"
             raise UserError(
-                f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
+                f"--window {window} does not go with {norm}, whose statistics are of the whole picture; "
                 "give --window off."
             )
     if (contradiction := config.naive.contradiction()) is not None:

@@ -12,6 +12,7 @@ from consingan.config.declarations import (
     Naive,
     Sampling,
     Stopping,
+    Techniques,
     Train,
     options,
     own,
@@ -23,7 +24,12 @@ from consingan.errors import UserError
 SCHEMA = 1
 # Settings that files of older versions lack, with what these did.
 LATER: dict[str, dict[str, Any]] = {
-    "network": {"positions": 0.0},
+    "network": {
+        "positions": 0.0,
+        "virtual_batch_norm": False,
+        "spectral_norm": False,
+        "minibatch_discrimination": 0,
+    },
     "objective": {"noise": "pure"},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
@@ -89,7 +95,12 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
         raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
-    whole = {"naive": Naive(), "stopping": Stopping(), "sampling": Sampling()}  # sections that older files lack
+    whole = {  # sections that older files lack
+        "naive": Naive(),
+        "stopping": Stopping(),
+        "sampling": Sampling(),
+        "techniques": Techniques(),
+    }
     values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
     values.pop(CHOSEN, None)
     known = {"schema", "mode", "image", *SECTIONS}

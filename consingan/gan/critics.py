@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from consingan.config import Network
 from consingan.gan.layers import block, initialise
+from consingan.gan.minibatch import Closeness
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
 
@@ -32,6 +33,7 @@ class PatchCritic(nn.Module):
 
     Args:
         channels, features, kernel, layers, padding, activation, slope: as for the generator.
+        kernels: of minibatch discrimination, whose numbers the last convolution sees beside the features; 0: none.
     """
 
     def __init__(
@@ -43,18 +45,22 @@ class PatchCritic(nn.Module):
         padding: int = 0,
         activation: str = "lrelu",
         slope: float = 0.05,
+        kernels: int = 0,
     ):
         super().__init__()
         blocks = [block(channels, features, kernel, padding, activation, slope)]
         blocks += [block(features, features, kernel, padding, activation, slope) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks)
-        self.tail = nn.Conv2d(features, 1, kernel, padding=padding)
+        self.tail = nn.Conv2d(features + 2 * kernels, 1, kernel, padding=padding)
         self.apply(initialise)
+        self.closeness = Closeness(features, kernels) if kernels else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures ``[B, C, h, w]`` -> scores ``[B, 1, h', w']``, one per patch."""
         for layer in self.blocks:
             x = layer(x)
+        if self.closeness is not None:
+            x = torch.cat([x, self.closeness(x).to(x.dtype)], dim=1)
         return self.tail(x)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -67,8 +73,10 @@ class PatchCritic(nn.Module):
 
     @property
     def piecewise_linear(self) -> bool:
-        """Whether ``input_gradient`` holds for this activation."""
-        return all(isinstance(layer[-1], nn.LeakyReLU | nn.PReLU) for layer in self._sequences())
+        """Whether ``input_gradient`` holds for these layers."""
+        return self.closeness is None and all(
+            isinstance(layer[-1], nn.LeakyReLU | nn.PReLU) for layer in self._sequences()
+        )
 
     def input_gradient(self, x: Tensor) -> Tensor:
         """Gradient of the summed scores by the picture, as a forward pass through the transposed layers.
@@ -147,6 +155,7 @@ def patch_critic(network: Network) -> PatchCritic:
         padding=network.padd_size,
         activation=network.activation,
         slope=network.lrelu_alpha,
+        kernels=network.minibatch_discrimination,
     )
 
 

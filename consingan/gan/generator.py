@@ -34,6 +34,7 @@ class GrowingGenerator(nn.Module):
         slope: slope of ``lrelu`` and start of ``prelu`` for negative inputs.
         norm: normalise each convolution's output by the statistics of its own picture.
         border: what lies past the picture, a name in ``BORDERS``.
+        virtual: normalise it by those of a reference as well (``layers.VirtualNorm``).
     """
 
     def __init__(
@@ -47,14 +48,17 @@ class GrowingGenerator(nn.Module):
         slope: float = 0.05,
         norm: bool = False,
         border: str = "extend",
+        virtual: bool = False,
     ):
         super().__init__()
         reach = (kernel - 1) // 2
         self.channels, self.width = channels, features
         self.border: Border = BORDERS[border](layers * (reach - padding), layers * padding)
         past = self.border.padding_mode
-        self.head = block(channels, features, kernel, reach, activation, slope, norm, past)
-        blocks = [block(features, features, kernel, padding, activation, slope, norm, past) for _ in range(layers)]
+        self.head = block(channels, features, kernel, reach, activation, slope, norm, past, virtual)
+        blocks = [
+            block(features, features, kernel, padding, activation, slope, norm, past, virtual) for _ in range(layers)
+        ]
         self.stages = nn.ModuleList([nn.Sequential(*blocks)])
         self.tail = nn.Conv2d(features, channels, kernel, padding=reach, padding_mode=past)
         self.apply(initialise)
@@ -103,7 +107,7 @@ class GrowingGenerator(nn.Module):
             start: the first stage to run.
             below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the needed part of them; needed
                 where ``start > 0``.
-            window: of the picture; the whole of it if None. Not with ``norm``, whose statistics are of the whole.
+            window: of the picture; the whole of it if None. Not with norms, whose statistics are of the whole.
         """
         last = len(inputs)
         wanted = self.parts(sizes[:last], window)

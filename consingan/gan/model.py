@@ -19,6 +19,7 @@ from consingan.gan.after import Chain
 from consingan.gan.generator import GrowingGenerator
 from consingan.gan.layers import layers, move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
+from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
 from consingan.gan.stills import Stills, as_size, checked, output_sizes
@@ -60,7 +61,8 @@ class SingleImageModel:
         self.amplitudes: list[float] = []
         self.noise_seed = settings.runtime.seed
         self.photo: Photo | None = None
-        self.generator = GrowingGenerator(**layers(network), norm=network.batch_norm, border=border)
+        own, virtual = network.batch_norm, network.virtual_batch_norm
+        self.generator = GrowingGenerator(**layers(network), norm=own, border=border, virtual=virtual)
         self.tile = TILE // network.nfc
         self.say: Callable[[str], None] = lambda note: None
         move(self.generator, self.device)
@@ -89,13 +91,16 @@ class SingleImageModel:
         if stage == 0:
             self.fixed, self.amplitudes = [first_anchor], [1.0]
             self.anchors = [self._anchor(0)]
+            refer(self)
             return
         self.generator.grow()
         move(self.generator, self.device)
         self.amplitudes.append(0.0)
         self.anchors.append(self._anchor(stage))
+        refer(self)
         error = (self.reconstruct() - real).square().mean().sqrt()
         self.amplitudes[stage] = self.settings.objective.noise_amp * error.item()
+        refer(self)
 
     def _anchor(self, stage: int) -> Source:
         """The anchor of a stage; that of a small stage is drawn once and kept."""
@@ -134,7 +139,7 @@ class SingleImageModel:
             try:
                 return self._render(sources, sizes, start, below)
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.tile // 4 < SMALLEST_TILE or self.settings.network.batch_norm:
+                if not out_of_memory(error) or self.tile // 4 < SMALLEST_TILE or self.settings.network.whole:
                     raise
             devices.release(self.device)  # here, where the failed attempt's tensors are gone
             self.tile //= 4
@@ -144,7 +149,7 @@ class SingleImageModel:
     def _render(self, sources: Sequence[Source], sizes: Sequence[Size], start: int, below: Tensor | None) -> Tensor:
         stages, generator = len(sources), self.generator
         tiled = next((i for i, size in enumerate(sizes) if size[0] * size[1] > self.tile), stages)
-        first = stages if self.settings.network.batch_norm else max(1, start, tiled)
+        first = stages if self.settings.network.whole else max(1, start, tiled)
         shapes = [generator.input_shape(stage, size)[2:] for stage, size in enumerate(sizes[:first])]
         inputs = [
             source(Window.whole(shape)) for source, shape in zip(sources[start:first], shapes[start:], strict=True)

@@ -183,7 +183,7 @@ def frames(model: SingleImageModel, way: Walk, steps: Sequence[FrameStep]) -> It
 def layouts_of(model: SingleImageModel, way: Walk) -> Iterator[Tensor]:
     """A walk's frames as the generator makes them, see ``SingleImageModel.walk``."""
     places = [Window.whole(model.size)]
-    if not model.settings.network.batch_norm:
+    if not model.settings.network.whole:
         places = list(tiles(model.size, model.tile))
     if len(places) == 1:
         yield from in_window(model, places[0], way)

@@ -17,6 +17,7 @@ from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives import played
 from consingan.gan.objectives.base import Objective
+from consingan.gan.techniques import averaged, objective_of, remembered, techniques
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
@@ -64,12 +65,26 @@ class Branch:
             torch.manual_seed(seed)
             model = SingleImageModel(settings, TASKS[settings.mode].border, sizes, device)
             critic = new_critic(settings, model.device)
-        return cls(name, model, critic, [], new_state(settings, model.device))
+        return cls(name, model, critic, [], new_state(model, critic))
 
     @property
     def objective(self) -> Objective:
         """What its critic and its generator learn by."""
-        return played(self.model.settings.objective)
+        return learned_by(self.model, self.critic)
+
+    @property
+    def result(self) -> SingleImageModel:
+        """The model as samples are made with it."""
+        return averaged(self.model, self.state)
+
+    def grow(self, anchor: Tensor) -> None:
+        """Add a stage to the model; means over the iterations of a stage begin anew.
+
+        Args:
+            anchor: ``[1, C, h, w]``, that of stage 0; used there only.
+        """
+        self.model.grow(self.reals[self.model.stages], anchor)
+        self.state |= remembered(techniques(self.model.settings, self.model, self.critic))
 
     def called(self, name: str) -> str:
         """A name of this branch among those of all; the first branch's names stand alone."""
@@ -92,15 +107,26 @@ class Branch:
 
 
 def new_critic(settings: Train, device: torch.device) -> nn.Module:
-    """The critic of a configuration."""
-    critic = played(settings.objective).critic(settings.network)
+    """The critic of a configuration.
+
+    Raises:
+        UserError: a technique does not go with the objective.
+    """
+    critic = objective_of(settings).critic(settings.network)
     move(critic, device)
     return critic
 
 
-def new_state(settings: Train, device: torch.device) -> dict[str, Tensor]:
-    """What the objective of a configuration remembers at the beginning."""
-    return {name: value.to(device) for name, value in played(settings.objective).begin().items()}
+def learned_by(model: SingleImageModel, critic: nn.Module) -> Objective:
+    """The objective of a model's configuration, with its techniques for these networks."""
+    settings = model.settings
+    return objective_of(settings, tuple(techniques(settings, model, critic)))
+
+
+def new_state(model: SingleImageModel, critic: nn.Module) -> dict[str, Tensor]:
+    """What the objective of a configuration remembers at the beginning; of a critic without memory only the shapes."""
+    begun = learned_by(model, critic).begin()
+    return {name: value if value.is_meta else value.to(model.device) for name, value in begun.items()}
 
 
 def stage_sizes(settings: Train, picture: Size) -> list[Size]:

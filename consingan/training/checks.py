@@ -64,13 +64,14 @@ def check_size(state: Training) -> None:
 def needed_bytes(state: Training) -> int:
     """The least that a run takes on the disk: a checkpoint that is written beside the two that are kept.
 
-    Each holds the networks, two numbers of Adam for each of theirs, the last good state of both, and the pyramid.
+    Each holds the networks, two numbers of Adam for each of theirs, the last good state of both, what is remembered,
+    also in that state, and the pyramid.
     """
     numbers = 0
     for one in state.branches:
         critic = sum(p.numel() for p in one.critic.parameters())
         numbers += 6 * (one.model.generator.parameters_with(len(one.reals)) + critic)
-        numbers += sum(real.numel() for real in one.reals)
+        numbers += sum(real.numel() for real in one.reals) + 2 * sum(held.numel() for held in one.state.values())
     return 3 * 4 * numbers
 
 

@@ -133,8 +133,8 @@ def start(settings: Train, picture: Tensor, naive: Tensor, base: Base, device: t
         check_shapes(base.critic, shapes_of(critic), "the critic of the trained run")
         if all(value.isfinite().all() for value in base.critic.values()):
             critic.load_state_dict(dict(base.critic))
-    model, state = copied(trained, settings), new_state(settings, trained.device)
-    branch = Branch("", model, critic, [channels_last(real) for real in reals], state)
+    model = copied(trained, settings)
+    branch = Branch("", model, critic, [channels_last(real) for real in reals], new_state(model, critic))
     return Training([branch], lesson, len(sizes) - 1)
 
 

@@ -311,7 +311,7 @@ class Job:
                     monitor.message(f"Stopped and saved; go on with: {resuming(run)}")
                 monitor.tell("stopped")
                 number = asked.number if isinstance(asked, signals.StopRequest) else None
-                return Ended("stopped", run, state.model, number, tuple(monitor.faults))
+                return Ended("stopped", run, state.result, number, tuple(monitor.faults))
             except CollapsedError:
                 raise
             except UserError as error:  # a file could not be written; the checkpoints are as they were

@@ -74,7 +74,7 @@ def train(
     if run:
         files.write_json(run.finished, {"stages": state.model.stages})
         write_report(run, monitor)
-    return state.model
+    return state.result
 
 
 def train_stage(
@@ -284,10 +284,10 @@ def finish_stage(state: Training, run: Run, monitor: Monitor) -> None:
     """Keep a finished stage: checkpoint, portable model, previews, report."""
     state.save(run)
     for branch in state.branches:
-        branch.model.save(run.model_of(branch.name))
+        branch.result.save(run.model_of(branch.name))
     take_snapshot(state, run, monitor)
     with monitor.beside(f"There are no previews of stage {state.stage + 1}"):
-        previews = writing.within(use.previews(state.model, run), writing.PREVIEW_PIXELS)
+        previews = writing.within(use.previews(state.result, run), writing.PREVIEW_PIXELS)
         folder = run.samples / f"stage_{state.stage}"
         files = list(writing.write(previews, folder, {"stage": str(state.stage)}))
         monitor.pictures(state.stage, state.iteration, [below(run, file) for file in files])
@@ -302,7 +302,7 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
     if not run.samples.is_dir():
         return
     with monitor.beside(f"There is no picture of iteration {state.iteration}"):
-        result = next(result for result in use.previews(state.model, run) if result.role is not Role.RECONSTRUCTION)
+        result = next(result for result in use.previews(state.result, run) if result.role is not Role.RECONSTRUCTION)
         if not result.frames[0].isfinite().all():  # the watchdog sees to it
             return
         file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)

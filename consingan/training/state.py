@@ -158,6 +158,11 @@ class Training:
         return self.branches[0].model
 
     @property
+    def result(self) -> SingleImageModel:
+        """The first branch's model as samples are made with it."""
+        return self.branches[0].result
+
+    @property
     def critic(self) -> nn.Module:
         """The first branch's."""
         return self.branches[0].critic
@@ -180,7 +185,7 @@ class Training:
                 if branch.model.stages == self.stage:
                     draw = branch.at(Draw(branch.model.settings.runtime.seed, ("anchor", 0), branch.model.device))
                     anchor = channels_last(self.task.anchor(branch.reals[0], draw))
-                    branch.model.grow(branch.reals[self.stage], anchor)
+                    branch.grow(anchor)
             step = Step(self.branches, self.lesson.terms())
             self.step = Captured(step, CudaRecorder()) if step.recorded else step
             self.keep(self.good.spread)
@@ -261,7 +266,7 @@ class Training:
             drawn = self.draw(settings.optimisation.Dsteps)
             return Done(drawn, self.step(*drawn))
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or settings.network.batch_norm or max(self._sides()) <= SMALLEST_WINDOW:
+            if not out_of_memory(error) or settings.network.whole or max(self._sides()) <= SMALLEST_WINDOW:
                 raise
             return None
 

@@ -108,3 +108,14 @@ class Slowing(Protocol):
     @property
     def slower(self) -> float:
         """The factor on the learning rates each time, in (0, 1]."""
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """What an objective has beside ``Objective`` where its critic holds scores against labels."""
+
+    def smoothed(self, share: float) -> Objective | None:
+        """The same with a label of the real picture that is lower by ``share``, in the critic's loss alone.
+
+        None where the options chosen leave it without labels.
+        """

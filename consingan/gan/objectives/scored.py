@@ -7,7 +7,7 @@ The critic's loss is ``E[real(D(picture))] + E[fake(D(made))]``, plus a penalty 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from consingan.config import Network
@@ -112,6 +112,11 @@ class Scored:
         from consingan.gan.layers import widened
 
         return {"adversarial": self.game.generator(widened(critic(sight.fake))).mean()}
+
+    def smoothed(self, share: float) -> Scored | None:
+        """As ``Labelled.smoothed``."""
+        label = self.game.label
+        return None if label is None else replace(self, game=replace(self.game, label=label - share))  # type: ignore[type-var]
 
     def figures(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The estimate, where there is one."""

@@ -1,0 +1,37 @@
+"""How a setting is declared: a field of a dataclass that carries what it means and its range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a field is offered and checked.
+
+    Args:
+        help: one line for ``--help``.
+        low, high: inclusive range of a number.
+        choices: allowed words.
+        odd: whether the number must be odd.
+        above: an exclusive lower bound.
+        names: further flag names.
+        auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
+        file: whether it is the path of a file or a folder; a configuration keeps its name only.
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    odd: bool = False
+    above: float | None = None
+    names: tuple[str, ...] = ()
+    auto: bool = False
+    file: bool = False
+
+
+def setting(default: Any, help: str, **how: Any) -> Any:
+    """A dataclass field that carries its ``Setting``."""
+    return field(default=default, metadata={"setting": Setting(help, **how)})
