@@ -115,10 +115,15 @@ def test_the_prior_is_the_gaussian_s():
 # ---- what is promised
 
 
-def test_following_by_nothing_is_the_ordinary_sample_to_the_bit(model, painted):
+def test_following_by_nothing_is_the_ordinary_sample_to_the_bit_and_takes_no_time(model, painted):
     plain = model.sample(2, (30, 40), seed=3, variation=0.6)
     assert torch.equal(model.sample(2, (30, 40), seed=3, variation=0.6, like=str(painted), follow=0.0), plain)
     assert not torch.equal(model.sample(2, (30, 40), seed=3, variation=0.6, like=str(painted)), plain)
+    told: list[float] = []
+    for follow, number in ((0.0, 0), (0.5, steering.STEPS)):
+        model.layouts(draws(), (30, 40), toward=Toward(halves(), follow, told.append))
+        assert len(told) == number
+    assert told[-1] == 1.0
 
 
 @pytest.mark.parametrize(("start", "variation"), [(0, 1.0), (0, 0.6), (1, 1.0)])
@@ -192,6 +197,7 @@ def test_samples_have_the_sketch_s_proportions():
     assert shaped((200, 300), (20, 30)) == (200, 300)
     assert shaped((200, 300), (67, 100)) == (200, 300)  # to rounding
     assert shaped((200, 300), (30, 20)) == (300, 200)
+    assert shaped((200, 300), (50, 50)) == (300, 300)
 
 
 # ---- sketches
@@ -201,6 +207,9 @@ def test_colours_become_the_nearest_that_the_picture_has():
     scene = torch.tensor([[0.55, 0.7, 0.9], [0.35, 0.4, 0.2], [0.8, 0.8, 0.8]]).T.view(1, 3, 1, 3) * 2 - 1
     crude = torch.tensor([[0.3, 0.6, 1.0], [0.0, 0.6, 0.0], [1.0, 1.0, 1.0]]).T.view(1, 3, 1, 3) * 2 - 1
     assert torch.equal(Sketch(crude).in_colours_of(scene).picture, scene)
+    blue = torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1) * 2 - 1
+    sky_and_rock = torch.tensor([[0.55, 0.7, 0.9], [0.3, 0.3, 0.35]]).T.view(1, 3, 1, 2) * 2 - 1
+    assert torch.equal(Sketch(blue).in_colours_of(sky_and_rock).picture, sky_and_rock[..., :1])  # rock is as dark
     grey = torch.tensor([-0.9, 0.0, 0.8]).view(1, 1, 1, 3)
     assert torch.equal(Sketch(grey + 0.1).in_colours_of(grey).picture, grey)
 

@@ -225,9 +225,7 @@ class SingleImageModel:
             size: ``(H, W)`` in pixels; the first that the options name if None.
             after: the steps from the generator to the picture; those that the options name if None.
         """
-        return sampling.stills(
-            self, options, size, after or sampling.chain(self, options), steering.wanted(self, options)
-        )
+        return sampling.stills(self, options, size, after, steering.wanted(self, options))
 
     def layouts(
         self,

@@ -78,7 +78,7 @@ def chain(model: SingleImageModel, options: Stills, told: Told = lambda share: N
 
 
 def stills(
-    model: SingleImageModel, options: Stills, size: Size | None, after: Chain, toward: Toward | None = None
+    model: SingleImageModel, options: Stills, size: Size | None, after: Chain | None, toward: Toward | None = None
 ) -> Iterator[Tensor]:
     """New pictures ``[1, C, H, W]`` in [-1, 1], one at a time; several are computed together where the device gains.
 
@@ -86,12 +86,13 @@ def stills(
         model: makes them.
         options: how many, from which numbers; their sizes do not count.
         size: ``(H, W)`` in pixels; the first that the options name if None.
-        after: what they go through.
+        after: what they go through; the steps that the options name if None.
         toward: what their layouts follow.
 
     Raises:
         UserError: a step makes no pictures of the size.
     """
+    after = after or chain(model, options)
     if size is None:
         size = output_sizes(options, own_size(model, options.finish, options.longest, toward), bool(after.steps))[0]
     layout, *_ = after.sizes(size)
