@@ -102,7 +102,10 @@ def wanted(model: SingleImageModel, options: Stills, told: Told = lambda share: 
     """
     if options.like is None:
         if options.mask is not None:
-            raise UserError(f"--mask {options.mask} is given without --like; name the sketch that it is for.")
+            raise UserError(
+                f"--mask {options.mask} is given without --like; name the sketch that it is for, or for the mask of a "
+                "naive picture --application harmonize."
+            )
         return None
     variation = model.settings.sampling.variation if options.variation is None else options.variation
     if variation == 0 and options.gen_start_scale == 0:
