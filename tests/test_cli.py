@@ -405,7 +405,7 @@ def test_mistakes_in_real_commands(arguments, words, desk):
             "--beta is a flag of --application walk, not of samples; leave it out, or give --application walk.",
         ),
         ("--frames 3", "--frames is a flag of --application walk, not of samples"),
-        ("--mask m.png", "--mask is a flag of --application harmonize, edit, not of samples"),
+        ("--mask m.png", "--mask m.png is given without --like ... --application harmonize"),
         ("--num_samples 0", "--num_samples is 0; give a number from 1 to 100000."),
         ("--num_samples few", "'--num_samples': 'few' is not a valid integer."),
         ("--seed -1", "--seed is -1; give a number from 0 to 4294967295."),

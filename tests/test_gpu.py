@@ -8,8 +8,10 @@ from consingan import config
 from consingan.finish import patches
 from consingan.finish.photo import Photo, stored
 from consingan.gan.model import SingleImageModel
+from consingan.gan.steering import Toward
 from consingan.grid import resize
 from consingan.grid.noise import Draw
+from consingan.pictures.sketches import Sketch
 from consingan.training.graphs import Captured
 from consingan.training.loop import train
 from consingan.training.state import Training
@@ -71,6 +73,19 @@ def test_a_model_moves_between_devices(tmp_path, mode):
     on_cpu = SingleImageModel.load(tmp_path, "cpu")
     on_gpu = SingleImageModel.load(tmp_path, "cuda")
     torch.testing.assert_close(on_gpu.sample(3, seed=1).cpu(), on_cpu.sample(3, seed=1), rtol=0, atol=1e-2)
+
+
+def test_a_steered_layout_agrees_with_the_cpu(tmp_path):
+    settings = config.resolve("generation", "x", ("test", {**TINY, "noise": "mixed"}))[0]
+    model = train(Training.start(settings, picture(), "cpu"), Monitor(display="quiet"))
+    model.save(tmp_path / "model.safetensors")
+    sketch = Sketch(torch.linspace(-0.8, 0.8, 40).expand(1, 3, 38, 40).clone())
+    made = []
+    for device in ("cuda", "cpu"):
+        mine = SingleImageModel.load(tmp_path, device)
+        draws = [Draw(0, ("sample", k), device) for k in range(2)]
+        made.append(mine.layouts(draws, mine.size, 0, 0.6, Toward(sketch)).cpu())
+    torch.testing.assert_close(*made, rtol=0, atol=2e-2)
 
 
 def photo_like(height=150, width=250):

@@ -96,10 +96,14 @@ class Expected:
     Args:
         number: pictures of each size; 0 where nothing is known.
         sizes: ``(H, W)``.
+        finished: whether they are finished.
+        before: seconds that each takes before it is finished, where that is worth a word.
     """
 
     number: int = 0
     sizes: Sequence[Size] = ()
+    finished: bool = True
+    before: float = 0.0
 
 
 class Options(Protocol):

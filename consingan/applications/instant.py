@@ -41,6 +41,8 @@ class Instant:
             "--finish none": options.finish == "none",
             "--reconstruction": options.reconstruction,
             f"--gen_start_scale {options.gen_start_scale}": options.gen_start_scale > 0,
+            f"--like {options.like}": options.like is not None,
+            f"--mask {options.mask}": options.mask is not None,
             f"--finish_seed {options.finish_seed}": options.finish_seed is not None,
         }
         for flag in (name for name, given in needing.items() if given):

@@ -19,17 +19,21 @@ WORTH_A_WORD = 3.0  # seconds; what takes less is not announced
 
 @dataclass
 class Progress:
-    """Says what finished samples will take, and every few seconds how far they have come.
+    """Says what samples will take, and every few seconds how far they have come.
 
     Args:
         say: hears the sentences.
         number: samples of each size; 0 where that is not known before, of which nothing is said.
         sizes: ``(H, W)`` of the samples.
+        finished: whether they are finished.
+        before: seconds that each takes before that.
     """
 
     say: Callable[[str], None]
     number: int
     sizes: Sequence[Size]
+    finished: bool = True
+    before: float = 0.0
     done: float = 0.0
     begun: float = field(default_factory=monotonic)
     spoken: float = field(default_factory=monotonic)
@@ -51,7 +55,7 @@ class Progress:
     @property
     def seconds(self) -> float:
         """What all of them are expected to take."""
-        return self.number * sum(SECONDS + SECONDS_PER_PIXEL * h * w for h, w in self.sizes)
+        return self.number * sum(self.before + (finishing(size) if self.finished else 0.0) for size in self.sizes)
 
     def told(self, share: float) -> None:
         """Hear how far the sample in progress has come, from 0 to 1."""
@@ -67,3 +71,8 @@ class Progress:
         for result in results:
             self.done += result.role is Role.SAMPLE
             yield result
+
+
+def finishing(size: Size) -> float:
+    """Seconds that finishing a sample of ``(H, W)`` takes on one core."""
+    return SECONDS + SECONDS_PER_PIXEL * size[0] * size[1]

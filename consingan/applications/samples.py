@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
+from consingan.applications.progress import finishing
 from consingan.errors import UserError
 from consingan.gan.stills import Stills, check_start, output_sizes
 from consingan.storage.results import Role
 from consingan.tasks import TASKS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from consingan.gan.after import StillStep
     from consingan.gan.model import SingleImageModel
+    from consingan.gan.steering import Toward
     from consingan.grid.sizes import Size
+    from consingan.pictures.sketches import Sketch
 
 
 @dataclass(frozen=True)
@@ -36,22 +42,33 @@ class Samples:
 
     def announce(self, material: Material, options: Stills) -> Expected:
         from consingan.gan.sampling import photo_for
+        from consingan.gan.steering import wanted
 
-        model = material.trained
-        if photo_for(model, options.finish) is None:
+        model, start = material.trained, options.gen_start_scale
+        finished, toward = photo_for(model, options.finish) is not None, wanted(model, options)
+        if not finished and toward is None:
             return Expected()
-        return Expected(options.num_samples, sizes_of(model, options))
+        sizes = sizes_of(model, options, toward)
+        check_start(start, model.stages, "--gen_start_scale")
+        before = max(moving(model, options, size) for size in sizes) if toward else 0.0
+        return Expected(options.num_samples, sizes, finished, before)
 
     def apply(self, material: Material, options: Stills, told: Told) -> Iterator[Result]:
-        from consingan.gan import sampling
+        from consingan.gan import sampling, steering
         from consingan.gan.after import Chain
 
         model, start = material.trained, options.gen_start_scale
         check_start(start, model.stages, "--gen_start_scale")
         check_noise(start, model, "--gen_start_scale")
-        chain = sampling.chain(model, options, told)
         photo = sampling.photo_for(model, options.finish)
-        sizes = sizes_of(model, options)
+        toward = steering.wanted(model, options)
+        sizes = sizes_of(model, options, toward)
+        first = 0.0  # share of the time before the finish
+        if toward:
+            before = max(moving(model, options, size) for size in sizes)
+            first = before / (before + (max(map(finishing, sizes)) if photo else 0.0))
+            toward = replace(toward, told=lambda share: told(first * share))
+        chain = sampling.chain(model, options, lambda share: told(first + (1 - first) * share))
         if options.reconstruction:
             yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format)
         own = model.settings.sampling.variation
@@ -60,25 +77,65 @@ class Samples:
             "gen_start_scale": f"{start}",
             "variation": f"{variation:g}",
             "finish": "patches" if photo else "none",
+            **followed(options),
         }
         for size in sizes:
             folder = f"samples_{size[1]}x{size[0]}_start_{start}"
             folder += f"_variation_{variation:g}" if variation < 1 else ""
             folder += "_patches" if photo else ""
             folder += "" if options.finish_seed is None else f"_finish_seed_{options.finish_seed}"
-            pictures = model.samples(options, size, Chain([*chain.steps, *self.after]))
+            folder += following(options)
+            if toward:
+                notes = toward.sketch.notes
+                beside = shown(toward.sketch, size)
+                yield Result(f"{folder}/sketch", Role.SKETCH, [beside], facts, options.format, notes=notes)
+            pictures = sampling.stills(model, options, size, Chain([*chain.steps, *self.after]), toward)
             for number, picture in enumerate(pictures):
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 place = {"seed": f"{options.seed}", "sample": f"{number}"}
                 yield Result(name, Role.SAMPLE, [picture], place | facts, options.format)
 
 
-def sizes_of(model: SingleImageModel, options: Stills) -> list[Size]:
-    """Sizes ``(H, W)`` to draw from a model, see ``output_sizes``."""
+def followed(options: Stills) -> dict[str, str]:
+    """What of the options says how samples follow a sketch, by name; nothing without one."""
+    if options.like is None:
+        return {}
+    return {
+        "like": options.like,
+        **({} if options.mask is None else {"mask": options.mask}),
+        "follow": f"{options.follow:g}",
+        **({} if options.colours == "photo" else {"colours": options.colours}),
+    }
+
+
+def following(options: Stills) -> str:
+    """The same for the name of a folder, so that trials lie side by side."""
+    if options.like is None:
+        return ""
+    mask = "" if options.mask is None else f"_mask_{Path(options.mask).stem}"
+    colours = "" if options.colours == "photo" else f"_{options.colours}"
+    return f"_like_{Path(options.like).stem}{mask}_follow_{options.follow:g}{colours}"
+
+
+def moving(model: SingleImageModel, options: Stills, size: Size) -> float:
+    """Seconds that moving the noise of a sample of ``(H, W)`` takes, see ``steering.seconds``."""
+    from consingan.gan import sampling, steering
+
+    return steering.seconds(model, sampling.chain(model, options).sizes(size)[0], options.gen_start_scale)
+
+
+def shown(sketch: Sketch, size: Size) -> Tensor:
+    """A sketch as it stands beside the samples, ``[1, C, H, W]`` in [-1, 1]: grey where it does not count."""
+    picture, mask = sketch.at(size)
+    return mask * picture
+
+
+def sizes_of(model: SingleImageModel, options: Stills, toward: Toward | None = None) -> list[Size]:
+    """Sizes ``(H, W)`` to draw from a model, see ``output_sizes`` and ``sampling.own_size``."""
     from consingan.gan.sampling import own_size, photo_for
 
     finished = photo_for(model, options.finish) is not None
-    return output_sizes(options, own_size(model, options.finish, options.longest), finished)
+    return output_sizes(options, own_size(model, options.finish, options.longest, toward), finished)
 
 
 def first_noise(model: SingleImageModel) -> int:

@@ -14,7 +14,7 @@ from consingan.config import Train
 from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan import model_file, sampling, shown
+from consingan.gan import model_file, sampling, shown, steering
 from consingan.gan.after import Chain
 from consingan.gan.generator import GrowingGenerator
 from consingan.gan.layers import layers, move
@@ -22,7 +22,7 @@ from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_ten
 from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
-from consingan.gan.stills import Stills, as_size, checked, output_sizes
+from consingan.gan.stills import Stills, as_size, checked
 from consingan.grid.noise import Draw, Field, Source, as_source, mixed
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, rescaled
@@ -211,7 +211,7 @@ class SingleImageModel:
             size: ``(H, W)`` in pixels, or ``"WIDTHxHEIGHT"``; the model's own if None.
             seed: of the noise.
             start: first stage that draws noise; stages below it keep their anchors.
-            how: further fields of ``Stills``: ``variation``, ``finish``, ``finish_seed``, ``longest`` and others.
+            how: further fields of ``Stills``: ``variation``, ``finish``, ``finish_seed``, ``like`` and others.
 
         Returns:
             ``[n, C, H, W]`` in [-1, 1] on the model's device.
@@ -230,18 +230,23 @@ class SingleImageModel:
             size: ``(H, W)`` in pixels; the first that the options name if None.
             after: the steps from the generator to the picture; those that the options name if None.
         """
-        after = sampling.chain(self, options) if after is None else after
-        if size is None:
-            size = output_sizes(options, sampling.own_size(self, options.finish, options.longest), bool(after.steps))[0]
-        return sampling.stills(self, options, size, after)
+        return sampling.stills(self, options, size, after, steering.wanted(self, options))
 
-    def layouts(self, draws: Sequence[Draw], size: Size, start: int = 0, variation: float | None = None) -> Tensor:
+    def layouts(
+        self,
+        draws: Sequence[Draw],
+        size: Size,
+        start: int = 0,
+        variation: float | None = None,
+        toward: steering.Toward | None = None,
+    ) -> Tensor:
         """What the generator makes of noise: ``[B, C, H, W]`` in [-1, 1].
 
         Args:
             draws: by picture, the place of its random numbers.
             size: ``(H, W)`` in pixels, of as much detail per pixel as it was trained with.
             start, variation: as for ``sample``.
+            toward: what they follow.
         """
         sizes = self.sizes_for(size)
         variation = self.settings.sampling.variation if variation is None else variation
@@ -253,6 +258,8 @@ class SingleImageModel:
             everything = Window.whole(sizes[0])
             noise = sources[0](everything)
             sources[0] = as_source(channels_last(mixed(anchor(everything), noise, variation)))
+        if toward is not None:
+            sources = toward.sources(self, sources, start, variation if start == 0 else 1.0, sizes)
         return self.render(sources, sizes)
 
     def animate(

@@ -14,9 +14,10 @@ from consingan.finish import scales as finished
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
-from consingan.gan.stills import Stills
+from consingan.gan.steering import Toward, shaped
+from consingan.gan.stills import Stills, output_sizes
 from consingan.grid.noise import Draw, walk
-from consingan.grid.sizes import Size
+from consingan.grid.sizes import Size, size_of
 from consingan.grid.windows import Window, tiles
 
 if TYPE_CHECKING:
@@ -46,15 +47,19 @@ def photo_for(model: SingleImageModel, finish: str | None = None) -> Photo | Non
     return model.photo
 
 
-def own_size(model: SingleImageModel, finish: str | None = None, longest: int = finished.BOUND) -> Size:
+def own_size(
+    model: SingleImageModel, finish: str | None = None, longest: int = finished.BOUND, toward: Toward | None = None
+) -> Size:
     """``(H, W)`` of samples where none is asked for: finished, the picture's up to a longer side; else the trained.
 
     Args:
         model, finish: as for ``photo_for``.
         longest: px.
+        toward: what they follow, whose proportions they have.
     """
     photo = photo_for(model, finish)
-    return finished.own_size(photo.size, longest) if photo else model.size
+    own = finished.own_size(photo.size, longest) if photo else model.size
+    return own if toward is None else shaped(own, size_of(toward.sketch.picture))
 
 
 def chain(model: SingleImageModel, options: Stills, told: Told = lambda share: None) -> Chain:
@@ -72,18 +77,24 @@ def chain(model: SingleImageModel, options: Stills, told: Told = lambda share: N
     return Chain([Patches(photo, model.size, options.finish_seed, told)] if photo else [])
 
 
-def stills(model: SingleImageModel, options: Stills, size: Size, after: Chain) -> Iterator[Tensor]:
+def stills(
+    model: SingleImageModel, options: Stills, size: Size | None, after: Chain | None, toward: Toward | None = None
+) -> Iterator[Tensor]:
     """New pictures ``[1, C, H, W]`` in [-1, 1], one at a time; several are computed together where the device gains.
 
     Args:
         model: makes them.
         options: how many, from which numbers; their sizes do not count.
-        size: ``(H, W)`` in pixels.
-        after: what they go through.
+        size: ``(H, W)`` in pixels; the first that the options name if None.
+        after: what they go through; the steps that the options name if None.
+        toward: what their layouts follow.
 
     Raises:
         UserError: a step makes no pictures of the size.
     """
+    after = after or chain(model, options)
+    if size is None:
+        size = output_sizes(options, own_size(model, options.finish, options.longest, toward), bool(after.steps))[0]
     layout, *_ = after.sizes(size)
     together = batch_size(model.device)
     if after.steps:  # a large one fills memory by itself
@@ -91,7 +102,7 @@ def stills(model: SingleImageModel, options: Stills, size: Size, after: Chain) -
     for first in range(0, options.num_samples, together):
         numbers = range(first, min(first + together, options.num_samples))
         draws = [Draw(options.seed, ("sample", k), model.device) for k in numbers]
-        made = model.layouts(draws, layout, options.gen_start_scale, options.variation)
+        made = model.layouts(draws, layout, options.gen_start_scale, options.variation, toward)
         yield from after.apply(made, size, draws).split(1)
 
 

@@ -45,6 +45,14 @@ class Stills:
     longest: int = setting(
         BOUND, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
     )
+    like: str | None = setting(None, "a painted colour map, of any size, whose layout samples follow")
+    mask: str | None = setting(None, "mask of --like, white where it counts; by default where it is opaque")
+    follow: float = setting(0.5, "how closely samples follow --like, from 0, not at all, to 1", low=0, high=1)
+    colours: str = setting(
+        "photo",
+        "colours of --like; photo: each stands for the nearest that the picture has; exact: as they are painted",
+        choices=("photo", "exact"),
+    )
     reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 
@@ -71,7 +79,7 @@ def output_sizes(options: Stills, own: Size, finished: bool = False) -> list[Siz
             raise UserError(f"--size {options.size} and --scale_h or --scale_w contradict each other; give one.")
         wanted = [parse_size(options.size)]
     elif scales == (None, None):
-        wanted = [own] if finished else [rescaled(own, h, w) for h, w in PUBLISHED_SCALES]
+        wanted = [own] if finished or options.like else [rescaled(own, h, w) for h, w in PUBLISHED_SCALES]
     else:
         wanted = [rescaled(own, options.scale_h or 1.0, options.scale_w or 1.0)]
     for size in wanted if finished else ():
