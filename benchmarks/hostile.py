@@ -415,7 +415,7 @@ def killed_at_writes(numbers: Iterable[int], world: World) -> Row:
     """Kill a training at each of its writes that has one of these numbers, and go on with it."""
     row, begin = Row("SIGKILL at a write"), monotonic()
     wanted = SingleImageModel.load(world.finished).tensors()
-    words = ["train", world.picture, *TINY, "--checkpoint-every", 1, *QUIET]
+    words = ["train", world.picture, *TINY, "--checkpoint_every", 1, *QUIET]
     for at in (number + 1 for number in numbers):
         place = world.scratch / f"write_{at}"
         place.mkdir()

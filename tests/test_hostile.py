@@ -280,6 +280,9 @@ def test_what_people_share_holds_names_only(applied_run, tmp_path):
     views = [each.path for each in results.kept(moved.evaluation) if each.role is results.Role.VIEW]
     assert [view.name for view in views] == ["pasted_hand_1_view.png"] or len(views) == 1
     assert images.load(views[0]).pixels.shape[3] > 4 * 64  # naive, mask, what the base made of it, what this made
+    page = tuned.report.read_text()
+    assert "--naive_img pasted.png --fine_tune --model_dir tuned/stripes/" in page
+    assert "--input_name" not in page.partition('id="commands"')[2]  # the run has its own, wherever the page is read
     assert sorted(file.name for file in moved.naive.iterdir()) == ["pasted.png", "pasted_mask.png"]
 
 

@@ -66,14 +66,14 @@ def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
     """What can be done with a run now, most likely first; the page that shows them may go to others."""
     task = TASKS.get(settings.mode)
     early = "" if run.model.is_file() else ", as soon as its first stage is finished"
-    run, start = placed(run)
+    whole, (run, start) = run, placed(run)
     found = [] if finished else [Command("continue this run", resuming(run))]
     found.append(Command(f"sample this run{early}", sampling(run)))
     if task and task.takes_naive:
         own = settings.naive.naive_img
         note = f"; {own} is the one that it was begun with" if own else "; NAIVE.png is yours with the pasted object"
         wanted = Naive.on(str(run.folder), own or "NAIVE.png")
-        found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(run, settings, wanted)))
+        found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(whole, settings, wanted)))
     if finished:
         found.append(Command("resume this run (it is finished, so this trains nothing)", resuming(run)))
     found.append(Command("rebuild this page", f"{program('report')} {shlex.quote(str(run.folder))}"))
