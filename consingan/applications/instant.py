@@ -41,6 +41,7 @@ class Instant:
             "--finish none": options.finish == "none",
             "--reconstruction": options.reconstruction,
             f"--gen_start_scale {options.gen_start_scale}": options.gen_start_scale > 0,
+            f"--code {' --code '.join(options.code)}": bool(options.code),
             f"--finish_seed {options.finish_seed}": options.finish_seed is not None,
         }
         for flag in (name for name, given in needing.items() if given):

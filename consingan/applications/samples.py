@@ -43,7 +43,7 @@ class Samples:
         return Expected(options.num_samples, sizes_of(model, options))
 
     def apply(self, material: Material, options: Stills, told: Told) -> Iterator[Result]:
-        from consingan.gan import sampling
+        from consingan.gan import codes, sampling
         from consingan.gan.after import Chain
 
         model, start = material.trained, options.gen_start_scale
@@ -51,7 +51,7 @@ class Samples:
         check_noise(start, model, "--gen_start_scale")
         chain = sampling.chain(model, options, told)
         photo = sampling.photo_for(model, options.finish)
-        sizes = sizes_of(model, options)
+        sizes, given = sizes_of(model, options), sampling.fixed_codes(model, options)
         if options.reconstruction:
             yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format)
         own = model.settings.sampling.variation
@@ -69,7 +69,8 @@ class Samples:
             pictures = model.samples(options, size, Chain([*chain.steps, *self.after]))
             for number, picture in enumerate(pictures):
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
-                place = {"seed": f"{options.seed}", "sample": f"{number}"}
+                _, values = sampling.coded(model, options, number, given)
+                place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(model.settings.codes, values)}
                 yield Result(name, Role.SAMPLE, [picture], place | facts, options.format)
 
 

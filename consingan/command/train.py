@@ -46,6 +46,7 @@ SECTION_TITLES = {
     "pyramid": "Pyramid",
     "network": "Networks",
     "objective": "Losses and noise",
+    "codes": "Codes",
     "optimisation": "Schedule",
     "stopping": "End of a stage",
     "runtime": "Randomness and arithmetic",

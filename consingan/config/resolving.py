@@ -13,6 +13,7 @@ from consingan.config.declarations import (
     Iterations,
     Setting,
     Train,
+    Words,
     declared,
     flat,
     options,
@@ -129,6 +130,11 @@ def check(declared: Declared, value: Any) -> Any:
             seen = short(",".join(map(str, numbers)))
             raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
         return numbers
+    if declared.kind == Words:
+        words = (value,) if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise UserError(f"{flag} is {value!r}; give a word, or a list of them.")
+        return tuple(words)
     kind = declared.plain_kind
     if value is None and kind is not declared.kind:
         return None
@@ -192,8 +198,9 @@ def check_together(config: Train) -> None:
                 f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
                 "give --window off."
             )
-    if (contradiction := config.naive.contradiction()) is not None:
-        raise UserError(contradiction)
+    for contradiction in (config.naive.contradiction(), config.codes.contradiction(network)):
+        if contradiction is not None:
+            raise UserError(contradiction)
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "

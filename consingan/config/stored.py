@@ -9,6 +9,7 @@ from typing import Any
 from consingan.config.declarations import (
     SECTIONS,
     TABLES,
+    Codes,
     Naive,
     Sampling,
     Stopping,
@@ -89,7 +90,8 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         raise UserError(f"{where} holds no configuration of this program; point to a run that it made.")
     if values["schema"] > SCHEMA:
         raise UserError(f"{where} has schema {values['schema']}, newer than {SCHEMA}; install a newer version.")
-    whole = {"naive": Naive(), "stopping": Stopping(), "sampling": Sampling()}  # sections that older files lack
+    # sections that older files lack
+    whole = {"naive": Naive(), "stopping": Stopping(), "sampling": Sampling(), "codes": Codes()}
     values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
     values.pop(CHOSEN, None)
     known = {"schema", "mode", "image", *SECTIONS}

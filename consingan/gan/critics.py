@@ -6,9 +6,9 @@ In shape comments: B pictures, C picture channels, N features, (h, w) the size o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,14 @@ class Critic(Protocol):
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` in [-1, 1] -> scores of their patches ``[B, 1, h', w']``, or pictures ``[B, C, h, w]``."""
+
+
+@runtime_checkable
+class Featured(Critic, Protocol):
+    """A critic whose layers make features of patches."""
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What its layers make of pictures ``[B, C, h, w]``, first to last: ``[B, N, h', w']`` each."""
 
 
 class PatchCritic(nn.Module):
@@ -98,6 +106,33 @@ class PatchCritic(nn.Module):
         for layer in self.blocks:
             assert isinstance(layer, nn.Sequential)
             yield layer
+
+
+class ReadingCritic(nn.Module):
+    """A critic with a head that reads codes off what it looks at: Q of InfoGAN (1606.03657), section 4.
+
+    It shares all layers of the critic but the one that makes scores. What it reads is a mean over the patches.
+
+    Args:
+        body: the critic, with ``features``.
+        width: channels N of its last features.
+        codes: numbers K to read.
+    """
+
+    def __init__(self, body: nn.Module, width: int, codes: int):
+        super().__init__()
+        self.body = body
+        self.head = nn.Sequential(nn.Conv2d(width, width, 1), nn.LeakyReLU(0.1), nn.Conv2d(width, codes, 1))
+        self.head.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the critic, of pictures ``[B, C, h, w]``."""
+        return self.body(x)
+
+    def read(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, C, h, w]`` -> codes ``[B, K]``: what the continuous ones are, logits of the categories."""
+        assert isinstance(self.body, Featured)
+        return self.head(self.body.features(x)[-1]).mean(dim=(2, 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +214,16 @@ def located(critic: nn.Module, weight: float, size: Size, window: Window | None,
     )
     places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
     return LocatedCritic(critic, places.contiguous(memory_format=torch.channels_last))
+
+
+def within(critic: Any, part: Callable[[Any], Any]) -> Any:
+    """Something in a critic, as it looks at pictures: told where it looks where the critic is.
+
+    Args:
+        critic: of pictures ``[B, C, h, w]``.
+        part: the critic that is told nothing -> one in it, or another function of its pictures.
+    """
+    return replace(critic, critic=part(critic.critic)) if isinstance(critic, LocatedCritic) else part(critic)
 
 
 def transposed(conv: nn.Module, x: Tensor) -> Tensor:

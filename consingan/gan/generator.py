@@ -34,6 +34,7 @@ class GrowingGenerator(nn.Module):
         slope: slope of ``lrelu`` and start of ``prelu`` for negative inputs.
         norm: normalise each convolution's output by the statistics of its own picture.
         border: what lies past the picture, a name in ``BORDERS``.
+        codes: channels more that stage 0's input has, behind those of the picture.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class GrowingGenerator(nn.Module):
         slope: float = 0.05,
         norm: bool = False,
         border: str = "extend",
+        codes: int = 0,
     ):
         super().__init__()
         reach = (kernel - 1) // 2
-        self.channels, self.width = channels, features
+        self.channels, self.width, self.codes = channels, features, codes
         self.border: Border = BORDERS[border](layers * (reach - padding), layers * padding)
         past = self.border.padding_mode
-        self.head = block(channels, features, kernel, reach, activation, slope, norm, past)
+        self.head = block(channels + codes, features, kernel, reach, activation, slope, norm, past)
         blocks = [block(features, features, kernel, padding, activation, slope, norm, past) for _ in range(layers)]
         self.stages = nn.ModuleList([nn.Sequential(*blocks)])
         self.tail = nn.Conv2d(features, channels, kernel, padding=reach, padding_mode=past)
@@ -69,10 +71,14 @@ class GrowingGenerator(nn.Module):
         return own + (stages - len(self.stages)) * stage
 
     def input_shape(self, stage: int, size: Size, batch: int = 1) -> tuple[int, int, int, int]:
-        """Shape of a stage's input: a picture or noise like one at stage 0, noise like features later."""
+        """Shape of a stage's input: a picture or noise like one and codes at stage 0, noise like features later."""
         if stage == 0:
-            return batch, self.channels, *size
+            return batch, self.channels + self.codes, *size
         return batch, self.width, *self.border.noise_size(size)
+
+    def noise_channels(self, stage: int) -> int:
+        """Channels of a stage's input but for the codes."""
+        return self.width if stage else self.channels
 
     def parts(self, sizes: Sequence[Size], window: Window | None = None) -> list[Part]:
         """What of every stage a window of the last one's picture depends on; everything for the whole.

@@ -17,6 +17,7 @@ from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives import played
 from consingan.gan.objectives.base import Objective
+from consingan.gan.objectives.informed import informed
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
@@ -69,7 +70,7 @@ class Branch:
     @property
     def objective(self) -> Objective:
         """What its critic and its generator learn by."""
-        return played(self.model.settings.objective)
+        return objective_of(self.model.settings)
 
     def called(self, name: str) -> str:
         """A name of this branch among those of all; the first branch's names stand alone."""
@@ -91,16 +92,21 @@ class Branch:
         return located(self.critic, model.settings.network.positions, model.size, window, model.device)
 
 
+def objective_of(settings: Train) -> Objective:
+    """The objective of a configuration."""
+    return informed(settings.objective, settings.codes)
+
+
 def new_critic(settings: Train, device: torch.device) -> nn.Module:
     """The critic of a configuration."""
-    critic = played(settings.objective).critic(settings.network)
+    critic = objective_of(settings).critic(settings.network)
     move(critic, device)
     return critic
 
 
 def new_state(settings: Train, device: torch.device) -> dict[str, Tensor]:
     """What the objective of a configuration remembers at the beginning."""
-    return {name: value.to(device) for name, value in played(settings.objective).begin().items()}
+    return {name: value.to(device) for name, value in objective_of(settings).begin().items()}
 
 
 def stage_sizes(settings: Train, picture: Size) -> list[Size]:
@@ -114,7 +120,7 @@ def stage_sizes(settings: Train, picture: Size) -> list[Size]:
     sizes = pyramid.sizes(picture, wanted.train_stages, wanted.min_size, wanted.max_size, law)
     sizes = sizes[wanted.start_scale :]
     network = settings.network
-    patch = played(settings.objective).smallest(network)
+    patch = objective_of(settings).smallest(network)
     if min(sizes[0]) < max(patch, network.ker_size):
         raise UserError(
             f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "

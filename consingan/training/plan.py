@@ -136,6 +136,14 @@ def resolve(
     if naive is not None and not TASKS[mode].takes_naive:
         fitting = ", ".join(task.name for task in TASKS.values() if task.takes_naive)
         raise UserError(f"--naive_img {naive} does not go with --train_mode {mode}; it is for {fitting}.")
+    if settings.codes.channels and TASKS[mode].first_noise:
+        fitting = ", ".join(task.name for task in TASKS.values() if not task.first_noise)
+        raise UserError(
+            f"{settings.codes.flag} does not go with --train_mode {mode}, whose coarsest stage takes pictures; "
+            f"codes are for {fitting}."
+        )
+    if "code_weight" in given and not settings.codes.channels:
+        raise UserError(f"--code_weight {settings.codes.code_weight:g} is given without --codes; give both or none.")
     return settings, origins | {name: AUTO[name][0] for name in waiting}
 
 

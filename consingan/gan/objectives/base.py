@@ -108,3 +108,11 @@ class Slowing(Protocol):
     @property
     def slower(self) -> float:
         """The factor on the learning rates each time, in (0, 1]."""
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """What an objective has beside ``Objective`` where it estimates something."""
+
+    def estimates(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Named scalars of what it remembers after an iteration: logged beside the losses, and no part of them."""
