@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
 from consingan.config import SEED, Words, setting
@@ -24,8 +24,7 @@ class TurnOptions:
 
     code: Words = setting(
         (),
-        "code and its value, as 0=0.5, or the range that it turns through, as 0=-1..1; several flags give several "
-        "codes; the others are drawn by the seed",
+        "or the range that it turns through, as 0=-1..1",
     )
     frames: int = setting(9, "number of frames", low=2, high=10_000)
     num_samples: int = setting(1, "samples in which a code turns, each of its own noise", low=1, high=100_000)

@@ -139,7 +139,7 @@ class Codes:
         0, "kinds that a sample is one of, as one code more, each of which learns to look different", low=0, high=32
     )
     code_weight: float = setting(
-        1.0, "weight of the loss by which codes can be read off a sample; lower it where samples get worse", above=0
+        30.0, "weight of the loss by which codes can be read off a sample; higher values make them change more", above=0
     )
 
     @property
@@ -151,16 +151,6 @@ class Codes:
     def flag(self) -> str:
         """The flag that asks for codes, as one types it."""
         return f"--codes {self.codes}" if self.codes else f"--code_categories {self.code_categories}"
-
-    def contradiction(self, network: Network) -> str | None:
-        """As ``Naive.contradiction``, with the networks' settings."""
-        if self.code_categories == 1:
-            return "--code_categories is 1, which tells nothing; give 0 for none, or at least 2."
-        if self.channels and network.batch_norm:
-            return (
-                f"{self.flag} does not go with --batch_norm, which takes out what is the same all over; leave one out."
-            )
-        return None
 
 
 @dataclass(frozen=True)

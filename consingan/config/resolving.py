@@ -198,9 +198,8 @@ def check_together(config: Train) -> None:
                 f"--window {window} does not go with --batch_norm, whose statistics are of the whole picture; "
                 "give --window off."
             )
-    for contradiction in (config.naive.contradiction(), config.codes.contradiction(network)):
-        if contradiction is not None:
-            raise UserError(contradiction)
+    if (contradiction := config.naive.contradiction()) is not None:
+        raise UserError(contradiction)
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "

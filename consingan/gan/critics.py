@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,14 +25,6 @@ class Critic(Protocol):
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` in [-1, 1] -> scores of their patches ``[B, 1, h', w']``, or pictures ``[B, C, h, w]``."""
-
-
-@runtime_checkable
-class Featured(Critic, Protocol):
-    """A critic whose layers make features of patches."""
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """What its layers make of pictures ``[B, C, h, w]``, first to last: ``[B, N, h', w']`` each."""
 
 
 class PatchCritic(nn.Module):
@@ -114,16 +106,15 @@ class ReadingCritic(nn.Module):
     It shares all layers of the critic but the one that makes scores. What it reads is a mean over the patches.
 
     Args:
-        body: the critic, with ``features``.
+        body: the critic, with features as ``PatchCritic`` has them.
         width: channels N of its last features.
         codes: numbers K to read.
     """
 
-    def __init__(self, body: nn.Module, width: int, codes: int):
+    def __init__(self, body: Any, width: int, codes: int):
         super().__init__()
         self.body = body
         self.head = nn.Sequential(nn.Conv2d(width, width, 1), nn.LeakyReLU(0.1), nn.Conv2d(width, codes, 1))
-        self.head.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         """As the critic, of pictures ``[B, C, h, w]``."""
@@ -131,7 +122,6 @@ class ReadingCritic(nn.Module):
 
     def read(self, x: Tensor) -> Tensor:
         """Pictures ``[B, C, h, w]`` -> codes ``[B, K]``: what the continuous ones are, logits of the categories."""
-        assert isinstance(self.body, Featured)
         return self.head(self.body.features(x)[-1]).mean(dim=(2, 3))
 
 

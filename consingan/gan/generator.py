@@ -52,7 +52,7 @@ class GrowingGenerator(nn.Module):
     ):
         super().__init__()
         reach = (kernel - 1) // 2
-        self.channels, self.width, self.codes = channels, features, codes
+        self.channels, self.width = channels, features
         self.border: Border = BORDERS[border](layers * (reach - padding), layers * padding)
         past = self.border.padding_mode
         self.head = block(channels + codes, features, kernel, reach, activation, slope, norm, past)
@@ -71,14 +71,10 @@ class GrowingGenerator(nn.Module):
         return own + (stages - len(self.stages)) * stage
 
     def input_shape(self, stage: int, size: Size, batch: int = 1) -> tuple[int, int, int, int]:
-        """Shape of a stage's input: a picture or noise like one and codes at stage 0, noise like features later."""
+        """Shape of a stage's input but for codes: a picture or noise like one at stage 0, noise like features later."""
         if stage == 0:
-            return batch, self.channels + self.codes, *size
+            return batch, self.channels, *size
         return batch, self.width, *self.border.noise_size(size)
-
-    def noise_channels(self, stage: int) -> int:
-        """Channels of a stage's input but for the codes."""
-        return self.width if stage else self.channels
 
     def parts(self, sizes: Sequence[Size], window: Window | None = None) -> list[Part]:
         """What of every stage a window of the last one's picture depends on; everything for the whole.
@@ -103,8 +99,8 @@ class GrowingGenerator(nn.Module):
         """A picture of stage ``len(inputs) - 1`` or a window of it: ``[B, C, h, w]`` in [-1, 1].
 
         Args:
-            inputs: by stage, of the shapes that ``input_shape`` gives, or with a window of those parts of them that
-                ``parts`` names; those below ``start`` are not looked at.
+            inputs: by stage, of the shapes that ``input_shape`` gives, stage 0's with the codes behind its channels, or
+                with a window of those parts of them that ``parts`` names; those below ``start`` are not looked at.
             amplitudes, sizes: by stage, what a later stage's noise is multiplied by, and ``(h, w)``.
             start: the first stage to run.
             below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the needed part of them; needed

@@ -109,7 +109,7 @@ class SingleImageModel:
 
     def noise(self, draw: Draw, stage: int) -> Source:
         """Noise of a stage at a place; stage 0's has no code."""
-        return self._at_rest(stage, Field(draw.at(stage), self.generator.noise_channels(stage)).cut)
+        return self._at_rest(stage, Field(draw.at(stage), self.generator.input_shape(stage, (1, 1))[1]).cut)
 
     def _at_rest(self, stage: int, source: Source) -> Source:
         """A stage's input without a code, of one but for its codes."""
@@ -372,8 +372,7 @@ class SingleImageModel:
         weights = self.generator.state_dict()
         shapes: dict[str, Sequence[int]] = {f"{GENERATOR}{name}": value.shape for name, value in weights.items()}
         for stage in range(fixed):
-            size = self.generator.input_shape(stage, self.sizes[stage])[2:]
-            shapes[f"{ANCHOR}{stage}"] = (1, self.generator.noise_channels(stage), *size)
+            shapes[f"{ANCHOR}{stage}"] = self.generator.input_shape(stage, self.sizes[stage])
         check_tensors(tensors, shapes, where)
         self.generator.load_state_dict({name: tensors[f"{GENERATOR}{name}"] for name in weights}, assign=True)
         self.fixed = [tensors[f"{ANCHOR}{stage}"] for stage in range(fixed)]

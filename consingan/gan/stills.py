@@ -42,7 +42,7 @@ class Stills:
         None, "how far samples may differ from the picture, from 0, nearly the picture, to 1, any layout", low=0, high=1
     )
     code: Words = setting(
-        (), "code and its value, as 0=0.5; several flags give several codes; the others are drawn by the seed"
+        (), "code and its value, as 0=0.5; several flags give several codes, and the seed draws the others"
     )
     finish_seed: int | None = setting(None, "seed of the finish only: the same layouts, finished differently", low=0)
     longest: int = setting(

@@ -12,7 +12,6 @@ from math import e, log, pi
 from typing import TYPE_CHECKING
 
 from consingan.config import Codes, Network
-from consingan.config import Objective as Section
 from consingan.errors import UserError
 from consingan.gan.objectives.base import Estimating, Objective, Sight
 
@@ -27,9 +26,9 @@ LOSS, CRITIC_LOSS = "code_{}", "critic_code_{}"
 CATEGORY = "category"
 
 
-def informed(section: Section, codes: Codes) -> Objective:
-    """The chosen objective; where there are codes, with their information."""
-    return Informed(section.chosen, codes, section.objective) if codes.channels else section.chosen
+def informed(objective: Objective, codes: Codes, name: str) -> Objective:
+    """An objective by its name behind --objective; where there are codes, with their information."""
+    return Informed(objective, codes, name) if codes.channels else objective
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,10 @@ class Informed:
         Raises:
             UserError: it has no features of patches to read them off.
         """
-        from consingan.gan.critics import Featured, ReadingCritic
+        from consingan.gan.critics import PatchCritic, ReadingCritic
 
         body = self.objective.critic(network)
-        if not isinstance(body, Featured):
+        if not isinstance(body, PatchCritic):
             raise UserError(
                 f"{self.codes.flag} needs a critic that scores patches, which that of --objective {self.name} does "
                 "not; choose another objective or leave the codes out."
