@@ -92,8 +92,8 @@ def test_without_codes_everything_is_the_thing_itself():
     assert gan_codes.joined(x, none) is x
     assert gan_codes.joining(quiet, none) is quiet
     assert gan_codes.replacing(quiet, none) is quiet
-    objective = WganGp()
-    assert informed(objective, Codes(), "wgan_gp") is objective
+    objective = WganGp().composed()
+    assert informed(objective, Codes(), "wgan-gp") is objective
     model = SingleImageModel(settings_for(), "extend", [(25, 26)])
     assert tuple(model.generator.head[0].weight.shape) == (4, 3, 3, 3)
 
@@ -168,7 +168,7 @@ def painted(values, count):
 
 
 def test_the_loss_is_zero_and_at_its_minimum_where_codes_are_read_off_the_picture():
-    objective = informed(WganGp(), Codes(codes=3, code_weight=7.0), "wgan_gp")
+    objective = informed(WganGp().composed(), Codes(codes=3, code_weight=7.0), "wgan-gp")
     values = gan_codes.drawn(objective.codes, Draw(2, ("x",)))
     critic, picture = reading(3), painted(values, 3).requires_grad_()
     losses = objective.missed(critic, Sight(picture, picture, {"codes": values}, {}), "q_{}")
@@ -182,7 +182,7 @@ def test_the_loss_is_zero_and_at_its_minimum_where_codes_are_read_off_the_pictur
 
 
 def test_the_loss_of_the_category_is_its_cross_entropy():
-    objective = informed(WganGp(), Codes(code_categories=4, code_weight=2.0), "wgan_gp")
+    objective = informed(WganGp().composed(), Codes(code_categories=4, code_weight=2.0), "wgan-gp")
     values = gan_codes.one_hot(objective.codes, torch.tensor([[1.0]]))
     for sharpness in (0.0, 1.0, 30.0):
         picture = painted(sharpness * values, 4)
@@ -201,7 +201,7 @@ def told(objective, losses):
 
 def test_the_bound_of_a_known_channel_is_its_closed_form():
     """A code shown in n steps tells log n nats; a Gaussian Q knows log(pi e / 6) / 2 less, whatever n."""
-    objective = informed(WganGp(), Codes(codes=1, code_weight=3.0), "wgan_gp")
+    objective = informed(WganGp().composed(), Codes(codes=1, code_weight=3.0), "wgan-gp")
     values = ((torch.arange(24000) + 0.5) / 12000 - 1)[:, None]
     known = {}
     for steps in (1, 2, 10, 50):
@@ -216,7 +216,7 @@ def test_the_bound_of_a_known_channel_is_its_closed_form():
 
 def test_the_bound_of_a_known_channel_of_categories_is_its_information():
     """A category that is shown rightly in 4 of 5 pictures, and read by Bayes' rule."""
-    objective = informed(WganGp(), Codes(code_categories=3), "wgan_gp")
+    objective = informed(WganGp().composed(), Codes(code_categories=3), "wgan-gp")
     wrong = 0.2
     values = gan_codes.one_hot(objective.codes, torch.zeros(10, 1))
     shown = gan_codes.one_hot(objective.codes, torch.tensor([[0.0]] * 8 + [[1.0], [2.0]]))
@@ -227,7 +227,7 @@ def test_the_bound_of_a_known_channel_of_categories_is_its_information():
 
 
 def test_information_is_the_sum_over_the_codes():
-    objective = informed(WganGp(), BOTH, "wgan_gp")
+    objective = informed(WganGp().composed(), BOTH, "wgan-gp")
     state = objective.begin()
     assert objective.estimates(state)["information"].item() == pytest.approx(0, abs=1e-6)
     state["code_1"].fill_(1 / (2 * pi * e))
@@ -239,7 +239,7 @@ def test_information_is_the_sum_over_the_codes():
 def test_the_other_objective_sees_its_own_critic(weight):
     """Its losses are what they are without codes, and the fast form of its penalty stays."""
     network = settings_for(positions=weight, nfc=4).network
-    objective = informed(WganGp(), BOTH, "wgan_gp")
+    objective = informed(WganGp().composed(), BOTH, "wgan-gp")
     whole = objective.critic(network)
     size = (14, 15)
     critics = [located(each, weight, size, None, torch.device("cpu")) for each in (whole, whole.body)]
@@ -250,11 +250,26 @@ def test_the_other_objective_sees_its_own_critic(weight):
     sights = Sight(real, fake, numbers, {})
     for step in ("critic_loss", "generator_loss"):
         wanted, found = (
-            getattr(each, step)(at, sights) for each, at in zip((WganGp(), objective), critics[::-1], strict=True)
+            getattr(each, step)(at, sights)
+            for each, at in zip((WganGp().composed(), objective), critics[::-1], strict=True)
         )
         assert wanted.items() <= found.items()
         assert len(found) == len(wanted) + 3
-    assert objective.measure(critics[0], sights, 0.1) == WganGp().measure(critics[1], sights, 0.1)
+    assert objective.measure(critics[0], sights, 0.1) == WganGp().composed().measure(critics[1], sights, 0.1)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_codes_go_with_every_objective_of_scores(objective):
+    """The head learns, and what the objective does to its critic's weights is not done to the head."""
+    state = begun("generation", {"objective": objective, "codes": 1, "train_stages": 1})
+    step, (branch,) = state.enter_stage(), state.branches
+    before = {name: value.clone() for name, value in branch.critic.head.named_parameters()}
+    losses = step(*state.draw(2))
+    assert {"code_0", "critic_code_0", "information"} <= losses.keys()
+    assert all(value.isfinite() for value in losses.values())
+    after = dict(branch.critic.head.named_parameters())
+    assert not any(torch.equal(after[name], before[name]) for name in before)
+    assert after["0.weight"].abs().max() > 0.1  # the bound of --objective wgan is far below
 
 
 def test_both_networks_learn_what_the_head_reads():

@@ -94,7 +94,7 @@ class Branch:
 
 def objective_of(settings: Train) -> Objective:
     """The objective of a configuration."""
-    return informed(settings.objective.chosen, settings.codes, settings.objective.objective)
+    return informed(played(settings.objective), settings.codes, settings.objective.objective)
 
 
 def new_critic(settings: Train, device: torch.device) -> nn.Module:

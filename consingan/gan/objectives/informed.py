@@ -55,6 +55,11 @@ class Informed:
         return self.objective.judged
 
     @property
+    def optimiser(self) -> str:
+        """The other's."""
+        return self.objective.optimiser
+
+    @property
     def advice(self) -> str:
         """The other's, or a lower weight."""
         return f"lower --code_weight, or {self.objective.advice}"
@@ -133,6 +138,10 @@ class Informed:
         for index in [*range(self.codes.codes), *([CATEGORY] if self.codes.code_categories else [])]:
             missed = losses[CRITIC_LOSS.format(index)] / self.codes.code_weight
             state[LOSS.format(index)].lerp_(missed if index == CATEGORY else 2 * missed, 1 - MEMORY)
+
+    def figures(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The other's."""
+        return self.objective.figures(losses)
 
     def estimates(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``information``: nats that samples are known to hold of their codes at least; and what the other estimates.
