@@ -435,6 +435,12 @@ def test_a_range_asks_for_the_strip(coded_run, tmp_path):
     assert strip.path.name == "code_0_seed_0_sample_000.png"
     with Image.open(strip.path) as picture:
         assert picture.width > 9 * 40
+    words = "--code 0=-1..1 --code 1=0 --frames 2 --quiet --not_cuda --out"
+    done = CliRunner().invoke(cli.sample, [str(coded_run), *words.split(), str(tmp_path / "one.webp")])
+    assert (done.exit_code, [file.name for file in tmp_path.glob("*.*")]) == (0, ["one.webp"])
+    done = CliRunner().invoke(cli.sample, [str(coded_run), "--application", "turn", "--out", str(tmp_path / "x.png")])
+    assert done.exit_code == 2
+    assert "No --code asks for no single strip" in done.stderr
     (moving,) = made("--code 0=-1..1 --frames 5 --format gif", coded_run, tmp_path / "moving")
     with Image.open(moving.path) as animation:
         assert animation.n_frames == 5

@@ -46,6 +46,19 @@ class TurnOptions:
         choices=("png", "jpg", "webp", "gif"),
     )
 
+    def single(self) -> TurnOptions:
+        """The same for one strip.
+
+        Raises:
+            UserError: not exactly one code turns.
+        """
+        if sum(map(is_range, self.code)) != 1:
+            given = " ".join(f"--code {word}" for word in self.code) or "No --code"
+            raise UserError(
+                f"{given} asks for no single strip, which one file holds; give one range, as --code 0=-1..1."
+            )
+        return replace(self, num_samples=1)
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -57,7 +70,7 @@ class Turn:
 
     def asked(self, given: Mapping[str, Any]) -> bool:
         """By the range of a code."""
-        return any(".." in word for word in given.get("code", ()))
+        return any(map(is_range, given.get("code", ())))
 
     def unfit(self, material: Material) -> str | None:
         if (reason := without_model(self.name, material)) is not None:
@@ -89,6 +102,11 @@ class Turn:
                 facts = {**place, "turning": f"{index}={ends[0]:g}..{ends[1]:g}"}
                 name = f"code_{index}_seed_{options.seed}_sample_{number:03d}"
                 yield shown(Result(name, Role.SAMPLE, pictures, facts, options.format, options.fps), values)
+
+
+def is_range(word: str) -> bool:
+    """Whether a --code says from where to where a code turns."""
+    return ".." in word
 
 
 def whole_ranges(known: Codes, given: Collection[int]) -> dict[int, tuple[float, float]]:
