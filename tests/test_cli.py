@@ -115,7 +115,7 @@ def test_help_of_all_flags_shows_headings_and_defaults(command, tmp_path):
         flags = list(sampling_settings())
         defaults = {
             "gen_start_scale": 0,
-            "frames": 100,
+            "frames": "100 or 9",
             "fps": 10.0,
             "num_samples": "50 or 1 or 9",
             "format": "png or gif",
@@ -404,7 +404,7 @@ def test_mistakes_in_real_commands(arguments, words, desk):
             "--beta 0.5",
             "--beta is a flag of --application walk, not of samples; leave it out, or give --application walk.",
         ),
-        ("--frames 3", "--frames is a flag of --application walk, not of samples"),
+        ("--frames 3", "--frames is a flag of --application walk, turn, not of samples"),
         ("--mask m.png", "--mask m.png is given without --like ... --application harmonize"),
         ("--num_samples 0", "--num_samples is 0; give a number from 1 to 100000."),
         ("--num_samples few", "'--num_samples': 'few' is not a valid integer."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 from consingan import config
 from consingan.errors import UserError
@@ -158,6 +158,14 @@ class Application(Protocol[Own]):
         Raises:
             UserError: the options do not fit; before anything is yielded.
         """
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """What an application has beside ``Application`` where a flag's value asks for it without its name."""
+
+    def asked(self, given: Mapping[str, Any]) -> bool:
+        """Whether these flags, by name, ask for it."""
 
 
 def declared(application: Application[Any]) -> list[config.Declared]:

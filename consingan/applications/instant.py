@@ -43,6 +43,7 @@ class Instant:
             f"--gen_start_scale {options.gen_start_scale}": options.gen_start_scale > 0,
             f"--like {options.like}": options.like is not None,
             f"--mask {options.mask}": options.mask is not None,
+            f"--code {' --code '.join(options.code)}": bool(options.code),
             f"--finish_seed {options.finish_seed}": options.finish_seed is not None,
         }
         for flag in (name for name, given in needing.items() if given):

@@ -54,14 +54,14 @@ class Samples:
         return Expected(options.num_samples, sizes, finished, before)
 
     def apply(self, material: Material, options: Stills, told: Told) -> Iterator[Result]:
-        from consingan.gan import sampling, steering
+        from consingan.gan import codes, sampling, steering
         from consingan.gan.after import Chain
 
         model, start = material.trained, options.gen_start_scale
         check_start(start, model.stages, "--gen_start_scale")
         check_noise(start, model, "--gen_start_scale")
         photo = sampling.photo_for(model, options.finish)
-        toward = steering.wanted(model, options)
+        given, toward = sampling.fixed_codes(model, options), steering.wanted(model, options)
         sizes = sizes_of(model, options, toward)
         first = 0.0  # share of the time before the finish
         if toward:
@@ -92,7 +92,8 @@ class Samples:
             pictures = sampling.stills(model, options, size, Chain([*chain.steps, *self.after]), toward)
             for number, picture in enumerate(pictures):
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
-                place = {"seed": f"{options.seed}", "sample": f"{number}"}
+                _, values = sampling.coded(model, options, number, given)
+                place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(model.settings.codes, values)}
                 yield Result(name, Role.SAMPLE, [picture], place | facts, options.format)
 
 

@@ -168,6 +168,8 @@ def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
         how["shown_default"] = shown(setting.default)
     if how["type"] == config.Iterations:
         how["type"] = IterationList()
+    if how["type"] == config.Words:
+        how |= {"type": click.STRING, "multiple": True}
     if setting.setting.auto:
         how["type"] = OrAuto(click.types.convert_type(how["type"]))
     if setting.setting.choices:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from consingan.applications import APPLICATIONS
-from consingan.applications.base import Application, Material, chosen, declared
+from consingan.applications.base import Application, Asked, Material, chosen, declared
 from consingan.applications.use import ALONE
 from consingan.command.common import DEVICE, TALK, check_mode, chosen_device, loading, monitor
 from consingan.command.flags import (
@@ -317,8 +317,9 @@ def wanted_use(use: Use, name: str | None, given: Mapping[str, Any]) -> Use:
     Raises:
         UserError: an option belongs to other applications, or its value is out of range.
     """
-    own = use.options if name in (None, use.application) else {}
-    application = APPLICATIONS[name or use.application]
+    name = name or meant(use, given)
+    own = use.options if name == use.application else {}
+    application = APPLICATIONS[name]
     mine = {s.name for s in declared(application)}
     for flag in (flag for flag in given if flag not in mine):
         owners = list(sampling_settings()[flag])
@@ -328,3 +329,9 @@ def wanted_use(use: Use, name: str | None, given: Mapping[str, Any]) -> Use:
         )
     chosen(application, given)  # refuses
     return Use(application.name, {**own, **given})
+
+
+def meant(use: Use, given: Mapping[str, Any]) -> str:
+    """The application that is meant where none is named: one that the flags ask for, or else the material's."""
+    asking = (name for name, one in APPLICATIONS.items() if isinstance(one, Asked) and one.asked(given))
+    return next(asking, use.application)

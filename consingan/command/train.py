@@ -47,6 +47,7 @@ SECTION_TITLES = {
     "network": "Networks",
     "objective": "Losses and noise",
     "techniques": "Improved techniques",
+    "codes": "Codes",
     "optimisation": "Schedule",
     "stopping": "End of a stage",
     "runtime": "Randomness and arithmetic",

@@ -16,6 +16,7 @@ from consingan.config.setting import Setting, setting
 from consingan.config.techniques import Techniques
 
 Iterations = tuple[int, ...]
+Words = tuple[str, ...]  # of a flag that may be given several times
 MOST_STAGES = 20  # of a pyramid
 SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
 # Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those
@@ -111,6 +112,34 @@ class Objective:
     def __post_init__(self) -> None:
         if self.chosen is None:
             object.__setattr__(self, "chosen", TABLES["objective"][self.objective]())
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the generator is given beside its noise, for the critic to read off the picture (InfoGAN)."""
+
+    codes: int = setting(
+        0,
+        "numbers from -1 to 1 that a sample is made by, each of which learns to change one thing in it",
+        low=0,
+        high=32,
+    )
+    code_categories: int = setting(
+        0, "kinds that a sample is one of, as one code more, each of which learns to look different", low=0, high=32
+    )
+    code_weight: float = setting(
+        30.0, "weight of the loss by which codes can be read off a sample; higher values make them change more", above=0
+    )
+
+    @property
+    def channels(self) -> int:
+        """Numbers that a sample's codes are: the continuous ones, and one for each category."""
+        return self.codes + self.code_categories
+
+    @property
+    def flag(self) -> str:
+        """The flag that asks for codes, as one types it."""
+        return f"--codes {self.codes}" if self.codes else f"--code_categories {self.code_categories}"
 
 
 @dataclass(frozen=True)
@@ -272,6 +301,7 @@ class Train:
     network: Network = Network()
     objective: Objective = field(default_factory=Objective)
     techniques: Techniques = Techniques()
+    codes: Codes = Codes()
     optimisation: Optimisation = Optimisation()
     stopping: Stopping = Stopping()
     runtime: Runtime = Runtime()
@@ -284,6 +314,7 @@ SECTIONS = {
     "network": Network,
     "objective": Objective,
     "techniques": Techniques,
+    "codes": Codes,
     "optimisation": Optimisation,
     "stopping": Stopping,
     "runtime": Runtime,

@@ -13,6 +13,7 @@ from consingan.config.declarations import (
     Iterations,
     Setting,
     Train,
+    Words,
     declared,
     flat,
     options,
@@ -129,6 +130,11 @@ def check(declared: Declared, value: Any) -> Any:
             seen = short(",".join(map(str, numbers)))
             raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
         return numbers
+    if declared.kind == Words:
+        words = (value,) if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise UserError(f"{flag} is {value!r}; give a word, or a list of them.")
+        return tuple(words)
     kind = declared.plain_kind
     if value is None and kind is not declared.kind:
         return None

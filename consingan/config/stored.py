@@ -9,6 +9,7 @@ from typing import Any
 from consingan.config.declarations import (
     SECTIONS,
     TABLES,
+    Codes,
     Naive,
     Sampling,
     Stopping,
@@ -100,6 +101,7 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         "stopping": Stopping(),
         "sampling": Sampling(),
         "techniques": Techniques(),
+        "codes": Codes(),
     }
     values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
     values.pop(CHOSEN, None)

@@ -6,8 +6,8 @@ In shape comments: B pictures, C picture channels, N features, (h, w) the size o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -108,6 +108,31 @@ class PatchCritic(nn.Module):
             yield layer
 
 
+class ReadingCritic(nn.Module):
+    """A critic with a head that reads codes off what it looks at: Q of InfoGAN (1606.03657), section 4.
+
+    It shares all layers of the critic but the one that makes scores. What it reads is a mean over the patches.
+
+    Args:
+        body: the critic, with features as ``PatchCritic`` has them.
+        width: channels N of its last features.
+        codes: numbers K to read.
+    """
+
+    def __init__(self, body: Any, width: int, codes: int):
+        super().__init__()
+        self.body = body
+        self.head = nn.Sequential(nn.Conv2d(width, width, 1), nn.LeakyReLU(0.1), nn.Conv2d(width, codes, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the critic, of pictures ``[B, C, h, w]``."""
+        return self.body(x)
+
+    def read(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, C, h, w]`` -> codes ``[B, K]``: what the continuous ones are, logits of the categories."""
+        return self.head(self.body.features(x)[-1]).mean(dim=(2, 3))
+
+
 @dataclass(frozen=True, eq=False)
 class LocatedCritic:
     """A critic that is told where each patch lies: row and column are two more channels of what it looks at.
@@ -188,6 +213,16 @@ def located(critic: nn.Module, weight: float, size: Size, window: Window | None,
     )
     places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
     return LocatedCritic(critic, places.contiguous(memory_format=torch.channels_last))
+
+
+def within(critic: Any, part: Callable[[Any], Any]) -> Any:
+    """Something in a critic, as it looks at pictures: told where it looks where the critic is.
+
+    Args:
+        critic: of pictures ``[B, C, h, w]``.
+        part: the critic that is told nothing -> one in it, or another function of its pictures.
+    """
+    return replace(critic, critic=part(critic.critic)) if isinstance(critic, LocatedCritic) else part(critic)
 
 
 def transposed(conv: nn.Module, x: Tensor) -> Tensor:

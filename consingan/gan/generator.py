@@ -35,6 +35,7 @@ class GrowingGenerator(nn.Module):
         norm: normalise each convolution's output by the statistics of its own picture.
         border: what lies past the picture, a name in ``BORDERS``.
         virtual: normalise it by those of a reference as well (``layers.VirtualNorm``).
+        codes: channels more that stage 0's input has, behind those of the picture.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class GrowingGenerator(nn.Module):
         norm: bool = False,
         border: str = "extend",
         virtual: bool = False,
+        codes: int = 0,
     ):
         super().__init__()
         reach = (kernel - 1) // 2
         self.channels, self.width = channels, features
         self.border: Border = BORDERS[border](layers * (reach - padding), layers * padding)
         past = self.border.padding_mode
-        self.head = block(channels, features, kernel, reach, activation, slope, norm, past, virtual)
+        self.head = block(channels + codes, features, kernel, reach, activation, slope, norm, past, virtual)
         blocks = [
             block(features, features, kernel, padding, activation, slope, norm, past, virtual) for _ in range(layers)
         ]
@@ -73,7 +75,7 @@ class GrowingGenerator(nn.Module):
         return own + (stages - len(self.stages)) * stage
 
     def input_shape(self, stage: int, size: Size, batch: int = 1) -> tuple[int, int, int, int]:
-        """Shape of a stage's input: a picture or noise like one at stage 0, noise like features later."""
+        """Shape of a stage's input but for codes: a picture or noise like one at stage 0, noise like features later."""
         if stage == 0:
             return batch, self.channels, *size
         return batch, self.width, *self.border.noise_size(size)
@@ -101,8 +103,8 @@ class GrowingGenerator(nn.Module):
         """A picture of stage ``len(inputs) - 1`` or a window of it: ``[B, C, h, w]`` in [-1, 1].
 
         Args:
-            inputs: by stage, of the shapes that ``input_shape`` gives, or with a window of those parts of them that
-                ``parts`` names; those below ``start`` are not looked at.
+            inputs: by stage, of the shapes that ``input_shape`` gives, stage 0's with the codes behind its channels, or
+                with a window of those parts of them that ``parts`` names; those below ``start`` are not looked at.
             amplitudes, sizes: by stage, what a later stage's noise is multiplied by, and ``(h, w)``.
             start: the first stage to run.
             below: ``[B, N, h', w']``, features of stage ``start - 1``, with a window the needed part of them; needed

@@ -14,16 +14,16 @@ from consingan.config import Train
 from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan import model_file, sampling, shown, steering
+from consingan.gan import codes, model_file, sampling, shown, steering
 from consingan.gan.after import Chain
 from consingan.gan.generator import GrowingGenerator
 from consingan.gan.layers import layers, move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
 from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
-from consingan.gan.sources import channels_last, expanded, nearest, scaled, stacked
+from consingan.gan.sources import channels_last, nearest, scaled
 from consingan.gan.stills import Stills, as_size, checked
-from consingan.grid.noise import Draw, Field, Source, as_source, mixed
+from consingan.grid.noise import Draw, Field, Source, as_source
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, rescaled
 from consingan.grid.windows import Window, tiles
@@ -61,8 +61,8 @@ class SingleImageModel:
         self.amplitudes: list[float] = []
         self.noise_seed = settings.runtime.seed
         self.photo: Photo | None = None
-        own, virtual = network.batch_norm, network.virtual_batch_norm
-        self.generator = GrowingGenerator(**layers(network), norm=own, border=border, virtual=virtual)
+        own, virtual, further = network.batch_norm, network.virtual_batch_norm, settings.codes.channels
+        self.generator = GrowingGenerator(**layers(network), norm=own, border=border, virtual=virtual, codes=further)
         self.tile = TILE // network.nfc
         self.say: Callable[[str], None] = lambda note: None
         move(self.generator, self.device)
@@ -105,14 +105,23 @@ class SingleImageModel:
     def _anchor(self, stage: int) -> Source:
         """The anchor of a stage; that of a small stage is drawn once and kept."""
         if stage < len(self.fixed):
-            return as_source(self.fixed[stage])
+            return self._at_rest(stage, as_source(self.fixed[stage]))
         size = self.generator.input_shape(stage, self.sizes[stage])[2:]
         field = self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage)
         return as_source(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
 
     def noise(self, draw: Draw, stage: int) -> Source:
-        """Noise of a stage at a place."""
-        return Field(draw.at(stage), self.generator.input_shape(stage, (1, 1))[1]).cut
+        """Noise of a stage at a place; stage 0's has no code."""
+        return self._at_rest(stage, Field(draw.at(stage), self.generator.input_shape(stage, (1, 1))[1]).cut)
+
+    def _at_rest(self, stage: int, source: Source) -> Source:
+        """A stage's input without a code, of one but for its codes."""
+        return source if stage else codes.joining(source, self.no_code)
+
+    @property
+    def no_code(self) -> Tensor:
+        """That of the reconstruction, ``[1, K]``."""
+        return torch.zeros(1, self.settings.codes.channels, device=self.device)
 
     @torch.no_grad()
     def generate(self, inputs: Sequence[Tensor], sizes: Sequence[Size], window: Window | None = None) -> Tensor:
@@ -185,6 +194,7 @@ class SingleImageModel:
         """
         sizes = self.sizes_for(self.fitting((picture.shape[2], picture.shape[3])))
         entering = channels_last(resize(picture.to(self.device), sizes[start]).clamp(-1, 1))
+        entering = codes.joined(entering, self.no_code)
         below = self.generator.features([entering], [1.0], [sizes[start]])  # the coarsest stage, at that size
         first = max(1, start)
         sizes[first - 1] = sizes[start]  # what the next stage gets
@@ -238,6 +248,7 @@ class SingleImageModel:
         size: Size,
         start: int = 0,
         variation: float | None = None,
+        values: Tensor | None = None,
         toward: steering.Toward | None = None,
     ) -> Tensor:
         """What the generator makes of noise: ``[B, C, H, W]`` in [-1, 1].
@@ -246,20 +257,14 @@ class SingleImageModel:
             draws: by picture, the place of its random numbers.
             size: ``(H, W)`` in pixels, of as much detail per pixel as it was trained with.
             start, variation: as for ``sample``.
+            values: ``[B, K]``, their codes; those of the draws if None.
             toward: what they follow.
         """
         sizes = self.sizes_for(size)
-        variation = self.settings.sampling.variation if variation is None else variation
-        sources = [expanded(anchor, len(draws)) for anchor in self.anchors_for(sizes, start)]
-        for stage in range(start, self.stages):
-            sources.append(stacked([self.noise(draw, stage) for draw in draws]))
-        if start == 0 and variation < 1:
-            (anchor,) = self.anchors_for(sizes, 1)
-            everything = Window.whole(sizes[0])
-            noise = sources[0](everything)
-            sources[0] = as_source(channels_last(mixed(anchor(everything), noise, variation)))
+        sources = sampling.sources(self, draws, sizes, start, variation, values)
         if toward is not None:
-            sources = toward.sources(self, sources, start, variation if start == 0 else 1.0, sizes)
+            share = 1.0 if start else self.settings.sampling.variation if variation is None else variation
+            sources = toward.sources(self, sources, start, share, sizes)
         return self.render(sources, sizes)
 
     def animate(
@@ -304,8 +309,8 @@ class SingleImageModel:
         fitted = []
         for stage in range(stages):
             own, wanted = (self.generator.input_shape(stage, s[stage])[2:] for s in (self.sizes, sizes))
-            anchor = self.anchors[stage]
-            fitted.append(as_source(resize(self.fixed[0], wanted)) if stage == 0 else nearest(anchor, own, wanted))
+            anchor = as_source(resize(self.fixed[0], wanted)) if stage == 0 else self.anchors[stage]
+            fitted.append(nearest(anchor, own, wanted) if stage else self._at_rest(0, anchor))
         return fitted
 
     def tensors(self) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,10 +14,12 @@ from consingan.errors import UserError
 from consingan.finish import scales as finished
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
+from consingan.gan import codes
 from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
+from consingan.gan.sources import channels_last, expanded, stacked
 from consingan.gan.steering import Toward, shaped
 from consingan.gan.stills import Stills, output_sizes
-from consingan.grid.noise import Draw, walk
+from consingan.grid.noise import Draw, Source, as_source, mixed, walk
 from consingan.grid.sizes import Size, size_of
 from consingan.grid.windows import Window, tiles
 
@@ -90,7 +93,32 @@ def stills(
         toward: what their layouts follow.
 
     Raises:
-        UserError: a step makes no pictures of the size.
+        UserError: a step makes no pictures of the size, or a code does not fit the model.
+    """
+    given = fixed_codes(model, options)
+    wanted = (coded(model, options, number, given) for number in range(options.num_samples))
+    return pictures(model, wanted, options, size, after, toward)
+
+
+def coded(model: SingleImageModel, options: Stills, number: int, given: Mapping[int, float]) -> tuple[Draw, Tensor]:
+    """The place of a sample's random numbers, and its codes ``[1, K]``; the given ones from ``fixed_codes``."""
+    draw = Draw(options.seed, ("sample", number), model.device)
+    return draw, codes_of(model, draw, options.gen_start_scale, given)
+
+
+def pictures(
+    model: SingleImageModel,
+    wanted: Iterable[tuple[Draw, Tensor]],
+    options: Stills,
+    size: Size | None = None,
+    after: Chain | None = None,
+    toward: Toward | None = None,
+) -> Iterator[Tensor]:
+    """Pictures ``[1, C, H, W]`` in [-1, 1] of places of random numbers, each with its codes ``[1, K]``.
+
+    Args:
+        model, options, size, after, toward: as for ``stills``; neither number nor seed nor codes of the options count.
+        wanted: in order.
     """
     after = after or chain(model, options)
     if size is None:
@@ -99,11 +127,66 @@ def stills(
     together = batch_size(model.device)
     if after.steps:  # a large one fills memory by itself
         together = max(1, min(together, TOGETHER // (size[0] * size[1])))
-    for first in range(0, options.num_samples, together):
-        numbers = range(first, min(first + together, options.num_samples))
-        draws = [Draw(options.seed, ("sample", k), model.device) for k in numbers]
-        made = model.layouts(draws, layout, options.gen_start_scale, options.variation, toward)
+    waiting = iter(wanted)
+    while batch := list(islice(waiting, together)):
+        draws, values = [draw for draw, _ in batch], torch.cat([values for _, values in batch])
+        made = model.layouts(draws, layout, options.gen_start_scale, options.variation, values, toward)
         yield from after.apply(made, size, draws).split(1)
+
+
+def sources(
+    model: SingleImageModel,
+    draws: Sequence[Draw],
+    sizes: Sequence[Size],
+    start: int = 0,
+    variation: float | None = None,
+    values: Tensor | None = None,
+) -> list[Source]:
+    """By stage, what the generator makes pictures of.
+
+    Args:
+        model: its own.
+        draws, start, variation, values: as for ``SingleImageModel.layouts``.
+        sizes: ``(H, W)`` of the stages.
+    """
+    variation = model.settings.sampling.variation if variation is None else variation
+    found = [expanded(anchor, len(draws)) for anchor in model.anchors_for(sizes, start)]
+    for stage in range(start, model.stages):
+        found.append(stacked([model.noise(draw, stage) for draw in draws]))
+    if start == 0 and variation < 1:
+        (anchor,) = model.anchors_for(sizes, 1)
+        everything = Window.whole(sizes[0])
+        noise = found[0](everything)
+        found[0] = as_source(channels_last(mixed(anchor(everything), noise, variation)))
+    values = torch.cat([codes_of(model, draw, start) for draw in draws]) if values is None else values
+    found[0] = codes.replacing(found[0], values)
+    return found
+
+
+def fixed_codes(model: SingleImageModel, options: Stills) -> dict[int, float]:
+    """The codes that the options give, by number.
+
+    Raises:
+        UserError: one does not fit the model, or is a range.
+    """
+    found = codes.parsed(options.code, model.settings.codes)
+    given = codes.fixed(found)
+    for word in (word for word, index in zip(options.code, found, strict=True) if index not in given):
+        raise UserError(f"--code {word} is a range; give one value here, or --application turn for a strip.")
+    return given
+
+
+def codes_of(model: SingleImageModel, draw: Draw, start: int = 0, given: Mapping[int, float] | None = None) -> Tensor:
+    """The codes of a sample, ``[1, K]``: those that are given; the others drawn, or with stage 0 fixed none.
+
+    Args:
+        model: its own.
+        draw: the place of its random numbers.
+        start: first stage that draws noise.
+        given: by number.
+    """
+    known = model.settings.codes
+    return codes.changed(known, model.no_code if start else codes.drawn(known, draw), given or {})
 
 
 def batch_size(device: torch.device) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from consingan import config
-from consingan.config import MOST_STAGES, SEED, setting
+from consingan.config import MOST_STAGES, SEED, Words, setting
 from consingan.errors import UserError
 from consingan.finish.scales import BOUND, check_size
 from consingan.grid.sizes import Size, rescaled
@@ -40,6 +40,9 @@ class Stills:
     )
     variation: float | None = setting(
         None, "how far samples may differ from the picture, from 0, nearly the picture, to 1, any layout", low=0, high=1
+    )
+    code: Words = setting(
+        (), "code and its value, as 0=0.5; several flags give several codes, and the seed draws the others"
     )
     finish_seed: int | None = setting(None, "seed of the finish only: the same layouts, finished differently", low=0)
     longest: int = setting(

@@ -153,7 +153,7 @@ class Improved:
 # ---- from a configuration
 
 
-def objective_of(settings: Train, techniques: Sequence[Technique] = ()) -> Objective:
+def improved(settings: Train, techniques: Sequence[Technique] = ()) -> Objective:
     """What is learned by with a configuration: its objective, improved where it wants any technique.
 
     Args:

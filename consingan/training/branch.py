@@ -15,9 +15,9 @@ from consingan.finish.photo import stored as kept_pixels
 from consingan.gan.critics import Critic, located
 from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
-from consingan.gan.objectives import played
 from consingan.gan.objectives.base import Objective
-from consingan.gan.techniques import averaged, objective_of, remembered, techniques
+from consingan.gan.objectives.informed import informed
+from consingan.gan.techniques import Technique, averaged, improved, remembered, techniques
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
@@ -106,11 +106,21 @@ class Branch:
         return located(self.critic, model.settings.network.positions, model.size, window, model.device)
 
 
+def objective_of(settings: Train, bound: Sequence[Technique] = ()) -> Objective:
+    """The objective of a configuration, with its techniques, and codes where it has any.
+
+    Args:
+        settings: the configuration.
+        bound: the techniques, for networks; without any it makes critics.
+    """
+    return informed(improved(settings, bound), settings.codes, settings.objective.objective)
+
+
 def new_critic(settings: Train, device: torch.device) -> nn.Module:
     """The critic of a configuration.
 
     Raises:
-        UserError: a technique does not go with the objective.
+        UserError: a technique, or codes, do not go with the objective.
     """
     critic = objective_of(settings).critic(settings.network)
     move(critic, device)
@@ -140,7 +150,7 @@ def stage_sizes(settings: Train, picture: Size) -> list[Size]:
     sizes = pyramid.sizes(picture, wanted.train_stages, wanted.min_size, wanted.max_size, law)
     sizes = sizes[wanted.start_scale :]
     network = settings.network
-    patch = played(settings.objective).smallest(network)
+    patch = objective_of(settings).smallest(network)
     if min(sizes[0]) < max(patch, network.ker_size):
         raise UserError(
             f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "

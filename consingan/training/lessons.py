@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor
 
 from consingan.config import Train
+from consingan.gan import codes
 from consingan.gan.layers import widened
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.grid.noise import Draw, mixed
@@ -30,7 +31,7 @@ class Lesson(Protocol):
         """Whether the networks of the first stage come from the seed."""
 
     def entering(self, branch: Branch, among: Sequence[Branch], draw: Draw) -> Tensor:
-        """Stage 0's input of one iteration of a branch, one of those that are trained: ``[1, C, h, w]``."""
+        """Stage 0's input of one iteration of a branch, one of those that are trained: ``[1, C + K, h, w]``."""
 
     def terms(self) -> Sequence[Term]:
         """Losses that are added to the generators' own."""
@@ -52,15 +53,15 @@ class OfTask:
         return task.further(self.settings) if isinstance(task, Joined) else {}
 
     def entering(self, branch: Branch, among: Sequence[Branch], draw: Draw) -> Tensor:
-        """What the task gives to stage 0, mixed with its anchor in a random share where the settings say so."""
+        """What the task gives to stage 0, mixed with its anchor in a random share where the settings say so; codes."""
         task = TASKS[self.settings.mode]
         if isinstance(task, Joined):
             drawn = task.entering(branch.name, {each.name: each.reals[0] for each in among}, draw)
         else:
             drawn = task.first_input(branch.reals[0], draw)
-        if self.settings.objective.noise == "pure":
-            return drawn
-        return mixed(branch.model.fixed[0], drawn, *draw.at("variation").numbers(1))
+        if self.settings.objective.noise != "pure":
+            drawn = mixed(branch.model.fixed[0], drawn, *draw.at("variation").numbers(1))
+        return codes.joined(drawn, codes.drawn(self.settings.codes, draw))
 
     def terms(self) -> Sequence[Term]:
         """The task's."""

@@ -136,6 +136,7 @@ def resolve(
     if naive is not None and not TASKS[mode].takes_naive:
         fitting = ", ".join(task.name for task in TASKS.values() if task.takes_naive)
         raise UserError(f"--naive_img {naive} does not go with --train_mode {mode}; it is for {fitting}.")
+    check_codes(settings, given)
     return settings, origins | {name: AUTO[name][0] for name in waiting}
 
 
@@ -152,6 +153,32 @@ def settled(draft: Train, waiting: Collection[str], size: Size | None) -> Train:
         settings = replace(settings, **{section: changed})
     check_together(settings)
     return settings
+
+
+def check_codes(settings: Train, given: Collection[str]) -> None:
+    """Refuse codes where they can do nothing.
+
+    Args:
+        settings: the configuration.
+        given: names of the settings that the person gave.
+    """
+    codes, mode = settings.codes, settings.mode
+    if codes.code_categories == 1:
+        raise UserError("--code_categories is 1, which tells nothing; give 0 for none, or at least 2.")
+    if not codes.channels:
+        if "code_weight" in given:
+            raise UserError(f"--code_weight {codes.code_weight:g} is given without --codes; give both or none.")
+        return
+    if TASKS[mode].first_noise:
+        fitting = ", ".join(task.name for task in TASKS.values() if not task.first_noise)
+        raise UserError(
+            f"{codes.flag} does not go with --train_mode {mode}, whose coarsest stage takes pictures; "
+            f"codes are for {fitting}."
+        )
+    if settings.network.batch_norm:
+        raise UserError(
+            f"{codes.flag} does not go with --batch_norm, which takes out what is the same all over; leave one out."
+        )
 
 
 def stages_of(settings: Train, picture: Size | None) -> int:

@@ -21,7 +21,7 @@ from consingan.gan import schedule
 from consingan.gan.critics import Critic
 from consingan.gan.layers import widened
 from consingan.gan.model import KEPT, channels_last
-from consingan.gan.objectives.base import Sight
+from consingan.gan.objectives.base import Estimating, Sight
 from consingan.grid.noise import Source, as_source
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window
@@ -81,7 +81,7 @@ class Step:
             drawn: by branch, its random inputs.
 
         Returns:
-            Loss terms by name, and the objectives' figures, 0-dim, on the device.
+            Loss terms by name, and the objectives' figures and estimates, 0-dim, on the device.
         """
         with self.precision:
             made = [learner.make(each) for learner, each in zip(self.learners, drawn, strict=True)]
@@ -94,11 +94,9 @@ class Step:
             own = [critic | detached(generator) for critic, generator in zip(critics, generators, strict=True)]
             for learner, losses in zip(self.learners, own, strict=True):
                 learner.objective.after_iteration(learner.branch.state, losses)
-        told = [learner.objective.figures(each) for learner, each in zip(self.learners, own, strict=True)]
-        named = zip(self.learners, own, told, strict=True)
-        of_all = {
-            learner.branch.called(name): x for learner, *both in named for each in both for name, x in each.items()
-        }
+            told = [losses | learner.told(losses) for learner, losses in zip(self.learners, own, strict=True)]
+        named = zip(self.learners, told, strict=True)
+        of_all = {learner.branch.called(name): x for learner, values in named for name, x in values.items()}
         return of_all | detached(between)
 
     @property
@@ -200,6 +198,11 @@ class Learner:
         losses = self.objective.generator_loss(self.critic_at(made.window), sight)
         losses["reconstruction"] = self.alpha * F.mse_loss(widened(made.reconstruction), made.real)
         return losses
+
+    def told(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the objective tells of an iteration beside its losses, by name."""
+        estimates = self.objective.estimates(self.branch.state) if isinstance(self.objective, Estimating) else {}
+        return self.objective.figures(losses) | estimates
 
     def _resident_anchors(self) -> list[Source]:
         """The anchors in the device's memory, where a recording reads them."""

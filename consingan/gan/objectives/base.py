@@ -119,3 +119,11 @@ class Labelled(Protocol):
 
         None where the options chosen leave it without labels.
         """
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """What an objective has beside ``Objective`` where it estimates something."""
+
+    def estimates(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Named scalars of what it remembers after an iteration: logged beside the losses, and no part of them."""
