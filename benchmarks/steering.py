@@ -17,6 +17,7 @@ exchanged. Columns are means over seeds:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
@@ -25,6 +26,8 @@ from time import perf_counter
 import click
 import torch
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.finish.scales import own_size
 from consingan.gan.after import Patches

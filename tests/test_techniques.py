@@ -492,7 +492,7 @@ def test_they_are_refused_before_anything_is_written(picture_file, tmp_path):
     assert result.stderr.strip().splitlines() == [
         "Loading ...",
         "Error: --label_smoothing 0.1 is for an objective with labels, which --objective wgan-gp does not have; "
-        "leave it out or choose another objective."
+        "leave it out or choose another objective.",
     ]
     assert not (tmp_path / "runs").exists()
 
