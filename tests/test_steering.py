@@ -129,7 +129,7 @@ def test_following_by_nothing_is_the_ordinary_sample_to_the_bit_and_takes_no_tim
 @pytest.mark.parametrize(("start", "variation"), [(0, 1.0), (0, 0.6), (1, 1.0)])
 def test_the_layout_comes_nearer_the_more_it_is_to_follow(model, start, variation):
     def far(follow: float) -> float:
-        made = model.layouts(draws(2), (30, 40), start, variation, Toward(halves(), follow))
+        made = model.layouts(draws(2), (30, 40), start, variation, toward=Toward(halves(), follow))
         grid = [averages(n, m) for n, m in zip((30, 40), cells(model.sizes[0], (30, 40)), strict=True)]
         return distance(made, *halves().at((30, 40)), *grid).item()
 
