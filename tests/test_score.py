@@ -303,3 +303,5 @@ def test_a_run_knows_its_picture_and_its_samples(trained_run, tmp_path, monkeypa
     expected = scored(run / "picture.png", *own)
     assert scored(run) == expected  # the newest samples, and neither the reconstruction nor the grid
     assert scored(run / "picture.png", run / "Evaluation") == expected
+    shutil.copytree(run, tmp_path / "trained_models" / "stripes" / "2026_11_23_run")
+    assert scored("last") == expected

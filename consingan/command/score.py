@@ -43,14 +43,16 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
     folder NAME. If several names match, the longest one counts.
     """
     with one_sentence():
+        if not samples:
+            run = Run.open(real, "score", needs_model=False)
+            loading()
+            from consingan.metrics.study import of_run
+
+            picture, files = of_run(run)
+            return score_picture(picture, [str(file) for file in files], as_json, weights)
         if not os.path.exists(real):
             raise UserError(f"There is nothing at {real}; name the picture, or a folder of pictures.")
         loading()
-        if not samples:
-            from consingan.metrics.study import of_run
-
-            picture, files = of_run(Run.open(real, "score", needs_model=False))
-            return score_picture(picture, [str(file) for file in files], as_json, weights)
         (score_study if os.path.isdir(real) else score_picture)(Path(real), samples, as_json, weights)
 
 
