@@ -1,6 +1,7 @@
 """Techniques that go with any objective, against second writings, closed forms, and a training that is cut in two."""
 
 import copy
+from math import prod
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from consingan.gan.critics import PatchCritic, located
 from consingan.gan.layers import VirtualNorm
 from consingan.gan.minibatch import FAKES, GRID, Closeness, pooling
 from consingan.gan.model import SingleImageModel
+from consingan.gan.model_file import Header, network_bytes
 from consingan.gan.objectives.base import Sight
 from consingan.gan.objectives.gradients import double_backward, fastest_input_gradient
 from consingan.gan.objectives.wgan_gp import WganGp
@@ -370,6 +372,7 @@ CUT = {
         "generation",
         {"objective": "began", "spectral_norm": True, "historical_averaging": 0.1, "ema": 0.9},
     ),
+    "codes": ("generation", {**ON_WINDOWS, "codes": 1, "code_categories": 2}),
     "bf16": ("retarget", {**ALL, "precision": "bf16"}),
     "one_more_norm": ("harmonization", {**ON_WINDOWS, "batch_norm": True}),
 }
@@ -507,3 +510,11 @@ def test_files_from_before_the_techniques_are_without_them(tmp_path):
     trained(run=run, **ALL)
     _, header = load_tensors(run.model)
     assert config.from_json(header["config"], "x") == settings_for(**ALL)
+
+
+@pytest.mark.parametrize("changes", [ALL, {**ON_WINDOWS, "codes": 3}])
+def test_what_a_file_may_hold_counts_all_tensors_of_the_generator(changes):
+    model = Training.start(settings_for(train_stages=1, **changes), striped()).model
+    header = Header(model.settings, model.generator.border.name, model.sizes, [1.0], 0)
+    held = sum(4 * value.numel() for value in model.generator.state_dict().values())
+    assert network_bytes(header) == held + 4 * prod(model.generator.input_shape(0, model.sizes[0]))

@@ -12,10 +12,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from consingan.config import Train
 from consingan.gan.borders import BORDERS, Below, Border
-from consingan.gan.layers import block, initialise
+from consingan.gan.layers import block, initialise, layers
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Part, Window, parts
+
+
+def of_settings(settings: Train, border: str) -> GrowingGenerator:
+    """The generator of a configuration, of one stage, with a border named in ``BORDERS``."""
+    network = settings.network
+    return GrowingGenerator(
+        **layers(network),
+        norm=network.batch_norm,
+        border=border,
+        virtual=network.virtual_batch_norm,
+        codes=settings.codes.channels,
+    )
 
 
 class GrowingGenerator(nn.Module):

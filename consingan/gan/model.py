@@ -16,8 +16,8 @@ from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
 from consingan.gan import codes, model_file, sampling, shown, steering
 from consingan.gan.after import Chain
-from consingan.gan.generator import GrowingGenerator
-from consingan.gan.layers import layers, move
+from consingan.gan.generator import of_settings
+from consingan.gan.layers import move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
 from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
@@ -54,16 +54,14 @@ class SingleImageModel:
     """
 
     def __init__(self, settings: Train, border: str, sizes: Sequence[Size], device: torch.device | str = "cpu"):
-        network = settings.network
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.fixed: list[Tensor] = []
         self.anchors: list[Source] = []
         self.amplitudes: list[float] = []
         self.noise_seed = settings.runtime.seed
         self.photo: Photo | None = None
-        own, virtual, further = network.batch_norm, network.virtual_batch_norm, settings.codes.channels
-        self.generator = GrowingGenerator(**layers(network), norm=own, border=border, virtual=virtual, codes=further)
-        self.tile = TILE // network.nfc
+        self.generator = of_settings(settings, border)
+        self.tile = TILE // settings.network.nfc
         self.say: Callable[[str], None] = lambda note: None
         move(self.generator, self.device)
 

@@ -16,8 +16,7 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.finish.photo import LARGEST
 from consingan.gan.borders import BORDERS
-from consingan.gan.generator import GrowingGenerator
-from consingan.gan.layers import layers
+from consingan.gan.generator import of_settings
 from consingan.grid.noise import draws_alike, fingerprint
 from consingan.grid.sizes import Size
 from consingan.pictures import images
@@ -106,9 +105,7 @@ def write(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> 
 def network_bytes(header: Header) -> int:
     """What the generator of a header takes with all its stages, and its anchors if they are tensors."""
     with torch.device("meta"):  # shapes without memory
-        generator = GrowingGenerator(
-            **layers(header.settings.network), norm=header.settings.network.batch_norm, border=header.border
-        )
+        generator = of_settings(header.settings, header.border)
     anchors = (prod(generator.input_shape(stage, size)) for stage, size in enumerate(header.sizes))
     numbers = sum(value.numel() for value in generator.state_dict().values()) * len(header.sizes)
     return 4 * (numbers + sum(anchors))
