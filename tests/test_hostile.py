@@ -365,8 +365,9 @@ def test_is_refused_in_a_sentence_at_once(copy, name):
     assert words in str(small(lambda: work(copy)))
 
 
-def test_the_bound_of_a_checkpoint_is_above_what_a_wide_network_takes(picture_file, tmp_path):
-    flags = ("--max_size", 32, "--nfc", 96, "--niter", 2)
+@pytest.mark.parametrize("means", [(), ("--ema", 0.9, "--historical_averaging", 0.1)], ids=["plain", "means"])
+def test_the_bound_of_a_checkpoint_is_above_what_a_wide_network_takes(picture_file, tmp_path, means):
+    flags = ("--max_size", 32, "--nfc", 96, "--niter", 2, *means)
     run = Run(trained(picture_file, tmp_path, *map(str, flags)))
     file = sorted(run.checkpoints.glob("*.safetensors"))[-1]
     tensors, header = files.load_tensors(file)

@@ -110,5 +110,5 @@ def test_the_report_shows_every_stage(tmp_path):
     state, run = started(tmp_path)
     train(state, Monitor(display="quiet"), run)
     text = write(run).read_text()
-    assert 'alt="stage 1 · 32×30 px"' in text
     assert 'alt="stage 2 · 32×30 px"' in text
+    assert 'alt="stage 3 · 32×30 px"' in text

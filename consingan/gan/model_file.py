@@ -25,6 +25,7 @@ from consingan.storage import files
 PHOTO = "picture"  # the name of the training picture in a file
 GENERATOR, ANCHOR = "generator.", "anchor."  # what the names of its other tensors begin with
 USE = "use a file that this program wrote"
+SMALL = 256  # px: stages of long pictures are longer than max_size, so that they are high enough, but of few pixels
 MOST_BYTES = 768 * 2**20  # of a file; some 25 stages of 512 features
 
 
@@ -74,7 +75,8 @@ class Header:
             raise UserError(f"{where} lacks a valid {error} in its header; {USE}.") from None
         if (
             not 1 <= len(amplitudes) <= len(sizes) <= config.MOST_STAGES
-            or not all(1 <= side <= settings.pyramid.max_size for size in sizes for side in size)
+            or not all(1 <= side <= 65536 for size in sizes for side in size)
+            or any(height * width > max(settings.pyramid.max_size, SMALL) ** 2 for height, width in sizes)
             or not all(0 <= amplitude < inf for amplitude in amplitudes)
         ):
             raise UserError(f"{where} has sizes and amplitudes that do not fit; {USE}.")

@@ -76,10 +76,12 @@ def most_bytes(header: dict[str, Any], where: str) -> int:
         critic = new_critic(stands.settings, torch.device("meta"))
     learned = network_bytes(stands) + 4 * sum(value.numel() for value in critic.state_dict().values())
     pyramid = sum(4 * network.nc_im * height * width for height, width in stands.sizes)
-    # Twice in the optimisers and twice in what techniques remember, all of that again in the state to go back to, and
-    # without the optimisers in the stage's beginning: 13 times. The pyramid is there once, and a lesson holds two
-    # pictures. The rest is what an objective remembers.
-    each = 13 * learned + 3 * pyramid + 2**20
+    # Twice in the optimisers, all of that again in the state to go back to, once more in the stage's beginning: seven
+    # times; each of the three with what techniques remember of the networks, twice at most. The pyramid is there once,
+    # and a lesson holds two pictures. The rest is what an objective remembers.
+    wanted = stands.settings.techniques
+    means = (wanted.ema > 0) + (wanted.historical_averaging > 0)
+    each = (7 + 3 * means) * learned + 3 * pyramid + 2**20
     return each * (1 + len(further))
 
 
