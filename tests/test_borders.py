@@ -1,6 +1,4 @@
-"""The table of borders: every entry is usable and stored by its word; one more is one class and one line."""
-
-from dataclasses import dataclass
+"""The table of borders, and the border that wraps around any of them: rolled noise gives the rolled picture."""
 
 import pytest
 import torch
@@ -10,115 +8,165 @@ from consingan import config
 from consingan.gan.borders import BORDERS
 from consingan.gan.generator import GrowingGenerator
 from consingan.gan.model import SingleImageModel
-from consingan.grid.windows import Part, Window
+from consingan.gan.tiling import tiling
+from consingan.gan.wrapping import Wrapping, wrapping
+from consingan.grid.noise import Draw
+from consingan.grid.sizes import WRAPS
+from consingan.grid.windows import Window
 from consingan.tasks import TASKS
 
-SIZES = [(12, 14), (24, 28), (48, 56)]  # twice as large each, so that a step of a pixel below is two above
+SIZES = [(12, 14), (24, 28), (24, 28), (54, 42)]  # rolled by 4 and 4, 8 and 8, 18 and 12
+ROLLS = [(4, 4), (8, 8), (8, 8), (18, 12)]
+WORDS = ["x", "y", "xy"]
 
 
-@dataclass(frozen=True)
-class Circular:
-    """The plane goes on at its other side: what a tileable texture would need. It is here to see that it would fit."""
-
-    margin: int
-    padding: int
-    name: str = "circular"
-    padding_mode: str = "circular"
-
-    def noise_size(self, size):
-        return size
-
-    def around(self, window, reach, size):
-        def span(inner, length):
-            grown = (inner[0] - reach, inner[1] + reach)
-            return grown if grown[0] >= 0 and grown[1] <= length else (0, length)
-
-        return Window(span(window.rows, size[0]), span(window.columns, size[1]))
-
-    def part(self, kept, size, below):
-        made = self.around(kept, self.padding + self.margin, size)
-        source = Window(*((a * n // m, -(-b * n // m)) for (a, b), n, m in zip(spans(made), below, size, strict=True)))
-        return Part(made, kept, made), self.around(source, 3, below)
-
-    def coarsest(self, convolutions, x):
-        return convolutions(F.pad(x, [self.margin] * 4, mode="circular"))
-
-    def finer(self, convolutions, below, noise, part, size):
-        skip = self.enlarged(below, size, part.computed)
-        reach = self.margin + self.padding
-        made = convolutions(F.pad(skip + noise, [reach] * 4, mode="circular"))
-        made = made[:, :, self.padding : made.shape[2] - self.padding, self.padding : made.shape[3] - self.padding]
-        return part.needed.cut(made + skip, part.computed)
-
-    def enlarged(self, below, size, wanted):
-        """Twice the size; what lies past a part is spoiled as it is in a tile, past the plane it is the other side."""
-        assert size == (2 * below.size[0], 2 * below.size[1])
-        x = F.interpolate(F.pad(below.features, [3] * 4, mode="circular"), scale_factor=2, mode="bicubic")
-        top, left = (2 * span[0] - 6 for span in spans(below.window))
-        return x[:, :, wanted.rows[0] - top : wanted.rows[1] - top, wanted.columns[0] - left : wanted.columns[1] - left]
-
-
-def spans(window):
-    return window.rows, window.columns
-
-
-def circular_model(monkeypatch, **values):
-    monkeypatch.setitem(BORDERS, "circular", Circular)
-    settings = config.resolve("generation", "x.png", ("test", {"train_stages": 3, "nfc": 6, **values}))[0]
+def model_of(border: str = "extend", sizes=SIZES, **values) -> SingleImageModel:
+    """A model of random weights that are large enough to see everything, in float64."""
+    layer = {"train_stages": len(sizes), "nfc": 6, **values}
+    settings = config.resolve("generation", "x.png", ("test", layer))[0]
     torch.manual_seed(0)
-    model = SingleImageModel(settings, "circular", SIZES)
-    for height, width in SIZES:
-        model.grow(torch.zeros(1, 3, height, width), torch.randn(1, 3, *SIZES[0]))
+    model = SingleImageModel(settings, border, sizes)
+    for height, width in sizes:
+        model.grow(torch.zeros(1, 3, height, width), torch.randn(1, 3, *sizes[0]))
     for parameter in model.generator.double().parameters():
         torch.nn.init.normal_(parameter, 0, 0.2)
-    model.amplitudes = [1.0, 0.5, 0.5]
+    model.amplitudes = [1.0] + [0.5] * (len(sizes) - 1)
     return model
 
 
-@pytest.mark.parametrize("padding", [0, 1])
-def test_a_circular_border_would_fit_and_make_pictures_that_tile(padding, monkeypatch):
-    model = circular_model(monkeypatch, padd_size=padding)
+def noise_of(model: SingleImageModel, sizes=SIZES) -> list[torch.Tensor]:
     generator = model.generator
-    inputs = [torch.randn(generator.input_shape(k, size), dtype=torch.float64) for k, size in enumerate(SIZES)]
-    rolled = [x.roll((2**k, 3 * 2**k), (2, 3)) for k, x in enumerate(inputs)]
+    shapes = [generator.input_shape(stage, size) for stage, size in enumerate(sizes)]
+    return [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+
+
+def doubled(model: SingleImageModel) -> list:
+    """The noise of a sample as sources, in float64."""
+    sources = [model.noise(Draw(0, ("test",)), stage) for stage in range(model.stages)]
+    return [lambda part, source=source: source(part).double() for source in sources]
+
+
+@pytest.mark.parametrize("values", [{}, {"padd_size": 1}, {"ker_size": 5, "padd_size": 1, "num_layer": 2}])
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("word", WORDS)
+def test_rolled_noise_gives_the_rolled_picture(word, border, values):
+    model = model_of(border, tileable=word, **values)
+    inputs = noise_of(model)
+    wraps = WRAPS[word]
+    shifts = [tuple(by if wrap else 0 for by, wrap in zip(roll, wraps, strict=True)) for roll in ROLLS]
+    rolled = [x.roll(by, (2, 3)) for x, by in zip(inputs, shifts, strict=True)]
     picture = model.generate(inputs, SIZES)
-    torch.testing.assert_close(model.generate(rolled, SIZES), picture.roll((4, 12), (2, 3)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        model.generate(rolled, SIZES), picture.roll(shifts[-1], (2, 3)), rtol=0, atol=1e-12
+    )
     assert picture.std() > 0.05
 
 
-@pytest.mark.parametrize("window", [Window((20, 30), (20, 33)), Window((0, 9), (40, 56)), Window((47, 48), (0, 56))])
-def test_a_tile_of_a_circular_picture_equals_that_part_of_the_whole(window, monkeypatch):
-    model = circular_model(monkeypatch)
-    sources = [model.noise(model_draw(), stage) for stage in range(3)]
-    doubled = [lambda part, source=source: source(part).double() for source in sources]
-    whole = model.render(doubled, SIZES)
+@pytest.mark.parametrize("border", BORDERS)
+def test_without_wrapping_it_is_not_so(border):
+    model = model_of(border)
+    inputs = noise_of(model)
+    rolled = [x.roll(by, (2, 3)) for x, by in zip(inputs, ROLLS, strict=True)]
+    apart = model.generate(rolled, SIZES) - model.generate(inputs, SIZES).roll(ROLLS[-1], (2, 3))
+    assert apart.abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    "window", [Window((20, 30), (20, 33)), Window((0, 9), (30, 42)), Window((53, 54), (0, 42)), Window((0, 5), (0, 5))]
+)
+def test_a_part_of_a_tile_equals_that_part_of_the_whole(window, word, border):
+    model = model_of(border, tileable=word, padd_size=1)
+    sources = doubled(model)
+    whole = model.render(sources, SIZES)
+    model.tile = 200  # of which all stages but the first are larger
+    torch.testing.assert_close(model.render(sources, SIZES), whole, rtol=0, atol=1e-12)
+    inputs = [source(Window.whole(model.generator.plane(k, SIZES[k]))) for k, source in enumerate(sources)]
     parts = model.generator.parts(SIZES, window)
-    cut = [source(part.noise) for source, part in zip(doubled, parts, strict=True)]
+    cut = [part.noise.cut(x) for x, part in zip(inputs, parts, strict=True)]
     torch.testing.assert_close(model.generate(cut, SIZES, window), window.cut(whole), rtol=0, atol=1e-12)
-    model.tile = 400
-    torch.testing.assert_close(model.render(doubled, SIZES), whole, rtol=0, atol=1e-12)
 
 
-def model_draw():
-    from consingan.grid.noise import Draw
+def test_a_tile_at_the_border_needs_no_more_than_one_in_the_middle():
+    sizes = [(20, 20), (400, 400)]
+    model = model_of(sizes=sizes, tileable="xy")
+    middle, corner = (
+        model.generator.parts(sizes, Window((at, at + 40), (at, at + 40)))[1].noise.size for at in (180, 0)
+    )
+    assert middle == corner == (48, 48)  # a pixel of the tail, three of the stage, at both sides
 
-    return Draw(0, ("test",))
+
+def test_a_wrapping_plane_is_the_endless_picture_of_repeated_noise():
+    """Three by three planes of the same noise, by the published border: their middle is the tile."""
+    model = model_of("zero", [(24, 24)], tileable="xy")
+    (noise,) = noise_of(model, [(24, 24)])
+    plain = tiling(model, "off")
+    wide = plain.generator([noise.repeat(1, 1, 3, 3)], [1.0], [(72, 72)])
+    tile = model.generate([noise], [(24, 24)])
+    torch.testing.assert_close(tile, wide[:, :, 24:48, 24:48], rtol=0, atol=1e-12)
 
 
-def test_a_model_file_keeps_the_word(tmp_path, monkeypatch):
-    model = circular_model(monkeypatch)
+def test_features_are_resized_as_torch_resizes_the_repeated_plane():
+    model = model_of("zero", [(10, 12), (15, 15)], tileable="xy")
+    x = torch.randn(1, 2, 10, 12, dtype=torch.float64)
+    from consingan.gan.borders import Below
+
+    below = Below(x, Window.whole((10, 12)), (10, 12))
+    found = model.generator.border._upsampled(below, (15, 15), Window.whole((15, 15)))
+    wide = F.interpolate(x.repeat(1, 1, 3, 3), (45, 45), mode="bicubic")
+    torch.testing.assert_close(found, wide[:, :, 15:30, 15:30], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_a_trained_model_makes_tiles_and_stays_as_it_was(border):
+    model = model_of(border)
     model.generator.float()
-    model.save(tmp_path / "model.safetensors")
-    assert model.header()["border"] == "circular"
-    again = SingleImageModel.load(tmp_path / "model.safetensors")
-    assert isinstance(again.generator.border, Circular)
-    assert torch.equal(again.sample(1), model.sample(1))
+    before = model.sample(2)
+    tile = tiling(model, "xy")
+    made = tile.sample(1, size=(60, 44))
+    assert torch.equal(model.sample(1, size=(60, 44), tileable="xy"), made)
+    again = SingleImageModel.restore(model.tensors(), model.header() | {"config": tile.header()["config"]}, "test")
+    assert again.wraps == (True, True)
+    torch.testing.assert_close(again.sample(1, size=(60, 44)), made, rtol=0, atol=1e-6)
+    assert torch.equal(model.sample(2), before)
+    assert torch.equal(model.sample(2, tileable="off"), before)
+    assert model.wraps == (False, False)
+    assert isinstance(tile.generator.border, Wrapping) and not isinstance(model.generator.border, Wrapping)
+
+
+def test_a_model_of_an_earlier_version_whose_anchors_are_tensors_makes_tiles():
+    model = model_of()
+    model.generator.float()
+    wide = [model.generator.plane(stage, size) for stage, size in enumerate(SIZES)]
+    held = [model.fixed[0], *(source(Window.whole(plane)) for source, plane in zip(model.anchors[1:], wide[1:], strict=True))]
+    expected = tiling(model, "xy").sample(1, start=2)
+    model.fixed = held
+    torch.testing.assert_close(tiling(model.to("cpu"), "xy").sample(1, start=2), expected, rtol=0, atol=0)
+
+
+def test_a_border_is_wrapped_once():
+    border = GrowingGenerator(border="zero").border
+    twice = wrapping(wrapping(border, WRAPS["x"]), WRAPS["y"])
+    assert twice == Wrapping(border, WRAPS["y"])
+    assert wrapping(twice, WRAPS["off"]) == border
 
 
 @pytest.mark.parametrize("word", BORDERS)
-def test_every_border_knows_its_word_and_the_margin_of_a_published_stage(word):
-    border = GrowingGenerator(border=word).border
+@pytest.mark.parametrize("wraps", WRAPS.values(), ids=WRAPS)
+def test_every_border_knows_its_word_and_the_margin_of_a_published_stage(word, wraps):
+    border = GrowingGenerator(border=word, wraps=wraps).border
     assert (border.name, border.margin, border.padding) == (word, 3, 0)
+
+
+def test_a_model_file_keeps_whether_its_pictures_tile(tmp_path):
+    model = model_of("zero", tileable="x")
+    model.generator.float()
+    model.save(tmp_path / "model.safetensors")
+    assert model.header()["border"] == "zero"
+    again = SingleImageModel.load(tmp_path / "model.safetensors")
+    assert again.wraps == (False, True)
+    assert torch.equal(again.sample(1), model.sample(1))
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -82,6 +82,11 @@ class Network:
         low=0,
         high=100,
     )
+    tileable: str = setting(
+        "off",
+        "samples repeat without a seam: to the right (x), downwards (y) or both (xy), as textures do",
+        choices=("off", "x", "y", "xy"),
+    )
 
     @property
     def whole(self) -> bool:

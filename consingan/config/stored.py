@@ -30,6 +30,7 @@ LATER: dict[str, dict[str, Any]] = {
         "virtual_batch_norm": False,
         "spectral_norm": False,
         "minibatch_discrimination": 0,
+        "tileable": "off",
     },
     "objective": {"noise": "pure"},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},

@@ -48,9 +48,16 @@ class Below:
 class Border(Protocol):
     """What lies past the picture; made with a stage's margins, see ``BORDERS``.
 
-    Windows lie within the planes that they are of. A border whose plane goes on at the other side gives all rows, or
-    columns, where a window would reach across, and takes of them what it needs.
+    Windows lie within the planes that they are of, but where a plane goes on at its other side (``wrapping``).
     """
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which the convolutions of a stage reach past what they themselves pad."""
+
+    @property
+    def padding(self) -> int:
+        """Pixels that they pad."""
 
     @property
     def name(self) -> str:
@@ -73,6 +80,9 @@ class Border(Protocol):
             needed: the features that are wanted.
             size, below: ``(h, w)`` of the stage and of the one below.
         """
+
+    def keeping(self, convolution: Convolutions, x: Tensor, reach: int) -> Tensor:
+        """A convolution that pads its reach by itself: a plane, or a part of one, of the same size."""
 
     def coarsest(self, convolutions: Convolutions, x: Tensor) -> Tensor:
         """Features of stage 0, ``[B, N, h, w]``, of what the head made of its input, ``[B, N, h, w]``."""
@@ -118,6 +128,9 @@ class Extend:
         source = joined(source_of(wide, below, self.noise_size(size)), source_of(needed, below, size))
         return Part(computed, needed, wide), source
 
+    def keeping(self, convolution: Convolutions, x: Tensor, reach: int) -> Tensor:
+        return convolution(x)
+
     def coarsest(self, convolutions: Convolutions, x: Tensor) -> Tensor:
         if not self.margin:
             return convolutions(x)
@@ -151,6 +164,9 @@ class Zero:
     def part(self, needed: Window, size: Size, below: Size) -> tuple[Part, Window]:
         computed = self.around(needed, self.padding + self.margin, size)
         return Part(computed, needed, computed), source_of(computed, below, size)
+
+    def keeping(self, convolution: Convolutions, x: Tensor, reach: int) -> Tensor:
+        return convolution(x)
 
     def coarsest(self, convolutions: Convolutions, x: Tensor) -> Tensor:
         return convolutions(F.pad(x, [self.margin] * 4))

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from consingan.config import Train
 from consingan.gan.borders import BORDERS, Below, Border
 from consingan.gan.layers import block, initialise, layers
-from consingan.grid.sizes import Size
+from consingan.gan.wrapping import wrapping
+from consingan.grid.sizes import NOWHERE, WRAPS, Size, Wraps
 from consingan.grid.windows import Part, Window, parts
 
 
@@ -28,6 +29,7 @@ def of_settings(settings: Train, border: str) -> GrowingGenerator:
         border=border,
         virtual=network.virtual_batch_norm,
         codes=settings.codes.channels,
+        wraps=WRAPS[network.tileable],
     )
 
 
@@ -49,6 +51,7 @@ class GrowingGenerator(nn.Module):
         border: what lies past the picture, a name in ``BORDERS``.
         virtual: normalise it by those of a reference as well (``layers.VirtualNorm``).
         codes: channels more that stage 0's input has, behind those of the picture.
+        wraps: along which axes the picture goes on at its other side, whatever the border.
     """
 
     def __init__(
@@ -64,11 +67,12 @@ class GrowingGenerator(nn.Module):
         border: str = "extend",
         virtual: bool = False,
         codes: int = 0,
+        wraps: Wraps = NOWHERE,
     ):
         super().__init__()
-        reach = (kernel - 1) // 2
+        self.reach = reach = (kernel - 1) // 2
         self.channels, self.width = channels, features
-        self.border: Border = BORDERS[border](layers * (reach - padding), layers * padding)
+        self.border: Border = wrapping(BORDERS[border](layers * (reach - padding), layers * padding), wraps)
         past = self.border.padding_mode
         self.head = block(channels + codes, features, kernel, reach, activation, slope, norm, past, virtual)
         blocks = [
@@ -91,7 +95,11 @@ class GrowingGenerator(nn.Module):
         """Shape of a stage's input but for codes: a picture or noise like one at stage 0, noise like features later."""
         if stage == 0:
             return batch, self.channels, *size
-        return batch, self.width, *self.border.noise_size(size)
+        return batch, self.width, *self.plane(stage, size)
+
+    def plane(self, stage: int, size: Size) -> Size:
+        """``(H, W)`` of the input of a stage of ``(h, w)``."""
+        return self.border.noise_size(size) if stage else size
 
     def parts(self, sizes: Sequence[Size], window: Window | None = None) -> list[Part]:
         """What of every stage a window of the last one's picture depends on; everything for the whole.
@@ -100,8 +108,7 @@ class GrowingGenerator(nn.Module):
             sizes: ``(h, w)`` of the stages.
             window: of the picture; the whole of it if None.
         """
-        reach = self.tail.kernel_size[0] // 2
-        features = self.border.around(window or Window.whole(sizes[-1]), reach, sizes[-1])
+        features = self.border.around(window or Window.whole(sizes[-1]), self.reach, sizes[-1])
         return parts(sizes, features, self.border.part)
 
     def forward(
@@ -149,7 +156,8 @@ class GrowingGenerator(nn.Module):
         x = below
         for i in range(start, len(inputs)):
             if x is None:
-                x = wanted[0].needed.cut(self.border.coarsest(self.stages[0], self.head(inputs[0])))
+                begun = self.border.keeping(self.head, inputs[0], self.reach)
+                x = wanted[0].needed.cut(self.border.coarsest(self.stages[0], begun))
             else:
                 coarser = Below(x, wanted[i - 1].needed, sizes[i - 1])
                 x = self.border.finer(self.stages[i], coarser, inputs[i] * amplitudes[i], wanted[i], sizes[i])
@@ -159,4 +167,4 @@ class GrowingGenerator(nn.Module):
 
     def picture(self, features: Tensor) -> Tensor:
         """``[B, N, h, w]`` -> ``[B, C, h, w]`` in [-1, 1]."""
-        return torch.tanh(self.tail(features))
+        return torch.tanh(self.border.keeping(self.tail, features, self.reach))

@@ -25,7 +25,8 @@ from consingan.gan.sources import channels_last, nearest, scaled
 from consingan.gan.stills import Stills, as_size, checked
 from consingan.grid.noise import Draw, Field, Source, as_source
 from consingan.grid.resize import resize
-from consingan.grid.sizes import Size, rescaled
+from consingan.grid.sizes import WRAPS, Size, Wraps, rescaled
+from consingan.grid.torus import going_on, joined
 from consingan.grid.windows import Window, tiles
 
 TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
@@ -71,6 +72,11 @@ class SingleImageModel:
         return len(self.amplitudes)
 
     @property
+    def wraps(self) -> Wraps:
+        """Along which axes its pictures go on at their other side."""
+        return WRAPS[self.settings.network.tileable]
+
+    @property
     def size(self) -> Size:
         """``(H, W)`` of the pictures that its newest stage makes."""
         return self.sizes[self.stages - 1]
@@ -102,14 +108,14 @@ class SingleImageModel:
 
     def _anchor(self, stage: int) -> Source:
         """The anchor of a stage; that of a small stage is drawn once and kept."""
+        plane = self.generator.plane(stage, self.sizes[stage])
         if stage < len(self.fixed):
-            return self._at_rest(stage, as_source(self.fixed[stage]))
-        size = self.generator.input_shape(stage, self.sizes[stage])[2:]
-        field = self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage)
-        return as_source(field(Window.whole(size))) if size[0] * size[1] <= KEPT else field
+            return going_on(self._at_rest(stage, as_source(self.fixed[stage])), plane)
+        field = going_on(self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage), plane)
+        return as_source(field(Window.whole(plane))) if plane[0] * plane[1] <= KEPT else field
 
     def noise(self, draw: Draw, stage: int) -> Source:
-        """Noise of a stage at a place; stage 0's has no code."""
+        """Noise of a stage at a place, without end to the right and below; stage 0's has no code."""
         return self._at_rest(stage, Field(draw.at(stage), self.generator.input_shape(stage, (1, 1))[1]).cut)
 
     def _at_rest(self, stage: int, source: Source) -> Source:
@@ -157,17 +163,15 @@ class SingleImageModel:
         stages, generator = len(sources), self.generator
         tiled = next((i for i, size in enumerate(sizes) if size[0] * size[1] > self.tile), stages)
         first = stages if self.settings.network.whole else max(1, start, tiled)
-        shapes = [generator.input_shape(stage, size)[2:] for stage, size in enumerate(sizes[:first])]
-        inputs = [
-            source(Window.whole(shape)) for source, shape in zip(sources[start:first], shapes[start:], strict=True)
-        ]
+        planes = [generator.plane(stage, size) for stage, size in enumerate(sizes)]
+        inputs = [source(Window.whole(plane)) for source, plane in zip(sources[start:first], planes[start:])]
         below = generator.features([UNUSED] * start + inputs, self.amplitudes, sizes, start, below)
         if first == stages:
             return generator.picture(below).contiguous()
         picture = torch.empty(len(below), generator.channels, *sizes[-1], dtype=below.dtype, device=below.device)
         for tile in tiles(sizes[-1], self.tile):
             parts = generator.parts(sizes, tile)
-            inputs = [source(part.noise) for source, part in zip(sources[first:], parts[first:], strict=True)]
+            inputs = [going_on(sources[i], planes[i])(parts[i].noise) for i in range(first, stages)]
             kept = parts[first - 1].needed.cut(below)
             tile.cut(picture).copy_(generator([UNUSED] * first + inputs, self.amplitudes, sizes, first, kept, tile))
         return picture
@@ -306,8 +310,8 @@ class SingleImageModel:
         """Anchors of the first stages for other sizes: the coarsest resized, noise repeated pixel by pixel."""
         fitted = []
         for stage in range(stages):
-            own, wanted = (self.generator.input_shape(stage, s[stage])[2:] for s in (self.sizes, sizes))
-            anchor = as_source(resize(self.fixed[0], wanted)) if stage == 0 else self.anchors[stage]
+            own, wanted = (self.generator.plane(stage, s[stage]) for s in (self.sizes, sizes))
+            anchor = self.anchors[stage] if stage else as_source(joined(resize(self.fixed[0], wanted), self.wraps))
             fitted.append(nearest(anchor, own, wanted) if stage else self._at_rest(0, anchor))
         return fitted
 

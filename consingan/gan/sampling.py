@@ -19,8 +19,10 @@ from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
 from consingan.gan.sources import channels_last, expanded, stacked
 from consingan.gan.steering import Toward, shaped
 from consingan.gan.stills import Stills, output_sizes
+from consingan.gan.tiling import tiling
 from consingan.grid.noise import Draw, Source, as_source, mixed, walk
 from consingan.grid.sizes import Size, size_of
+from consingan.grid.torus import going_on
 from consingan.grid.windows import Window, tiles
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ def pictures(
         model, options, size, after, toward: as for ``stills``; neither number nor seed nor codes of the options count.
         wanted: in order.
     """
+    model = tiling(model, options.tileable)
     after = after or chain(model, options)
     if size is None:
         size = output_sizes(options, own_size(model, options.finish, options.longest, toward), bool(after.steps))[0]
@@ -298,7 +301,8 @@ def in_window(model: SingleImageModel, window: Window, way: Walk) -> Iterator[Te
 
     def moving(stage: int) -> Iterator[Tensor]:
         def fresh(time: str | int) -> Tensor:
-            return model.noise(draw.at(time), stage)(parts[stage].noise)
+            source = going_on(model.noise(draw.at(time), stage), model.generator.plane(stage, sizes[stage]))
+            return source(parts[stage].noise)
 
         return walk(anchors[stage], way.frames, way.alpha, way.beta, fresh)
 

@@ -56,6 +56,12 @@ class Stills:
         "colours of --like; photo: each stands for the nearest that the picture has; exact: as they are painted",
         choices=("photo", "exact"),
     )
+    tileable: str | None = setting(
+        None,
+        "stills that repeat without a seam: to the right (x), downwards (y) or both (xy); off: not; by default as the "
+        "model was trained",
+        choices=("off", "x", "y", "xy"),
+    )
     reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 

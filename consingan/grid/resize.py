@@ -50,8 +50,8 @@ def upsample(x: Tensor, size: Size) -> Tensor:
     """
     if x.shape[2:] == size:
         return x
-    rows = _on_device(x.shape[2], size[0], x.device, x.dtype)
-    columns = _on_device(x.shape[3], size[1], x.device, x.dtype)
+    rows = aligned_on(x.shape[2], size[0], x.device, x.dtype)
+    columns = aligned_on(x.shape[3], size[1], x.device, x.dtype)
     return separable(x, rows, columns)
 
 
@@ -68,7 +68,7 @@ def upsample_part(x: Tensor, given: tuple[Span, Span], source: Size, size: Size,
     if source == size and given == wanted:
         return x
     rows, columns = (
-        _on_device(source[axis], size[axis], x.device, x.dtype, wanted[axis], given[axis]) for axis in (0, 1)
+        aligned_on(source[axis], size[axis], x.device, x.dtype, wanted[axis], given[axis]) for axis in (0, 1)
     )
     return separable(x, rows, columns)
 
@@ -101,7 +101,8 @@ def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _on_device(n_in: int, n_out: int, device: torch.device, dtype: torch.dtype, *part: Span) -> Tensor:
+def aligned_on(n_in: int, n_out: int, device: torch.device, dtype: torch.dtype, *part: Span) -> Tensor:
+    """``aligned_weights`` as a tensor, made once."""
     return torch.from_numpy(aligned_weights(n_in, n_out, *part)).to(dtype).to(device)
 
 
@@ -116,16 +117,17 @@ def aligned_weights(n_in: int, n_out: int, wanted: Span | None = None, given: Sp
     centres = np.arange(*(wanted or (0, n_out))) * step
     first, end = given or (0, n_in)
     taps = np.floor(centres)[:, None].astype(int) + np.arange(-1, 3)  # [n_out, 4]
-    return _scatter(np.clip(taps, 0, n_in - 1) - first, _cubic(centres[:, None] - taps, a=-0.75), end - first)
+    return scatter(np.clip(taps, 0, n_in - 1) - first, cubic(centres[:, None] - taps, a=-0.75), end - first)
 
 
-def _scatter(taps: np.ndarray, weights: np.ndarray, n_in: int) -> np.ndarray:
+def scatter(taps: np.ndarray, weights: np.ndarray, n_in: int) -> np.ndarray:
+    """A matrix ``[n_out, n_in]`` of the weights that each output gives to its taps, both ``[n_out, taps]``."""
     matrix = np.zeros((len(taps), n_in))
     np.add.at(matrix, (np.arange(len(taps))[:, None], taps), weights)
     return matrix
 
 
-def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
+def cubic(distance: np.ndarray, a: float) -> np.ndarray:
     """Keys' cubic convolution kernel (IEEE Trans. ASSP 1981, eq. 15 for a = -1/2)."""
     d = np.abs(distance)
     near = (a + 2) * d**3 - (a + 3) * d**2 + 1

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]  # (height, width) in pixels
 Span = tuple[int, int]  # rows or columns, from the first to before the last
+Wraps = tuple[bool, bool]  # whether a plane goes on at its other side: below its last row, right of its last column
+
+# By the word that a person gives: along x a picture repeats to the right, along y downwards.
+WRAPS: dict[str, Wraps] = {"off": (False, False), "x": (False, True), "y": (True, False), "xy": (True, True)}
+NOWHERE = WRAPS["off"]
 
 
 def size_of(x: Tensor) -> Size:

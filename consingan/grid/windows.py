@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, sqrt
 
+import torch
 from torch import Tensor
 
 from consingan.grid.resize import aligned_span
-from consingan.grid.sizes import Size, Span, size_of
+from consingan.grid.sizes import Size, Span
 
 LARGEST_SHARE = 0.75  # of a picture, from which on a window of it saves nothing
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows and columns of a picture or a feature map, each from the first to before the last, in pixels."""
+    """Rows and columns of a picture or a feature map, each from the first to before the last, in pixels.
+
+    Those before the first or past the last are, of a map that goes on at its other side, those there.
+    """
 
     rows: Span
     columns: Span
@@ -53,9 +57,27 @@ class Window:
             within: the part of the map that ``x`` is; all of it if None.
         """
         top, left = (within.rows[0], within.columns[0]) if within else (0, 0)
-        if self.size == size_of(x):
+        rows, columns = (self.rows[0] - top, self.rows[1] - top), (self.columns[0] - left, self.columns[1] - left)
+        if (rows, columns) == ((0, x.shape[2]), (0, x.shape[3])):
             return x
-        return x[:, :, self.rows[0] - top : self.rows[1] - top, self.columns[0] - left : self.columns[1] - left]
+        return cyclic(cyclic(x, 2, rows), 3, columns)
+
+
+def cyclic(x: Tensor, dim: int, span: Span) -> Tensor:
+    """A part along an axis, a view where it lies within; what lies before or past ``x`` is taken at its other side."""
+    length = x.shape[dim]
+    pieces = [x.narrow(dim, first, last - first) for first, last in turns(span, length)]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+
+
+def turns(span: Span, length: int) -> Iterator[Span]:
+    """The parts of ``[0, length)`` that a span of a line of that period goes through, in order."""
+    first, end = span
+    while first < end:
+        start = first % length
+        stop = min(length, start + end - first)
+        yield start, stop
+        first += stop - start
 
 
 def at_random(size: Size, side: int, where: Sequence[float]) -> Window:

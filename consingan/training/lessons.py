@@ -17,6 +17,7 @@ from consingan.gan import codes
 from consingan.gan.layers import widened
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.grid.noise import Draw, mixed
+from consingan.grid.torus import joined
 from consingan.pictures import structure
 from consingan.tasks import TASKS
 from consingan.tasks.terms import Joined, Made, Term
@@ -60,7 +61,8 @@ class OfTask:
         else:
             drawn = task.first_input(branch.reals[0], draw)
         if self.settings.objective.noise != "pure":
-            drawn = mixed(branch.model.fixed[0], drawn, *draw.at("variation").numbers(1))
+            anchor = joined(branch.model.fixed[0], branch.model.wraps)
+            drawn = mixed(anchor, drawn, *draw.at("variation").numbers(1))
         return codes.joined(drawn, codes.drawn(self.settings.codes, draw))
 
     def terms(self) -> Sequence[Term]:

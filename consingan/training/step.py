@@ -24,6 +24,7 @@ from consingan.gan.model import KEPT, channels_last
 from consingan.gan.objectives.base import Estimating, Sight
 from consingan.grid.noise import Source, as_source
 from consingan.grid.sizes import Size
+from consingan.grid.torus import halfway
 from consingan.grid.windows import Part, Window
 from consingan.tasks.terms import Made, Term
 from consingan.training.branch import Branch
@@ -163,7 +164,11 @@ class Learner:
         return self.critic_of_all if window is None else self.branch.critic_at(window)
 
     def make(self, drawn: Drawn) -> Made:
-        """The fake and the reconstruction, computed as one batch."""
+        """The fake and the reconstruction, computed as one batch.
+
+        A fake that goes on at its other side is rolled by half, so that the critic judges across its border; its new
+        border lies where it was the middle. Of a window that is not needed: every place of such a generator is alike.
+        """
         window, model, sizes = drawn.window, self.model, self.model.sizes[: self.model.stages]
         parts = model.generator.parts(sizes, window)
         both = [
@@ -177,6 +182,8 @@ class Learner:
         elif self.frozen:
             below = self._frozen_features(both, parts)
         fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
+        if window is None:
+            fake = halfway(fake, model.wraps)
         return Made(window.cut(self.real) if window else self.real, fake, reconstruction, window, model)
 
     def update_critic(self, made: Made, drawn: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
