@@ -56,9 +56,7 @@ def test_rolled_noise_gives_the_rolled_picture(word, border, values):
     shifts = [tuple(by if wrap else 0 for by, wrap in zip(roll, wraps, strict=True)) for roll in ROLLS]
     rolled = [x.roll(by, (2, 3)) for x, by in zip(inputs, shifts, strict=True)]
     picture = model.generate(inputs, SIZES)
-    torch.testing.assert_close(
-        model.generate(rolled, SIZES), picture.roll(shifts[-1], (2, 3)), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(model.generate(rolled, SIZES), picture.roll(shifts[-1], (2, 3)), rtol=0, atol=1e-12)
     assert picture.std() > 0.05
 
 
@@ -132,14 +130,15 @@ def test_a_trained_model_makes_tiles_and_stays_as_it_was(border):
     assert torch.equal(model.sample(2), before)
     assert torch.equal(model.sample(2, tileable="off"), before)
     assert model.wraps == (False, False)
-    assert isinstance(tile.generator.border, Wrapping) and not isinstance(model.generator.border, Wrapping)
+    assert isinstance(tile.generator.border, Wrapping)
+    assert not isinstance(model.generator.border, Wrapping)
 
 
 def test_a_model_of_an_earlier_version_whose_anchors_are_tensors_makes_tiles():
     model = model_of()
     model.generator.float()
-    wide = [model.generator.plane(stage, size) for stage, size in enumerate(SIZES)]
-    held = [model.fixed[0], *(source(Window.whole(plane)) for source, plane in zip(model.anchors[1:], wide[1:], strict=True))]
+    planes = [Window.whole(model.generator.plane(stage, size)) for stage, size in enumerate(SIZES)]
+    held = [source(plane) for source, plane in zip(model.anchors, planes, strict=True)]
     expected = tiling(model, "xy").sample(1, start=2)
     model.fixed = held
     torch.testing.assert_close(tiling(model.to("cpu"), "xy").sample(1, start=2), expected, rtol=0, atol=0)

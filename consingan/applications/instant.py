@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consingan.applications.base import Application, Expected, Material, Result, Told
+from consingan.applications.tiles import Tiles
 from consingan.errors import UserError
 from consingan.finish.scales import own_size
 from consingan.gan.stills import Stills, output_sizes
@@ -48,15 +49,16 @@ class Instant:
         }
         for flag in (name for name, given in needing.items() if given):
             raise UserError(f"{flag} needs a trained model; name a run folder, or leave the flag out.")
-        photo = photo_of(material)
+        photo, tiles = photo_of(material), Tiles.wanted(options)
         variation = VARIATION if options.variation is None else options.variation
         for size in sizes_of(photo, options):
-            folder = f"samples_{size[1]}x{size[0]}_variation_{variation:g}_instant"
-            pictures = instant(photo, options.num_samples, size, variation, options.seed, told)
+            folder = f"samples_{size[1]}x{size[0]}_variation_{variation:g}_instant{tiles.folder}"
+            pictures = instant(photo, options.num_samples, size, variation, options.seed, told, tiles.wraps)
             for number, picture in enumerate(pictures):
                 facts = {"seed": f"{options.seed}", "sample": f"{number}", "variation": f"{variation:g}"}
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
-                yield Result(name, Role.SAMPLE, [picture], {**facts, "model": "none"}, options.format)
+                facts["model"] = "none"
+                yield from tiles.shown(Result(name, Role.SAMPLE, [picture], facts, options.format))
 
 
 def photo_of(material: Material) -> Photo:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
 from consingan.applications.progress import finishing
+from consingan.applications.tiles import Tiles
 from consingan.errors import UserError
 from consingan.gan.stills import Stills, check_start, output_sizes
 from consingan.storage.results import Role
@@ -45,6 +46,7 @@ class Samples:
         from consingan.gan.steering import wanted
 
         model, start = material.trained, options.gen_start_scale
+        Tiles.wanted(options, model)
         finished, toward = photo_for(model, options.finish) is not None, wanted(model, options)
         if not finished and toward is None:
             return Expected()
@@ -61,6 +63,7 @@ class Samples:
         check_start(start, model.stages, "--gen_start_scale")
         check_noise(start, model, "--gen_start_scale")
         photo = sampling.photo_for(model, options.finish)
+        tiles = Tiles.wanted(options, model)
         given, toward = sampling.fixed_codes(model, options), steering.wanted(model, options)
         sizes = sizes_of(model, options, toward)
         first = 0.0  # share of the time before the finish
@@ -84,7 +87,7 @@ class Samples:
             folder += f"_variation_{variation:g}" if variation < 1 else ""
             folder += "_patches" if photo else ""
             folder += "" if options.finish_seed is None else f"_finish_seed_{options.finish_seed}"
-            folder += following(options)
+            folder += following(options) + tiles.folder
             if toward:
                 notes = toward.sketch.notes
                 beside = shown(toward.sketch, size)
@@ -94,7 +97,7 @@ class Samples:
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 _, values = sampling.coded(model, options, number, given)
                 place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(model.settings.codes, values)}
-                yield Result(name, Role.SAMPLE, [picture], place | facts, options.format)
+                yield from tiles.shown(Result(name, Role.SAMPLE, [picture], place | facts, options.format))
 
 
 def followed(options: Stills) -> dict[str, str]:

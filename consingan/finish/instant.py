@@ -15,15 +15,21 @@ from consingan.finish.photo import Photo
 from consingan.finish.scales import Plan
 from consingan.grid.noise import Draw
 from consingan.grid.ranges import signed
-from consingan.grid.resize import resize
-from consingan.grid.sizes import Size
+from consingan.grid.sizes import NOWHERE, Size, Wraps
+from consingan.grid.torus import joined
 
 COARSE = 25  # px, the longer side of the copy
 NOISE = 3.0  # deviation of the noise where variation is 1, for a picture in [-1, 1]
 
 
 def instant(
-    photo: Photo, n: int, size: Size, variation: float, seed: int, told: Told = lambda share: None
+    photo: Photo,
+    n: int,
+    size: Size,
+    variation: float,
+    seed: int,
+    told: Told = lambda share: None,
+    wraps: Wraps = NOWHERE,
 ) -> Iterator[Tensor]:
     """New pictures of a picture, without a model.
 
@@ -33,7 +39,7 @@ def instant(
         size: ``(H, W)`` of each.
         variation: from 0, hardly different, to 1, anything goes.
         seed: of the noise.
-        told: as for ``finish``.
+        told, wraps: as for ``finish``.
 
     Yields:
         ``n`` pictures ``[1, C, H, W]`` in [-1, 1].
@@ -41,8 +47,8 @@ def instant(
     plan = Plan.of(size, photo.size)
     shrink = COARSE / max(photo.size)
     coarse = (ceil(photo.size[0] * shrink * plan.canvas[0]), ceil(photo.size[1] * shrink * plan.canvas[1]))
-    picture = resize(signed(photo.at(coarse)), coarse)
+    picture = joined(signed(photo.at(coarse)), wraps)
     for number in range(n):
         draw = Draw(seed, ("instant", number), photo.device)
         layout = picture + NOISE * variation * draw.normal(picture.shape)
-        yield finish(photo, layout, size, [draw], told=told).picture
+        yield finish(photo, layout, size, [draw], told=told, wraps=wraps).picture

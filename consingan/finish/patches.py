@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from consingan.finish.photo import Photo, Scale
+from consingan.finish.photo import REACH, Photo, Scale
 from consingan.finish.scales import Plan
 from consingan.finish.search import Field, distances, enlarged, exact, field_of, improved, mended
 from consingan.finish.vote import vote
 from consingan.grid.noise import Draw
 from consingan.grid.ranges import signed, unit
-from consingan.grid.resize import resize
-from consingan.grid.sizes import Size, size_of
+from consingan.grid.sizes import NOWHERE, Size, Wraps, size_of
+from consingan.grid.torus import resized, surrounded
 
 EXACT = 80  # px of the picture's longer side up to which every patch is compared with every other
 SPREADS = (0.8, 0.6)  # of the votes of the two passes of a scale
@@ -46,6 +46,7 @@ def finish(
     draws: Sequence[Draw],
     before: Sequence[Field] = (),
     told: Told = lambda share: None,
+    wraps: Wraps = NOWHERE,
 ) -> Finished:
     """Make a layout anew of patches of the picture.
 
@@ -56,29 +57,30 @@ def finish(
         draws: of each picture of the batch; others give other finishes of one layout.
         before: fields of the frame before, whose patches stay where nothing is much better.
         told: how far it has come, from 0 to 1, after each scale.
+        wraps: along which axes layout and sample go on at their other side.
 
     Returns:
         The sample; the same bits for the same draws on one device.
     """
     plan = Plan.of(size, photo.size)
-    made = resize(unit(layout.to(photo.device)), plan.sample[0])
+    made = resized(unit(layout.to(photo.device)), plan.sample[0], wraps)
     fields: list[Field] = []
     done = 0
     for number, (scale, now) in enumerate(zip(photo.prepared(plan), plan.sample, strict=True)):
-        made = resize(made, now).clamp(0, 1)
+        made = resized(made, now, wraps).clamp(0, 1)
         given = None
         if fields:
-            given = enlarged(fields[-1], plan.sample[number - 1], now, plan.photo[number - 1], scale)
+            given = enlarged(fields[-1], plan.sample[number - 1], now, plan.photo[number - 1], scale, wraps)
         if scale.searched:
-            made, field = searched(scale, made, given, before[number] if before else None, plan, draws)
+            made, field = searched(scale, made, given, before[number] if before else None, plan, draws, wraps)
         else:
             assert given is not None
-            field = mended(made, scale, given)
-            made = vote(field, now, scale, SPREADS[-1])
+            field = mended(surrounded(made, REACH, wraps), scale, given, wraps)
+            made = vote(field, now, scale, SPREADS[-1], wraps)
         fields.append(field)
         done += now[0] * now[1]
         told(done / plan.pixels)
-    return Finished(signed(resize(made, size).clamp(0, 1)), tuple(fields))
+    return Finished(signed(resized(made, size, wraps).clamp(0, 1)), tuple(fields))
 
 
 def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> Iterator[Tensor]:
@@ -97,7 +99,13 @@ def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> I
 
 
 def searched(
-    scale: Scale, made: Tensor, given: Field | None, before: Field | None, plan: Plan, draws: Sequence[Draw]
+    scale: Scale,
+    made: Tensor,
+    given: Field | None,
+    before: Field | None,
+    plan: Plan,
+    draws: Sequence[Draw],
+    wraps: Wraps = NOWHERE,
 ) -> tuple[Tensor, Field]:
     """A sample and its field after the two passes of a scale.
 
@@ -109,31 +117,33 @@ def searched(
         made: ``[B, C, h, w]`` in [0, 1].
         given: the field of the scale below, carried here; None at the coarsest.
         before: the field of an older frame.
-        plan, draws: as for ``finish``.
+        plan, draws, wraps: as for ``finish``.
     """
     size = size_of(made)
     for keys, spread in zip((scale.blurred, scale.sharp), SPREADS, strict=True):
-        queries = scale.patches(made)
+        queries = scale.patches(surrounded(made, REACH, wraps))
         if given is None or max(scale.size) <= EXACT:
-            field = compared(queries, keys, scale, plan, draws)
+            field = compared(queries, keys, scale, plan, draws, wraps)
         else:
-            field = improved(queries, keys, scale, given)
+            field = improved(queries, keys, scale, given, wraps)
         if before is not None:
             field = steadied(field, before, queries, keys, scale)
-        made, given = vote(field, size, scale, spread), field
+        made, given = vote(field, size, scale, spread, wraps), field
     return made, field
 
 
-def compared(queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Sequence[Draw]) -> Field:
+def compared(
+    queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Sequence[Draw], wraps: Wraps = NOWHERE
+) -> Field:
     """The field of the best patches of all, each the dearer the further it has to go from its own place.
 
     Args:
         queries: ``[B, h, w, D]``.
         keys: ``[K, D]``.
-        scale, plan, draws: as for ``searched``.
+        scale, plan, draws, wraps: as for ``searched``.
     """
     grid = (queries.shape[1], queries.shape[2])
-    here, there = (located(each, plan.canvas).to(keys.device) for each in (grid, scale.grid))
+    here, there = (located(each, plan.canvas, wraps).to(keys.device) for each in (grid, scale.grid))
     keys = torch.cat([keys, there], dim=1)
     found = []
     for query, draw in zip(queries, draws, strict=True):
@@ -142,12 +152,13 @@ def compared(queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Seq
     return field_of(torch.stack(found), scale, grid)
 
 
-def located(grid: Size, canvas: tuple[float, float]) -> Tensor:
+def located(grid: Size, canvas: tuple[float, float], wraps: Wraps = NOWHERE) -> Tensor:
     """Row and column of every patch of ``(h, w)`` as numbers to be compared like a patch's, ``[h * w, 2]``.
 
-    Along an axis in which the sample shows more than the picture, a patch may lie anywhere.
+    Along an axis in which the sample shows more than the picture, or that has no ends, a patch may lie anywhere.
     """
-    weights = [cost**0.5 if share < 1.1 else 0.0 for cost, share in zip((ROW, COLUMN), canvas, strict=True)]
+    free = [wrap or share >= 1.1 for wrap, share in zip(wraps, canvas, strict=True)]
+    weights = [0.0 if anywhere else cost**0.5 for cost, anywhere in zip((ROW, COLUMN), free, strict=True)]
     axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, grid, strict=True)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
 

@@ -1,7 +1,8 @@
 """Which patch of the picture goes where: exact where pictures are small, from place to place where they are large.
 
 A field is a pair ``(rows, columns)`` of integers ``[B, h, w]``: for every place of a sample, that is every pixel with a
-whole patch around it, the pixel of the picture that its patch is taken from.
+whole patch around it, the pixel of the picture that its patch is taken from. Along an axis on which the sample goes on
+at its other side, every pixel has.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import REACH, Scale
-from consingan.grid.sizes import Size
+from consingan.grid.sizes import NOWHERE, Size, Wraps
 
 Field = tuple[Tensor, Tensor]
 
@@ -76,7 +77,20 @@ def field_of(index: Tensor, scale: Scale, grid: Size) -> Field:
     return index // width + REACH, index % width + REACH
 
 
-def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Field:
+def first_place(wrap: bool) -> int:
+    """The pixel of the first place along an axis."""
+    return 0 if wrap else REACH
+
+
+def nearest(places: Tensor, count: int, wrap: bool) -> tuple[Tensor, Tensor]:
+    """Which of ``count`` places stands for each of some, and where it lies: the nearest, or its repetition there."""
+    if wrap:
+        return places % count, places
+    inside = places.clamp(0, count - 1)
+    return inside, inside
+
+
+def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field, wraps: Wraps = NOWHERE) -> Field:
     """A field after every place has looked at what its neighbours found and at the pixels beside what it has.
 
     All places look at the field as it was, so that it does not matter in which strips they are worked on
@@ -87,6 +101,7 @@ def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Field
         keys: ``[K, D]``, the picture's.
         scale: of the picture.
         field: of the places.
+        wraps: along which axes the sample goes on at its other side.
     """
     field = within(field, scale)
     strips = []
@@ -94,7 +109,7 @@ def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Field
         part = queries[:, rows.start : rows.stop]
         best = (field[0][:, rows.start : rows.stop], field[1][:, rows.start : rows.stop])
         least = distances(part, keys, scale, best)
-        for candidate, share in candidates(field, rows, best, scale):
+        for candidate, share in candidates(field, rows, best, scale, wraps):
             found = share * distances(part, keys, scale, candidate)
             better = found < least
             least = torch.where(better, found, least)
@@ -109,28 +124,31 @@ def distances(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Tens
     return (queries - keys.index_select(0, index.flatten()).view(queries.shape)).square_().sum(3)
 
 
-def candidates(field: Field, rows: range, best: Field, scale: Scale) -> Iterator[tuple[Field, float]]:
+def candidates(
+    field: Field, rows: range, best: Field, scale: Scale, wraps: Wraps = NOWHERE
+) -> Iterator[tuple[Field, float]]:
     """What the places of some rows look at, and what its distance counts.
 
     That is the continuation of their neighbours' patches, and shifts by a pixel.
     """
     for hop in NEIGHBOURS:
         for down, right in ((hop, 0), (-hop, 0), (0, hop), (0, -hop)):
-            yield within(continued(field, rows, down, right), scale), JOINED
+            yield within(continued(field, rows, down, right, wraps), scale), JOINED
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
             if down or right:
                 yield within((best[0] + down, best[1] + right), scale), 1.0
 
 
-def continued(field: Field, rows: range, down: int, right: int) -> Field:
+def continued(field: Field, rows: range, down: int, right: int, wraps: Wraps = NOWHERE) -> Field:
     """The field that places would have if their patch lay beside that of a neighbour, as the two places do."""
     height, width = field[0].shape[1:]
     device = field[0].device
     at_rows = torch.arange(rows.start, rows.stop, device=device)
     at_columns = torch.arange(width, device=device)
-    from_rows, from_columns = (at_rows + down).clamp(0, height - 1), (at_columns + right).clamp(0, width - 1)
-    rows_found, columns_found = (each[:, from_rows][:, :, from_columns] for each in field)
+    which_rows, from_rows = nearest(at_rows + down, height, wraps[0])
+    which_columns, from_columns = nearest(at_columns + right, width, wraps[1])
+    rows_found, columns_found = (each[:, which_rows][:, :, which_columns] for each in field)
     return rows_found - (from_rows - at_rows)[:, None], columns_found - (from_columns - at_columns)
 
 
@@ -140,7 +158,7 @@ def within(field: Field, scale: Scale) -> Field:
     return field[0].clamp(REACH, height - 1 - REACH), field[1].clamp(REACH, width - 1 - REACH)
 
 
-def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale) -> Field:
+def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale, wraps: Wraps = NOWHERE) -> Field:
     """A field of the scale below, carried to a finer one: patches that lay together stay together.
 
     Args:
@@ -148,39 +166,40 @@ def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale) -
         below, size: ``(h, w)`` of the sample at the two scales.
         shown: ``(h, w)`` of the picture at the scale below.
         scale: of the picture at the finer one.
+        wraps: along which axes the sample goes on at its other side.
     """
-    found = []
+    found, firsts = [], [first_place(wrap) for wrap in wraps]
     for axis, each in enumerate(field):
-        places = [torch.arange(REACH, side - REACH, device=each.device) for side in size]
-        at = [
-            ((2 * place + 1) * old // (2 * new)).clamp(
-                REACH, old - 1 - REACH
-            )  # in integers: devices divide differently
-            for place, new, old in zip(places, size, below, strict=True)
+        along = zip(firsts, size, strict=True)
+        places = [torch.arange(first, side - first, device=each.device) for first, side in along]
+        at = [  # in integers: devices divide differently
+            ((2 * place + 1) * old // (2 * new)).clamp(first, old - 1 - first)
+            for place, new, old, first in zip(places, size, below, firsts, strict=True)
         ]
         shape = (-1, 1) if axis == 0 else (1, -1)
-        offset = each[:, at[0] - REACH][:, :, at[1] - REACH] - at[axis].view(shape)
+        offset = each[:, at[0] - firsts[0]][:, :, at[1] - firsts[1]] - at[axis].view(shape)
         grown = (offset * (scale.size[axis] / shown[axis])).round().long()
         found.append(grown + places[axis].view(shape))
     return within((found[0], found[1]), scale)
 
 
-def mended(picture: Tensor, scale: Scale, field: Field) -> Field:
+def mended(picture: Tensor, scale: Scale, field: Field, wraps: Wraps = NOWHERE) -> Field:
     """A field whose seams have moved to where they show least; everything else stays.
 
     A place at a seam, where a neighbour's patch does not continue its own, takes the neighbour's if that is nearer.
 
     Args:
-        picture: ``[B, C, h, w]`` in [0, 1], the sample as it is.
+        picture: ``[B, C, h, w]`` in [0, 1], the sample as it is, with ``REACH`` px of its other side where it wraps.
         scale: the picture at the sample's scale.
         field: of the places.
+        wraps: along which axes the sample goes on at its other side.
     """
     found = (field[0].clone(), field[1].clone())
     batch, _, height, width = picture.shape
     sample = picture.permute(0, 2, 3, 1).reshape(-1, picture.shape[1])
     for rows in strips_of(field[0].shape[1], batch * field[0].shape[2]):
         own = (field[0][:, rows.start : rows.stop], field[1][:, rows.start : rows.stop])
-        others = [continued(field, rows, *hop) for hop in ((2, 0), (-2, 0), (0, 2), (0, -2))]
+        others = [continued(field, rows, *hop, wraps) for hop in ((2, 0), (-2, 0), (0, 2), (0, -2))]
         seam = torch.zeros_like(own[0], dtype=torch.bool)
         for other in others:
             seam |= (other[0] != own[0]) | (other[1] != own[1])

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from consingan.finish.photo import REACH, Scale
-from consingan.finish.search import Field, strips_of
-from consingan.grid.sizes import Size
+from consingan.finish.search import Field, first_place, nearest, strips_of
+from consingan.grid.sizes import NOWHERE, Size, Wraps
 
 
 def weights(spread: float) -> dict[tuple[int, int], float]:
@@ -27,14 +27,15 @@ def weights(spread: float) -> dict[tuple[int, int], float]:
     return {offset: weight / total for offset, weight in found.items()}
 
 
-def vote(field: Field, size: Size, scale: Scale, spread: float) -> Tensor:
+def vote(field: Field, size: Size, scale: Scale, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
     """The picture ``[B, C, h, w]`` in [0, 1] that a field makes.
 
     Args:
-        field: of its places, ``[B, h - 6, w - 6]``.
+        field: of its places, ``[B, h - 6, w - 6]``; along an axis that wraps of all pixels.
         size: ``(h, w)``.
         scale: the picture that the patches are taken from.
         spread: see ``weights``. Wide ones blur.
+        wraps: along which axes it goes on at its other side.
     """
     batch = field[0].shape[0]
     height, width = size
@@ -42,13 +43,15 @@ def vote(field: Field, size: Size, scale: Scale, spread: float) -> Tensor:
     for rows in strips_of(height, batch * width):
         total = torch.zeros_like(made[:, rows.start : rows.stop]).flatten(0, 2)
         for (down, right), weight in weights(spread).items():
-            index = source(field, size, scale, rows, down, right)
+            index = source(field, size, scale, rows, down, right, wraps)
             total.add_(scale.pixels.index_select(0, index.flatten()), alpha=weight)
         made[:, rows.start : rows.stop] = total.view(batch, len(rows), width, -1)
     return made.permute(0, 3, 1, 2).contiguous()
 
 
-def source(field: Field, size: Size, scale: Scale, rows: range, down: int, right: int) -> Tensor:
+def source(
+    field: Field, size: Size, scale: Scale, rows: range, down: int, right: int, wraps: Wraps = NOWHERE
+) -> Tensor:
     """Where the pixels of some rows lie in the patches around others that are so far down and right of them.
 
     Near the border, where no whole patch has its centre, the nearest one is continued.
@@ -57,10 +60,12 @@ def source(field: Field, size: Size, scale: Scale, rows: range, down: int, right
         ``[B, rows, w]``, indices of the picture's pixels.
     """
     device = field[0].device
-    at_rows, at_columns = torch.arange(rows.start, rows.stop, device=device), torch.arange(size[1], device=device)
-    centre_rows = (at_rows + down).clamp(REACH, size[0] - 1 - REACH)
-    centre_columns = (at_columns + right).clamp(REACH, size[1] - 1 - REACH)
-    found_rows, found_columns = (each[:, centre_rows - REACH][:, :, centre_columns - REACH] for each in field)
+    first_row, first_column = (first_place(wrap) for wrap in wraps)
+    at_rows = torch.arange(rows.start, rows.stop, device=device) - first_row
+    at_columns = torch.arange(size[1], device=device) - first_column
+    which_rows, centre_rows = nearest(at_rows + down, size[0] - 2 * first_row, wraps[0])
+    which_columns, centre_columns = nearest(at_columns + right, size[1] - 2 * first_column, wraps[1])
+    found_rows, found_columns = (each[:, which_rows][:, :, which_columns] for each in field)
     found_rows = (found_rows + (at_rows - centre_rows)[:, None]).clamp(0, scale.size[0] - 1)
     found_columns = (found_columns + (at_columns - centre_columns)).clamp(0, scale.size[1] - 1)
     return found_rows * scale.size[1] + found_columns

@@ -19,7 +19,7 @@ from consingan.finish.photo import Photo
 from consingan.finish.scales import Plan, check_size
 from consingan.grid.noise import Draw
 from consingan.grid.ranges import signed
-from consingan.grid.sizes import Size, rescaled
+from consingan.grid.sizes import NOWHERE, Size, Wraps, rescaled
 
 
 class StillStep(Protocol):
@@ -85,12 +85,14 @@ class Patches:
         trained: ``(H, W)`` of the layout that shows as much as the photo does.
         seed: of the finish alone; that of the layout if None.
         told: hears how far each batch has come, from 0 to 1.
+        wraps: along which axes layouts and pictures go on at their other side.
     """
 
     photo: Photo
     trained: Size
     seed: int | None = None
     told: Told = lambda share: None
+    wraps: Wraps = NOWHERE
 
     def size_before(self, size: Size) -> Size:
         """As many trained pictures high and wide as the result shows of the photo."""
@@ -100,7 +102,7 @@ class Patches:
     def apply(self, pictures: Tensor, size: Size, draws: Sequence[Draw]) -> Tensor:
         if self.seed is not None:
             draws = [replace(draw, seed=self.seed) for draw in draws]
-        return patches.finish(self.photo, pictures, size, draws, told=self.told).picture
+        return patches.finish(self.photo, pictures, size, draws, told=self.told, wraps=self.wraps).picture
 
 
 @dataclass(frozen=True, eq=False)

@@ -164,7 +164,7 @@ class SingleImageModel:
         tiled = next((i for i, size in enumerate(sizes) if size[0] * size[1] > self.tile), stages)
         first = stages if self.settings.network.whole else max(1, start, tiled)
         planes = [generator.plane(stage, size) for stage, size in enumerate(sizes)]
-        inputs = [source(Window.whole(plane)) for source, plane in zip(sources[start:first], planes[start:])]
+        inputs = [sources[i](Window.whole(planes[i])) for i in range(start, first)]
         below = generator.features([UNUSED] * start + inputs, self.amplitudes, sizes, start, below)
         if first == stages:
             return generator.picture(below).contiguous()

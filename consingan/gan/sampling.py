@@ -19,7 +19,7 @@ from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
 from consingan.gan.sources import channels_last, expanded, stacked
 from consingan.gan.steering import Toward, shaped
 from consingan.gan.stills import Stills, output_sizes
-from consingan.gan.tiling import tiling
+from consingan.gan.tiling import tiling, wraps_with
 from consingan.grid.noise import Draw, Source, as_source, mixed, walk
 from consingan.grid.sizes import Size, size_of
 from consingan.grid.torus import going_on
@@ -78,8 +78,8 @@ def chain(model: SingleImageModel, options: Stills, told: Told = lambda share: N
     Raises:
         UserError: as ``photo_for``.
     """
-    photo = photo_for(model, options.finish)
-    return Chain([Patches(photo, model.size, options.finish_seed, told)] if photo else [])
+    photo, wraps = photo_for(model, options.finish), wraps_with(model, options.tileable)
+    return Chain([Patches(photo, model.size, options.finish_seed, told, wraps)] if photo else [])
 
 
 def stills(

@@ -62,6 +62,9 @@ class Stills:
         "model was trained",
         choices=("off", "x", "y", "xy"),
     )
+    seam: bool = setting(
+        False, "stills: say how well each closes with its other side; 1 is a seam like any other place"
+    )
     reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 

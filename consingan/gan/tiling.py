@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from consingan.gan.wrapping import wrapping
-from consingan.grid.sizes import WRAPS
+from consingan.grid.sizes import WRAPS, Wraps
 
 if TYPE_CHECKING:
     from consingan.gan.model import SingleImageModel
@@ -20,7 +20,7 @@ def tiling(model: SingleImageModel, tileable: str | None) -> SingleImageModel:
         model: trained, of any border.
         tileable: a word of ``sizes.WRAPS``; as it was trained if None.
     """
-    if tileable is None or WRAPS[tileable] == model.wraps:
+    if tileable is None or wraps_with(model, tileable) == model.wraps:
         return model
     made = copy.copy(model)
     made.settings = replace(model.settings, network=replace(model.settings.network, tileable=tileable))
@@ -29,3 +29,8 @@ def tiling(model: SingleImageModel, tileable: str | None) -> SingleImageModel:
     made.to(model.device)  # draws the anchors anew, whose planes are others
     made.photo = model.photo  # with what it has prepared
     return made
+
+
+def wraps_with(model: SingleImageModel, tileable: str | None) -> Wraps:
+    """Along which axes pictures of ``tiling`` go on at their other side."""
+    return model.wraps if tileable is None else WRAPS[tileable]

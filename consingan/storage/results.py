@@ -39,12 +39,13 @@ class Role(StrEnum):
     SKETCH = "sketch"  # what samples were to follow
     MASK = "mask"  # where a naive picture's object is
     VIEW = "view"  # several of these side by side, to judge by
+    REPEATED = "repeated"  # a sample laid beside itself, to see whether it has a seam
     GRID = "grid"  # the pictures of a folder as one
     SNAPSHOT = "snapshot"  # the result so far, on the way through a stage
     STRIP = "strip"  # the snapshots of a stage side by side
 
 
-SUMMARIES = frozenset({Role.GRID, Role.STRIP})  # pictures made of others
+SUMMARIES = frozenset({Role.GRID, Role.STRIP, Role.REPEATED})  # pictures made of others
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from consingan.storage.files import read_json
 from consingan.storage.run import Run, folder_for, label
 from consingan.tasks import TASKS
 from consingan.training.belongings import Belongings
+from consingan.training.tileable import check_tileable, implied
 from consingan.watch.clock import duration
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def resolve(
     layers = (
         (f"preset {preset}", presets[preset]),
         ("picture", {"nc_im": channels}),
+        ("tileable", implied(given)),
         ("flag", given),
     )
     values = ChainMap(*(dict(layer) for _, layer in reversed(layers)))
@@ -137,6 +139,7 @@ def resolve(
         fitting = ", ".join(task.name for task in TASKS.values() if task.takes_naive)
         raise UserError(f"--naive_img {naive} does not go with --train_mode {mode}; it is for {fitting}.")
     check_codes(settings, given)
+    check_tileable(settings)
     return settings, origins | {name: AUTO[name][0] for name in waiting}
 
 

@@ -40,6 +40,7 @@ WORDS = {  # of what stands by itself, in the order in which it is shown
     Role.PASTED: "the naive picture",
     Role.GRID: "all of a folder",
     Role.SAMPLE: "sample",
+    Role.REPEATED: "repeated, to see whether it has a seam",
     Role.VIEW: "side by side",
     Role.MASK: "mask",
     Role.NATIVE: "output of the network",
@@ -229,7 +230,7 @@ def evaluation(run: Run) -> list[Shot]:
     items = []
     for each in found:
         name = each.path.parent.name if each.role is Role.GRID else words(each.path)
-        side = WIDE_SIDE if each.role in (Role.VIEW, Role.GRID) else HERO_SIDE
+        side = WIDE_SIDE if each.role in (Role.VIEW, Role.GRID, Role.REPEATED) else HERO_SIDE
         items.append((each.path, name if each.role is Role.SAMPLE else f"{caption(each)}: {name}", side))
     return [shot for path, text, side in items if (shot := shown(path, side, text))]
 
