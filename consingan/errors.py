@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 _OUT_OF_MEMORY = r"out of memory|can't allocate memory|bad_alloc"  # torch's words on CUDA, MPS and the CPU
@@ -21,13 +22,13 @@ REQUIRED = ("torch", "kornia", "imageio", "PIL", "numpy", "rich", "safetensors",
 OTHER_NAMES = {"PIL": "pillow"}  # of packages that are installed by another name than they are imported
 
 
-def check_packages() -> None:
+def check_packages(modules: Sequence[str] = REQUIRED) -> None:
     """Refuse to begin where a package is missing that would be needed in the middle; imports none.
 
     Raises:
         UserError: names the package, and how to install it.
     """
-    for module in REQUIRED:
+    for module in modules:
         if find_spec(module) is None:
             raise UserError(not_installed(module))
 

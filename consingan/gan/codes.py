@@ -41,7 +41,7 @@ def joined(x: Tensor, values: Tensor) -> Tensor:
     """An input ``[B or 1, C, h, w]`` with the codes ``[B, K]`` behind its channels: ``[B, C + K, h, w]``."""
     if not values.shape[1]:
         return x
-    batch, size = len(values), x.shape[2:]
+    batch, size = values.shape[0], x.shape[2:]
     maps = values.to(x)[:, :, None, None].expand(-1, -1, *size)
     return channels_last(torch.cat([x.expand(batch, -1, -1, -1), maps], dim=1))
 

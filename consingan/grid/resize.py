@@ -48,6 +48,8 @@ def upsample(x: Tensor, size: Size) -> Tensor:
         x: ``[B, C, H, W]``.
         size: ``(H', W')`` in pixels.
     """
+    if isinstance(size[0], torch.SymInt):
+        return _symbolic(x, size)
     if x.shape[2:] == size:
         return x
     rows = aligned_on(x.shape[2], size[0], x.device, x.dtype)
@@ -65,6 +67,8 @@ def upsample_part(x: Tensor, given: tuple[Span, Span], source: Size, size: Size,
         size: ``(H', W')`` of the whole result.
         wanted: rows and columns of the result.
     """
+    if isinstance(size[0], torch.SymInt):
+        return _symbolic(x, size)
     if source == size and given == wanted:
         return x
     rows, columns = (
@@ -93,11 +97,16 @@ def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         pixels = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
         pixels = torch.bmm(rows.expand(batch, -1, -1), pixels)  # [B, H', W * C]
         pixels = pixels.view(batch * len(rows), width, channels)
-        pixels = torch.bmm(columns.expand(len(pixels), -1, -1), pixels)  # [B * H', W', C]
+        pixels = torch.bmm(columns.expand(batch * len(rows), -1, -1), pixels)  # [B * H', W', C]
         return pixels.view(batch, len(rows), len(columns), channels).permute(0, 3, 1, 2)
     planes = x.reshape(batch * channels, height, width)
-    planes = torch.bmm(rows.expand(len(planes), -1, -1), planes) @ columns.T
+    planes = torch.bmm(rows.expand(batch * channels, -1, -1), planes) @ columns.T
     return planes.view(batch, channels, len(rows), len(columns))
+
+
+def _symbolic(x: Tensor, size: Size) -> Tensor:
+    """``upsample`` to a size that has no number yet, while ``gan.export`` traces the whole of a picture."""
+    return F.interpolate(x, size, mode="bicubic", align_corners=True)
 
 
 @lru_cache(maxsize=256)

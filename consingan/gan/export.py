@@ -1,0 +1,272 @@
+"""A model as a graph for other programs: noise maps and amplitudes in, pictures out.
+
+The graph is the generator with its weights and the coarsest stage's anchor. Its inputs, by name:
+
+- ``noise_0``, ``noise_1`` ...: by stage, float32 ``[B, C, h, w]``, of the shapes that ``shapes`` gives;
+- ``amplitudes``: float32 ``[stages]``, what the noise of each stage is multiplied by;
+- ``variation``: float32, no axes: what enters stage 0 is ``(1 - variation) * anchor + variation * noise_0``;
+- ``codes``: float32 ``[B, K]``, of a model with codes only.
+
+Its output is ``picture``, float32 ``[B, C, H, W]`` in [-1, 1]. It holds no random numbers: ``inputs`` are those of our
+samples. The finish is no part of it: its searches depend on their own results.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from consingan.errors import UserError
+from consingan.gan import codes, sampling
+from consingan.gan.model import SingleImageModel
+from consingan.grid.noise import Draw, mixed
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, size_of
+from consingan.grid.windows import Part, Window
+
+OPSET = 18  # the first whose Resize has antialiasing
+MOST_BYTES = 2**31 - 2**20  # of one file: protobuf ends at 2 GiB
+SMALLEST = 2  # px of a side of any stage
+METADATA = "consingan"  # the key of what a file says of itself, as JSON
+
+
+class Graph(nn.Module):
+    """The way from noise to pictures, written for a tracer.
+
+    Args:
+        model: whose generator.
+        sizes: ``(H, W)`` of the stages where they are fixed; None where they are those of the noise.
+    """
+
+    anchor: Tensor
+
+    def __init__(self, model: SingleImageModel, sizes: Sequence[Size] | None):
+        super().__init__()
+        self.generator, self.sizes = model.generator, sizes
+        self.register_buffer("anchor", model.fixed[0])
+
+    def forward(
+        self, noise: Sequence[Tensor], amplitudes: Tensor, variation: Tensor, values: Tensor | None = None
+    ) -> Tensor:
+        """Pictures ``[B, C, H, W]``, see the top of this file."""
+        sizes = self.sizes or [size_of(noise[0]), *(self._size(later) for later in noise[1:])]
+        # compared by hand, because a size without a number cannot be
+        anchor = self.anchor if self.sizes and size_of(self.anchor) == sizes[0] else resized(self.anchor, sizes[0])
+        first = mixed(anchor, noise[0], variation)  # type: ignore[arg-type]
+        first = first if values is None else codes.joined(first, values)
+        parts = None if self.sizes else whole(self.generator, sizes)
+        by_stage = list(amplitudes.unbind())
+        features = self.generator.features([first, *noise[1:]], by_stage, sizes, wanted=parts)  # type: ignore[arg-type]
+        return self.generator.picture(features)
+
+    def _size(self, noise: Tensor) -> Size:
+        """``(H, W)`` of a later stage of the noise's size."""
+        more = self.generator.border.noise_size((0, 0))
+        height, width = size_of(noise)
+        return height - more[0], width - more[1]
+
+
+def resized(anchor: Tensor, size: Size) -> Tensor:
+    """As ``resize``, also to a size without a number."""
+    if isinstance(size[0], int):
+        return resize(anchor, size)
+    return torch.nn.functional.interpolate(anchor, size, mode="bicubic", antialias=True)
+
+
+def whole(generator: Any, sizes: Sequence[Size]) -> list[Part]:
+    """By stage, all of it: what the whole picture depends on where a plane ends at its borders."""
+    windows = [Window.whole(size) for size in sizes]
+    noise = [windows[0], *(Window.whole(generator.border.noise_size(size)) for size in sizes[1:])]
+    return [Part(window, window, entering) for window, entering in zip(windows, noise, strict=True)]
+
+
+def any_size(model: SingleImageModel) -> bool:
+    """Whether one graph can make pictures of any size: nothing in it may depend on where a window lies."""
+    sizes = model.sizes[: model.stages]
+    return whole(model.generator, sizes) == model.generator.parts(sizes)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file.
+
+    Args:
+        data: what is in it.
+        size: ``(H, W)`` of its pictures; None where it makes any.
+    """
+
+    data: bytes
+    size: Size | None
+
+
+def shapes(model: SingleImageModel, size: Size) -> list[tuple[int, int, int, int]]:
+    """By stage, the shape of the noise ``[1, C, h, w]`` for a picture of ``(H, W)``."""
+    return [model.generator.input_shape(stage, own) for stage, own in enumerate(model.sizes_for(size))]
+
+
+def noise_bytes(model: SingleImageModel, size: Size) -> int:
+    """What the noise for a picture of ``(H, W)`` takes."""
+    return sum(4 * prod(shape) for shape in shapes(model, size))
+
+
+def place(model: SingleImageModel, seed: int, number: int) -> Draw:
+    """The place of the random numbers of our sample ``number`` of a seed."""
+    return Draw(seed, ("sample", number), model.device)
+
+
+def as_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """A file of ``numpy.load``, not compressed."""
+    held = io.BytesIO()
+    np.savez(held, **arrays)  # type: ignore[arg-type]
+    return held.getvalue()
+
+
+def inputs(
+    model: SingleImageModel, draw: Draw, size: Size, start: int = 0, variation: float | None = None
+) -> dict[str, np.ndarray]:
+    """What the graph makes the picture of ``SingleImageModel.layouts([draw], size, start, variation)`` of, by name.
+
+    Args:
+        model, draw, size, start, variation: as for ``layouts``; see ``place``.
+    """
+    found = sampling.sources(model, [draw], model.sizes_for(size), start, variation=1.0)
+    noise = [source(Window.whole(shape[2:])) for source, shape in zip(found, shapes(model, size), strict=True)]
+    share = 1.0 if start else model.settings.sampling.variation if variation is None else variation
+    channels = model.generator.channels
+    tensors = {f"noise_{stage}": x[:, :channels] if stage == 0 else x for stage, x in enumerate(noise)}
+    tensors |= {"amplitudes": torch.tensor(model.amplitudes), "variation": torch.tensor(share)}
+    if model.settings.codes.channels:
+        tensors["codes"] = noise[0][:, channels:, 0, 0]
+    return {name: x.float().contiguous().cpu().numpy() for name, x in tensors.items()}
+
+
+def onnx_file(model: SingleImageModel, version: str, size: Size | None = None) -> Exported:
+    """A model as ONNX, in one file.
+
+    Args:
+        model: on the CPU.
+        version: of this program, for the file.
+        size: ``(H, W)`` of the pictures, to fix it; None for any size, or the trained one where that is not possible.
+
+    Raises:
+        UserError: the file would be larger than ONNX allows.
+        ModuleNotFoundError: onnx or onnxscript is not installed.
+    """
+    size = settled(model, size)
+    made = facts(model, version, size)
+    traced = traced_program(model, size)
+    names = list(inputs(model, Draw(0), model.size))
+    with quietly():
+        program = torch.onnx.export(
+            traced,
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=["picture"],
+            verbose=False,
+        )
+    proto = program.model_proto  # type: ignore[union-attr]
+    proto.producer_name, proto.producer_version = "consingan", version
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA, json.dumps(made)
+    return Exported(proto.SerializeToString(), size)
+
+
+def pt2_file(model: SingleImageModel, version: str, size: Size | None = None) -> Exported:
+    """A model as a program of ``torch.export``, for ``torch.export.load``; arguments as ``onnx_file``."""
+    size = settled(model, size)
+    held = io.BytesIO()
+    extra = {METADATA: json.dumps(facts(model, version, size))}
+    program = traced_program(model, size)
+    with quietly():
+        torch.export.save(program, held, extra_files=extra)
+    return Exported(held.getvalue(), size)
+
+
+def settled(model: SingleImageModel, size: Size | None) -> Size | None:
+    """The size that a file is for: as wanted; None, any, only where one graph can make them.
+
+    Raises:
+        UserError: the file would be larger than ONNX allows.
+    """
+    held = sum(4 * value.numel() for value in model.generator.state_dict().values())
+    if held > MOST_BYTES:
+        raise UserError(
+            f"The model has {held / 2**30:.1f} GiB of weights, and a file of ONNX holds 2 at most; train one with a "
+            "smaller --nfc or --ker_size."
+        )
+    return size or (None if any_size(model) else model.size)
+
+
+def facts(model: SingleImageModel, version: str, size: Size | None) -> dict[str, Any]:
+    """What a file says of itself, as JSON values.
+
+    ``sizes`` are ``(H, W)`` of the stages as trained; a stage's noise has ``more`` rows and columns than the stage.
+    """
+    more = model.generator.border.noise_size((0, 0))
+    return {
+        "version": version,
+        "channels": model.generator.channels,
+        "features": model.generator.width,
+        "sizes": [list(own) for own in model.sizes[: model.stages]],
+        "more": [[0, 0], *[list(more)] * (model.stages - 1)],
+        "amplitudes": list(model.amplitudes),
+        "variation": model.settings.sampling.variation,
+        "codes": model.settings.codes.channels,
+        "border": model.generator.border.name,
+        "size": list(size) if size else None,
+    }
+
+
+def traced_program(model: SingleImageModel, size: Size | None) -> torch.export.ExportedProgram:
+    """The graph as torch traces it; free are the batch, and without a size all sides."""
+    graph = Graph(model, None if size is None else model.sizes_for(size)).eval()
+    given = inputs(model, place(model, 0, 0), size or model.size)
+    batch = torch.export.Dim("batch")
+    noise = [torch.from_numpy(given[f"noise_{stage}"]).repeat(2, 1, 1, 1) for stage in range(model.stages)]
+    sides = [{} if size else free_sides(model, stage) for stage in range(model.stages)]
+    example: list[Any] = [noise, torch.from_numpy(given["amplitudes"]), torch.tensor(float(given["variation"]))]
+    free: list[Any] = [[{0: batch} | own for own in sides], None, None]
+    if "codes" in given:
+        example.append(torch.from_numpy(given["codes"]).repeat(2, 1))
+        free.append({0: batch})
+    with torch.no_grad(), quietly():
+        graph(*example)  # the weights of resizing are kept from here on: those of a tracer would have no numbers
+        return torch.export.export(graph, tuple(example), dynamic_shapes=tuple(free), strict=False)
+
+
+def free_sides(model: SingleImageModel, stage: int) -> dict[int, Any]:
+    """Rows and columns of a stage's noise by their axes, as torch's tracer names what is free."""
+    more = model.generator.border.noise_size((0, 0)) if stage else (0, 0)
+    names = (f"height_{stage}", f"width_{stage}")
+    return {
+        axis: torch.export.Dim(name, min=SMALLEST + own) for axis, name, own in zip((2, 3), names, more, strict=True)
+    }
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without what the exporters say of torchvision and of their steps."""
+    known = logging.getLogger("torch.onnx"), logging.getLogger("onnxscript"), logging.getLogger("onnx_ir")
+    before = [logger.level for logger in known]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in known:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(known, before, strict=True):
+                logger.setLevel(level)
