@@ -38,15 +38,15 @@ class Plan:
     sample: tuple[Size, ...]
 
     @classmethod
-    def of(cls, size: Size, photo: Size) -> Plan:
-        """The plan for a sample of ``(H, W)`` from a picture of ``(H, W)``.
+    def of(cls, size: Size, photo: Size, trust: float = TRUST) -> Plan:
+        """The plan for a sample of ``(H, W)`` from a picture of ``(H, W)``, whose layout is believed at ``trust`` px.
 
         The picture is shown as large as the sample allows along both axes, and never enlarged: what is left of the
         sample is more of the same place.
         """
         shown = min(1.0, size[0] / photo[0], size[1] / photo[1])
         canvas = (size[0] / (shown * photo[0]), size[1] / (shown * photo[1]))
-        sides = way_to(shown * max(photo), max(TRUST, SHORTEST * max(photo) / min(photo)))
+        sides = way_to(shown * max(photo), max(trust, SHORTEST * max(photo) / min(photo)))
         of_photo = tuple(
             (max(1, round(photo[0] * side / max(photo))), max(1, round(photo[1] * side / max(photo)))) for side in sides
         )
