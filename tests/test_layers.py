@@ -25,6 +25,7 @@ LAYERS = (
     "gan watch",
     "applications",
     "training",
+    "batch",
     "api command",
 )
 MOST_IMPORTS = 80  # between two rooms

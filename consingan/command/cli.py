@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from consingan import __version__
+from consingan.command.batch import batch
 from consingan.command.export import export
 from consingan.command.flags import CONTEXT, OrderedGroup
 from consingan.command.pages import compare, report, show
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, show, listing, score, compare, report, paste, export, presets):
+for command in (train, batch, sample, show, listing, score, compare, report, paste, export, presets):
     main.add_command(command)

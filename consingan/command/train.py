@@ -59,81 +59,86 @@ PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
 # What one gets without a flag.
 USUAL = {s.name: TASKS[FIRST_MODE].recipes[DEFAULT_PRESET].get(s.name, s.default) for s in config.settings()}
 
-TASK = options(
-    [
-        click.argument("picture", required=False),
-        option(
-            "Task",
-            "--input_name",
-            metavar="FILE",
-            help="the picture, or - for one from standard input; PICTURE without the flag means the same",
-        ),
-        option(
-            "Task",
-            "--train_mode",
-            type=click.Choice(list(TASKS)),
-            default=FIRST_MODE,
-            help="; ".join(f"{task.name}: {task.summary}" for task in TASKS.values()),
-            shown_default=FIRST_MODE,
-        ),
-        option(
-            "Task",
-            "--preset",
-            type=click.Choice(PRESETS),
-            default=DEFAULT_PRESET,
-            help="quick: half a minute; fast: a minute; best: five minutes; paper: the published method exactly; "
-            "consingan presets shows what each one sets",
-            shown_default=DEFAULT_PRESET,
-        ),
-        option(
-            "Task",
-            "--background",
-            default=WHITE,
-            help="colour for transparent pixels, or keep-out for the mean colour of the opaque pixels",
-            shown_default=WHITE,
-        ),
-        option(
-            "Task",
-            "--max_pixels",
-            type=click.IntRange(min=1),
-            default=MOST_PIXELS,
-            help="refuse pictures with more pixels",
-            shown_default="100 million",
-        ),
-        option(
-            "Task",
-            "--outdir",
-            default=home,
-            help="folder for runs; a run is saved in OUTDIR/PICTURE/TIME_MODE...",
-            shown_default=f"{HOME}, or the environment variable {VARIABLE}",
-        ),
-        option(
-            "Task",
-            "--resume",
-            metavar="RUN",
-            help="continue the stopped run in this folder; needs no other flags. With auto, repeat the "
-            "original command: its newest unfinished run is continued, or a new one is started",
-        ),
-        option(
-            "Task",
-            "--checkpoint_every",
-            type=float,
-            default=60.0,
-            help="seconds between checkpoints, at least 1",
-            shown_default="60",
-        ),
-        option("Task", "--dry_run", is_flag=True, help="show the settings, the pyramid, time and memory, then stop"),
-        option(
-            "Task",
-            "--config",
-            metavar="FILE",
-            is_eager=True,
-            callback=settings_file.read,
-            help="file of settings in TOML, such as: max_size = 80; flags come first, then this file, then the preset",
-        ),
-        option("Task", "--save", metavar="FILE", help="with --dry_run: write the settings to a file for --config"),
-    ]
-)
+NAMED = [
+    click.argument("picture", required=False),
+    option(
+        "Task",
+        "--input_name",
+        metavar="FILE",
+        help="the picture, or - for one from standard input; PICTURE without the flag means the same",
+    ),
+]
+OF_PICTURE = [
+    option(
+        "Task",
+        "--train_mode",
+        type=click.Choice(list(TASKS)),
+        default=FIRST_MODE,
+        help="; ".join(f"{task.name}: {task.summary}" for task in TASKS.values()),
+        shown_default=FIRST_MODE,
+    ),
+    option(
+        "Task",
+        "--preset",
+        type=click.Choice(PRESETS),
+        default=DEFAULT_PRESET,
+        help="quick: half a minute; fast: a minute; best: five minutes; paper: the published method exactly; "
+        "consingan presets shows what each one sets",
+        shown_default=DEFAULT_PRESET,
+    ),
+    option(
+        "Task",
+        "--background",
+        default=WHITE,
+        help="colour for transparent pixels, or keep-out for the mean colour of the opaque pixels",
+        shown_default=WHITE,
+    ),
+    option(
+        "Task",
+        "--max_pixels",
+        type=click.IntRange(min=1),
+        default=MOST_PIXELS,
+        help="refuse pictures with more pixels",
+        shown_default="100 million",
+    ),
+]
+OF_RUN = [
+    option(
+        "Task",
+        "--outdir",
+        default=home,
+        help="folder for runs; a run is saved in OUTDIR/PICTURE/TIME_MODE...",
+        shown_default=f"{HOME}, or the environment variable {VARIABLE}",
+    ),
+    option(
+        "Task",
+        "--resume",
+        metavar="RUN",
+        help="continue the stopped run in this folder; needs no other flags. With auto, repeat the "
+        "original command: its newest unfinished run is continued, or a new one is started",
+    ),
+]
+HOW = [
+    option(
+        "Task",
+        "--checkpoint_every",
+        type=float,
+        default=60.0,
+        help="seconds between checkpoints, at least 1",
+        shown_default="60",
+    ),
+    option("Task", "--dry_run", is_flag=True, help="show the settings, the pyramid, time and memory, then stop"),
+    option(
+        "Task",
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=settings_file.read,
+        help="file of settings in TOML, such as: max_size = 80; flags come first, then this file, then the preset",
+    ),
+]
+SAVE = option("Task", "--save", metavar="FILE", help="with --dry_run: write the settings to a file for --config")
+TASK = options([*NAMED, *OF_PICTURE, *OF_RUN, *HOW, SAVE])
 
 
 def title(setting: config.Declared) -> str:

@@ -27,7 +27,7 @@ def check_picture(file: str) -> None:
     if os.path.isdir(file):
         raise UserError(
             f"{file} is a folder, and a run has one picture; for a run of each: "
-            f'for picture in {shlex.quote(file)}/*; do {program("train")} "$picture"; done'
+            f"{program('batch')} {shlex.quote(file)}"
         )
     if not is_input(file) and not os.path.exists(file):  # false, not an error, for names no system allows
         raise UserError(f"There is no picture at {file}; check the path behind --input_name.")

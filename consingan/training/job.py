@@ -144,7 +144,8 @@ class Job:
         ready = self._ready()
         if self.order.resume == "auto":
             outdir = str(self.order.outdir)
-            if found := plan.unfinished_run(outdir, ready.state.model.settings, self._belongings):
+            own, name = ready.state.model.settings, self.order.name
+            if found := plan.unfinished_run(outdir, own, self._belongings, name):
                 return self._go_on(found, ready.notes, company, ready.state.reals)
             note = f"No unfinished run with these settings lies below {outdir}: this is a new one."
             ready = replace(ready, notes=(note, *ready.notes))
@@ -167,7 +168,7 @@ class Job:
         state = begin.state(settings, pixels, device)
         check_size(state)
         if self.order.outdir is not None:
-            check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
+            check_place(plan.planned_folder(self.order.outdir, settings, self.order.name).parent, needed_bytes(state))
         chosen = Chosen(begin.preset, tuple(sorted(self.order.settings)))
         notes = (*device_notes, *picture.notes, *naive)
         return Ready(state, origins, chosen, notes, picture.lost)
@@ -211,7 +212,7 @@ class Job:
             critic=sum(p.numel() for one in state.branches for p in one.critic.parameters()),
             cost=estimate(state),
             device=devices.describe(model.device),
-            folder=None if outdir is None else plan.planned_folder(outdir, model.settings),
+            folder=None if outdir is None else plan.planned_folder(outdir, model.settings, self.order.name),
             notes=ready.notes,
         )
 
@@ -222,7 +223,8 @@ class Job:
         from consingan.training.loop import look_first, write_start
 
         planned, state = self._plan(ready), ready.state
-        run = None if self.order.outdir is None else plan.new_run(self.order.outdir, planned.settings)
+        outdir, settings, name = self.order.outdir, planned.settings, self.order.name
+        run = None if outdir is None else plan.new_run(outdir, settings, name)
         with held(run):
             if run:
                 with removed_on_failure(run):

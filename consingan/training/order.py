@@ -30,6 +30,7 @@ class Order:
         preset: a name in the task's recipes; fast.
         settings: settings of ``consingan.config`` by name.
         outdir: where the run folder is made; nothing is written without one.
+        name: of the folder for runs of the picture below ``outdir``; the picture's, without its ending.
         resume: a run folder to go on with; or auto, for the newest unfinished run below ``outdir`` of the same
             picture, mode and settings, and a new one where there is none.
         background: colour under transparent pixels, or keep-out for the mean of the opaque ones; white.
@@ -46,6 +47,7 @@ class Order:
     preset: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     outdir: str | None = None
+    name: str | None = None
     resume: str | None = None
     background: str | None = None
     max_pixels: int | None = None

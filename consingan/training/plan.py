@@ -283,19 +283,21 @@ def recorded(run: Run) -> Train:
     return config.from_json(read_json(run.config), str(run.config))
 
 
-def new_run(outdir: str | Path, settings: Train) -> Run:
-    """A new run folder for a configuration."""
-    return Run.create(outdir, Path(settings.image).stem, run_label(settings))
+def new_run(outdir: str | Path, settings: Train, name: str | None = None) -> Run:
+    """A new run folder for a configuration; ``name`` is another than its picture's."""
+    return Run.create(outdir, name or Path(settings.image).stem, run_label(settings))
 
 
-def planned_folder(outdir: str | Path, settings: Train) -> Path:
+def planned_folder(outdir: str | Path, settings: Train, name: str | None = None) -> Path:
     """The folder that ``new_run`` would make now."""
-    return folder_for(outdir, Path(settings.image).stem, run_label(settings))
+    return folder_for(outdir, name or Path(settings.image).stem, run_label(settings))
 
 
-def unfinished_run(outdir: str | Path, settings: Train, begun_with: Belongings) -> Run | None:
+def unfinished_run(
+    outdir: str | Path, settings: Train, begun_with: Belongings, name: str | None = None
+) -> Run | None:
     """The newest run below ``outdir`` of the same files, mode and settings that can be gone on with."""
-    folders = planned_folder(outdir, settings).parent.glob("*/config.json")
+    folders = planned_folder(outdir, settings, name).parent.glob("*/config.json")
     for file in sorted(folders, reverse=True):  # a folder's name begins with its time
         run = Run(file.parent)
         if run.finished.exists() or not any(run.checkpoints.glob("*.safetensors")):

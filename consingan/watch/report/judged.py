@@ -28,6 +28,7 @@ from consingan.watch.report.pictures import MOST_PIXELS, Embedded, still
 from consingan.watch.report.reading import Facts, Stage
 
 JUDGED = 5  # samples; more change the figures little and cost as much each
+RANKED = 12  # samples among which the best are looked for
 LEGEND_SIDE = 320
 MOST_FRAMES = 1000  # of an animation that are looked through
 CODES = 255  # places in steps of 1/255 of a side: finer than the map
@@ -92,6 +93,22 @@ def judged_files(stage: Stage) -> list[Kept]:
     stills, moving = ([each for each in samples if each.moving is kind] for kind in (False, True))
     masked, whole = ([each for each in stage.samples if each.role is role] for role in (Role.MASKED, Role.NAIVE))
     return (stills or moving or masked or whole)[:JUDGED]
+
+
+def best(facts: Facts, further: Sequence[Kept] = ()) -> list[Path]:
+    """The newest samples, and ``further`` stills, by their patch distance to the picture, the best first.
+
+    Animations, and what cannot be measured, keep their order.
+    """
+    stage = next((stage for stage in reversed(facts.stages) if judged_files(stage)), None)
+    files = [*further, *(judged_files(stage) if stage else [])][:RANKED]
+    try:
+        real = unit(images.load(facts.picture, max_pixels=MOST_PIXELS).pixels)
+        shown = {each.path: read_samples([each.path], each.moving) for each in files}
+        distance = {path: evaluate(real, picture, ["swd"])["swd"] for path, picture in shown.items()}
+    except Exception:  # as in ``find``
+        return [each.path for each in files]
+    return sorted(distance, key=lambda path: distance[path])
 
 
 @lru_cache(maxsize=8)
