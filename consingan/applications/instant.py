@@ -10,6 +10,7 @@ from consingan.applications.base import Application, Expected, Material, Result,
 from consingan.errors import UserError
 from consingan.finish.scales import own_size
 from consingan.gan.stills import Stills, output_sizes
+from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Instant:
         for flag in (name for name, given in needing.items() if given):
             raise UserError(f"{flag} needs a trained model; name a run folder, or leave the flag out.")
         photo = photo_of(material)
+        format = for_kind(options.format, photo.kind)
         variation = VARIATION if options.variation is None else options.variation
         for size in sizes_of(photo, options):
             folder = f"samples_{size[1]}x{size[0]}_variation_{variation:g}_instant"
@@ -56,7 +58,7 @@ class Instant:
             for number, picture in enumerate(pictures):
                 facts = {"seed": f"{options.seed}", "sample": f"{number}", "variation": f"{variation:g}"}
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
-                yield Result(name, Role.SAMPLE, [picture], {**facts, "model": "none"}, options.format)
+                yield Result(name, Role.SAMPLE, [picture], {**facts, "model": "none"}, format, kind=photo.kind)
 
 
 def photo_of(material: Material) -> Photo:

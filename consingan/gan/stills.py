@@ -57,7 +57,7 @@ class Stills:
         choices=("photo", "exact"),
     )
     reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
-    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif", "npy"))
 
     def single(self) -> Stills:
         """The same for one picture, of the default size where none is asked for."""
