@@ -20,7 +20,7 @@ from consingan.applications.use import ALONE
 from consingan.errors import UserError
 from consingan.finish.photo import Photo, stored
 from consingan.gan.model import SingleImageModel
-from consingan.pictures import arrays, decoding, images
+from consingan.pictures import decoding, images
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.base import Use
@@ -55,7 +55,7 @@ def train(
     """Train a model on one picture, or go on with a training that was stopped.
 
     Args:
-        image: a file; a picture of Pillow's; an array ``[H, W]`` or ``[H, W, 3]`` (uint8, uint16, or float in [0, 1]);
+        image: a file; a picture of Pillow's; an array ``[H, W]`` or ``[H, W, C]`` (uint8, uint16, or float in [0, 1]);
             or a tensor ``[C, H, W]`` in [-1, 1]. None where ``resume`` names a run, which goes on with its own.
         mode: a name in ``consingan.tasks.TASKS``; generation unless given.
         preset: a name in the task's recipes; fast unless given.
@@ -68,9 +68,9 @@ def train(
             more, and a RuntimeWarning says so when the training is over.
         display: how progress is shown: rich, plain, json, notebook or quiet; one line in a notebook, quiet elsewhere.
         checkpoint_every: seconds between two checkpoints within a stage, 1 or more.
-        settings: any setting of ``consingan.config`` by name, such as ``niter=500``; ``naive_img=FILE`` for
-            harmonization and editing. ``consingan.config.Naive`` has those with which a trained run learns on; it gives
-            what is not named. ``model_dir="last"`` is the newest run below trained_models.
+        settings: any setting of ``consingan.config`` by name, such as ``niter=500``; ``naive_img=FILE``. Those of
+            ``config.Naive`` let a trained run learn on, ``model_dir="last"`` the newest below trained_models; it gives
+            what is not named. ``background="white"`` lays transparent parts on a colour.
 
     Returns:
         The model; where ``stop`` ended the training with the stages that it has so far.
@@ -167,18 +167,18 @@ def _material(source: SingleImageModel | Picture, device: str) -> tuple[Material
     file = Path(source) if isinstance(source, str | Path) else None
     if file is None or (file.is_file() and file.suffix.lower() not in (".safetensors", ".json")):
         picture = _picture(file or source)
-        return Material(photo=Photo(stored(picture.pixels), where)), Use(ALONE)
+        return Material(photo=Photo(stored(picture.pixels, picture.known), where, picture.known)), Use(ALONE)
     run = None if file.is_file() else Run.open(file)
     model = SingleImageModel.load(run.folder if run else file, where)
     check_mode(model.settings.mode, file)
     return Material.of(model, run), TASKS[model.settings.mode].sampling
 
 
-def _picture(image: Any, channels: int | None = None) -> images.Picture:
+def _picture(image: Any) -> images.Picture:
     """A picture in any of its forms."""
     if isinstance(image, str | Path | Image.Image):
-        return images.load(image, channels=channels)
-    return images.Picture(arrays.from_array(image, channels), ())
+        return images.read(image)
+    return images.of_array(image)
 
 
 @contextmanager
@@ -193,7 +193,8 @@ def _in_files(naive_img: Picture | None, mask: Picture | None) -> Iterator[dict[
             elif image is not None:
                 called = decoding.name_of(image) if name == "naive_img" and isinstance(image, Image.Image) else name
                 files[name] = str(Path(folder, f"{Path(called).stem}.png"))
-                images.save(files[name], _picture(image).pixels)
+                picture = _picture(image)
+                images.save(files[name], picture.pixels, kind=picture.known)
         yield files
 
 
@@ -204,8 +205,8 @@ def _job(image: Picture | None, **order: Any) -> Job:
     }
     if isinstance(settings.get("model_dir"), str):
         settings["model_dir"] = str(Run.open(settings["model_dir"]).folder)
-    order["settings"] = settings
+    order |= {"settings": settings, "background": settings.pop("background", None)}
     if image is None or isinstance(image, str | Path):
         return Job(Order(picture=None if image is None else str(image), **order))
     name = decoding.name_of(image) if isinstance(image, Image.Image) else "array"
-    return Job(Order(picture=name, **order), _picture(image, settings.get("nc_im")))
+    return Job(Order(picture=name, **order), _picture(image))

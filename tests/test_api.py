@@ -67,9 +67,17 @@ def test_arrays_are_made_grey_or_coloured_as_files_are(form, tmp_path):
     assert colour.sample().shape == (1, 3, 28, 32)
 
 
-@pytest.mark.parametrize("channels", [2, 4, "3", 0])
-def test_another_number_of_channels_is_refused_in_a_sentence(channels):
-    with pytest.raises(consingan.UserError, match="use 1 for grey or 3 for colour"):
+@pytest.mark.parametrize(
+    ("channels", "words"),
+    [
+        (2, "--nc_im is 2, but the picture has 3 channels: leave the flag out, or give 3"),
+        (4, "--nc_im is 4, but the picture has 3 channels"),
+        ("3", "--nc_im is '3'; give a value of type int"),
+        (0, "--nc_im is 0; give a number from 1 to 8"),
+    ],
+)
+def test_another_number_of_channels_is_refused_in_a_sentence(channels, words):
+    with pytest.raises(consingan.UserError, match=words):
         consingan.train(picture(), nc_im=channels, **TINY)
 
 
@@ -255,11 +263,12 @@ def test_what_results_will_not_have_is_said_at_the_end_and_in_the_plan(tmp_path)
     clear = as_pillow().convert("RGBA")
     clear.putpixel((3, 3), (0, 0, 0, 0))
     words = "Transparent parts were laid on white; results have no transparency."
-    assert words in str(consingan.estimate(clear, **TINY)).splitlines()
+    laid = TINY | {"background": "white"}
+    assert words in str(consingan.estimate(clear, **laid)).splitlines()
     said = []
     stops = iter([False, True])
     given = {"observers": [lambda record: said.append(record.get("text"))], "outdir": tmp_path}
-    consingan.train(clear, stop=lambda: next(stops), **given, **TINY)
+    consingan.train(clear, stop=lambda: next(stops), **given, **laid)
     (run,) = tmp_path.glob("*/*")
     said.clear()
     consingan.train(resume=run, observers=given["observers"])

@@ -232,7 +232,7 @@ def test_other_iterations_are_refused(value):
         ("activation", "relu", "--activation is 'relu'; choose one of lrelu, prelu, elu, selu."),
         ("activation", ["lrelu"], "--activation is ['lrelu']; give a value of type str."),
         ("precision", "fp16", "--precision is 'fp16'; choose one of auto, fp32, tf32, bf16."),
-        ("nc_im", 2, "--nc_im is 2; give 1 for grey or 3 for colour."),
+        ("nc_im", 9, "--nc_im is 9; give a number from 1 to 8."),
         ("niter", 0, "--niter is '0'; give a whole number of at least 1, or a list of them by stage."),
         ("niter", (10, 0), "--niter is '10,0'; give a whole number of at least 1, or a list of them by stage."),
     ],

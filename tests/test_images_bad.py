@@ -210,7 +210,7 @@ def test_bad_options(tmp_path):
     path.write_bytes(encoded("PNG"))
     with pytest.raises(UserError, match=r"^--background is 'no colour'"):
         images.load(path, background="no colour")
-    with pytest.raises(UserError, match="channels is 4"):
+    with pytest.raises(UserError, match="1 or 3 channels, not 4"):
         images.load(path, channels=4)
 
 

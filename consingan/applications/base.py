@@ -12,11 +12,13 @@ from consingan.grid.sizes import Size
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
     from torch import Tensor
 
     from consingan.finish.photo import Photo
     from consingan.gan.model import SingleImageModel
+    from consingan.grid.kinds import Kind
     from consingan.storage.run import Run
 
 Told = Callable[[float], None]  # hears how far a picture has come, from 0 to 1
@@ -34,6 +36,7 @@ class Result:
         format: extension of the file, without the dot.
         fps: frames per second of an animation, 0 for a still.
         notes: whole sentences that the person should read.
+        kind: what the channels of the frames are; 8-bit grey or colour if None.
     """
 
     name: str
@@ -43,19 +46,35 @@ class Result:
     format: str = "png"
     fps: float = 0.0
     notes: tuple[str, ...] = ()
+    kind: Kind | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """The first frame in grey or colour, ``[1, 1 or 3, H, W]`` in [-1, 1]: alpha on a checkerboard."""
+        from consingan.pictures.sheets import on_checks
+
+        return on_checks(self.frames[0], self.kind)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """The frames as files hold them, ``[H, W]`` or ``[H, W, C]`` of uint8 or uint16: alpha last and straight."""
+        from consingan.grid.kinds import Kind
+        from consingan.pictures.arrays import levels_of
+
+        return [levels_of(frame, self.kind or Kind(frame.shape[-3])) for frame in self.frames]
 
     @property
     def pictures(self) -> list[Image.Image]:
-        """The frames as pictures of Pillow's."""
+        """The frames as pictures of Pillow's, see ``shown.as_pillow``."""
         from consingan.pictures.shown import as_pillow
 
-        return [as_pillow(frame) for frame in self.frames]
+        return [as_pillow(frame, self.kind) for frame in self.frames]
 
     def _repr_png_(self) -> bytes:
         """The first frame, as notebooks show it."""
         from consingan.pictures.shown import as_png
 
-        return as_png(self.frames[:1])
+        return as_png(self.frames[:1], self.kind)
 
 
 @dataclass(frozen=True, eq=False)

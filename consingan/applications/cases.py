@@ -89,6 +89,11 @@ def read(
         UserError: a file cannot be read, or the mask is empty, full, or of another shape than the picture.
     """
     loaded = images.load(file, channels=channels)
+    if loaded.lost:
+        raise UserError(
+            f"{file} has transparent parts, and the model has no alpha; lay it on a picture, as consingan paste does, "
+            "or on a colour."
+        )
     picture, notes = loaded.pixels, loaded.notes
     size = (picture.shape[2], picture.shape[3])
     path = mask or masks.find(file)

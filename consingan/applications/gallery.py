@@ -62,4 +62,4 @@ class Gallery:
     def _repr_png_(self) -> bytes | None:
         """The first frames: the samples where there are any, or else everything."""
         samples = [result for result in self.results if result.role is Role.SAMPLE]
-        return shown.as_png([result.frames[0] for result in samples or self.results]) if self.results else None
+        return shown.as_png([result.seen for result in samples or self.results]) if self.results else None

@@ -11,6 +11,7 @@ from consingan.applications.tiles import Tiles
 from consingan.errors import UserError
 from consingan.finish.scales import own_size
 from consingan.gan.stills import Stills, output_sizes
+from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Instant:
         for flag in (name for name, given in needing.items() if given):
             raise UserError(f"{flag} needs a trained model; name a run folder, or leave the flag out.")
         photo, tiles = photo_of(material), Tiles.wanted(options)
+        format = for_kind(options.format, photo.kind)
         variation = VARIATION if options.variation is None else options.variation
         for size in sizes_of(photo, options):
             folder = f"samples_{size[1]}x{size[0]}_variation_{variation:g}_instant{tiles.folder}"
@@ -58,7 +60,7 @@ class Instant:
                 facts = {"seed": f"{options.seed}", "sample": f"{number}", "variation": f"{variation:g}"}
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 facts["model"] = "none"
-                yield from tiles.shown(Result(name, Role.SAMPLE, [picture], facts, options.format))
+                yield from tiles.shown(Result(name, Role.SAMPLE, [picture], facts, format, kind=photo.kind))
 
 
 def photo_of(material: Material) -> Photo:

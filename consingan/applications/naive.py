@@ -14,6 +14,7 @@ from consingan.config import SEED, setting
 from consingan.errors import UserError
 from consingan.gan.stills import check_start
 from consingan.grid.ranges import signed
+from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 from consingan.tasks import TASKS
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from consingan.applications.cases import Applied, Case
     from consingan.gan.model import SingleImageModel
+    from consingan.grid.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Naive:
     options: NaiveOptions = NaiveOptions()
 
     def unfit(self, material: Material) -> str | None:
-        return without_model(self.name, material)
+        return without_model(self.name, material) or not_of_colours(self.name, material.trained.kind)
 
     def announce(self, material: Material, options: NaiveOptions) -> Expected:
         return Expected()
@@ -134,6 +136,17 @@ class Naive:
             yield from one(model, base, case_of(file), options, applied, name + suffix)
 
 
+def not_of_colours(application: str, kind: Kind) -> str | None:
+    """The sentence for models whose pictures are no colours alone."""
+    if kind.channels in (1, 3):
+        return None
+    has = "alpha" if kind.alpha else f"{kind.channels} channels"
+    return (
+        f"--application {application} carries changes between colours, and this model has {has}; train one with "
+        "--background white, or on a picture of colours."
+    )
+
+
 def variant(options: NaiveOptions) -> str:
     """What the names of results say of options that differ from the defaults, so that trials stand side by side."""
     said = {
@@ -157,6 +170,7 @@ def one(
 ) -> Iterator[Result]:
     """The results for one naive picture: masked, whole, native if wanted, the masks, the view to judge by."""
     notes = tuple(f"{case.file}: {note}" for note in case.notes)
+    kind, format = model.kind, for_kind(options.format, model.kind)
     for sample in range(options.num_samples):
         seed = options.seed + sample
         stage, scale = options.injection_stage, options.noise_scale
@@ -165,14 +179,14 @@ def one(
         facts["hand"] = f"{options.hand}"
         stem = name if options.num_samples == 1 else f"{name}_seed_{seed}"
         if made.masked is not None:
-            yield Result(f"{stem}_masked", Role.MASKED, [made.masked], facts, options.format, notes=notes)
+            yield Result(f"{stem}_masked", Role.MASKED, [made.masked], facts, format, notes=notes, kind=kind)
             notes = ()
-        yield Result(f"{stem}_harmonized", Role.NAIVE, [made.whole], facts, options.format, notes=notes)
+        yield Result(f"{stem}_harmonized", Role.NAIVE, [made.whole], facts, format, notes=notes, kind=kind)
         notes = ()
         if sample == 0:
-            yield Result(f"{name}_naive", Role.PASTED, [case.picture])
+            yield Result(f"{name}_naive", Role.PASTED, [case.picture], kind=kind)
         if options.native:
-            yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, options.format)
+            yield Result(f"{stem}_native", Role.NATIVE, [made.native], facts, format, kind=kind)
         before = applied(known, case, seed) if (known := base()) else None
         view = beside(case, made, before, model.settings.naive.verb)
         yield Result(f"{stem}_view", Role.VIEW, [view], facts)
@@ -216,7 +230,8 @@ def examples(model: SingleImageModel, options: NaiveOptions) -> Iterator[Result]
     from consingan.pictures.sheets import side_by_side
 
     note = "No --naive_img is given: what was made is the training picture and augmented ones, put right."
-    yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format, notes=(note,))
+    found, format = [model.reconstruct()], for_kind(options.format, model.kind)
+    yield Result("reconstruction", Role.RECONSTRUCTION, found, format=format, notes=(note,), kind=model.kind)
     coarsest, task = model.fixed[0], TASKS[model.settings.mode]
     for number in range(max(EXAMPLES, options.num_samples)):
         entering = task.first_input(coarsest, Draw(options.seed, ("example", number), model.device))

@@ -12,6 +12,7 @@ from consingan.applications.progress import finishing
 from consingan.applications.tiles import Tiles
 from consingan.errors import UserError
 from consingan.gan.stills import Stills, check_start, output_sizes
+from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 from consingan.tasks import TASKS
 
@@ -60,6 +61,7 @@ class Samples:
         from consingan.gan.after import Chain
 
         model, start = material.trained, options.gen_start_scale
+        kind, format = model.kind, for_kind(options.format, model.kind)
         check_start(start, model.stages, "--gen_start_scale")
         check_noise(start, model, "--gen_start_scale")
         photo = sampling.photo_for(model, options.finish)
@@ -73,7 +75,8 @@ class Samples:
             toward = replace(toward, told=lambda share: told(first * share))
         chain = sampling.chain(model, options, lambda share: told(first + (1 - first) * share))
         if options.reconstruction:
-            yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()], format=options.format)
+            made = [model.reconstruct()]
+            yield Result("reconstruction", Role.RECONSTRUCTION, made, format=format, kind=kind)
         own = model.settings.sampling.variation
         variation = own if options.variation is None else options.variation
         facts = {
@@ -91,13 +94,13 @@ class Samples:
             if toward:
                 notes = toward.sketch.notes
                 beside = shown(toward.sketch, size)
-                yield Result(f"{folder}/sketch", Role.SKETCH, [beside], facts, options.format, notes=notes)
+                yield Result(f"{folder}/sketch", Role.SKETCH, [beside], facts, format, notes=notes, kind=kind)
             pictures = sampling.stills(model, options, size, Chain([*chain.steps, *self.after]), toward)
             for number, picture in enumerate(pictures):
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 _, values = sampling.coded(model, options, number, given)
                 place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(model.settings.codes, values)}
-                yield from tiles.shown(Result(name, Role.SAMPLE, [picture], place | facts, options.format))
+                yield from tiles.shown(Result(name, Role.SAMPLE, [picture], place | facts, format, kind=kind))
 
 
 def followed(options: Stills) -> dict[str, str]:

@@ -75,9 +75,8 @@ class Tiles:
             tile = resized(picture, at_most(size_of(picture), SIDE), wraps).clamp(-1, 1)
             folder, _, name = result.name.rpartition("/")
             laid = "x".join(str(TIMES if wrap else 1) for wrap in reversed(wraps))
-            yield Result(
-                f"{folder}/repeated/{name}_{laid}", Role.REPEATED, [repeated(tile, TIMES, wraps)], facts, result.format
-            )
+            view = f"{folder}/repeated/{name}_{laid}"
+            yield replace(result, name=view, role=Role.REPEATED, frames=[repeated(tile, TIMES, wraps)], facts=facts)
 
     def _tells(self, axis: str) -> bool:
         """Whether a figure of an axis is of interest: of ordinary samples both are, to compare with."""

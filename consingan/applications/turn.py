@@ -101,7 +101,8 @@ class Turn:
                 place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(known, own)}
                 facts = {**place, "turning": f"{index}={ends[0]:g}..{ends[1]:g}"}
                 name = f"code_{index}_seed_{options.seed}_sample_{number:03d}"
-                yield shown(Result(name, Role.SAMPLE, pictures, facts, options.format, options.fps), values)
+                made = Result(name, Role.SAMPLE, pictures, facts, options.format, options.fps, kind=model.kind)
+                yield shown(made, values)
 
 
 def is_range(word: str) -> bool:
@@ -132,12 +133,13 @@ def steps(ends: tuple[float, float], frames: int, whole: bool) -> list[float]:
 
 def shown(animation: Result, values: Sequence[float]) -> Result:
     """An animation as it is, or in the format of a still as a strip with the values below its frames."""
-    from consingan.pictures.sheets import labelled_row
+    from consingan.pictures.sheets import labelled_row, on_checks
 
     if animation.format in MOVING:
         return animation
-    row = labelled_row([(f"{value:.2g}", frame) for value, frame in zip(values, animation.frames, strict=True)])
-    return replace(animation, role=Role.VIEW, frames=[row], fps=0.0)
+    frames = [on_checks(frame, animation.kind) for frame in animation.frames]
+    row = labelled_row([(f"{value:.2g}", frame) for value, frame in zip(values, frames, strict=True)])
+    return replace(animation, role=Role.VIEW, frames=[row], fps=0.0, kind=None)
 
 
 TURN: Application[TurnOptions] = Turn()

@@ -11,10 +11,12 @@ from consingan.applications.samples import check_noise, first_noise, no_stage_fo
 from consingan.config import MOST_STAGES, SEED, setting
 from consingan.finish.scales import FRAME_BOUND
 from consingan.gan.stills import check_start
+from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
     from consingan.gan.model import SingleImageModel
+    from consingan.grid.kinds import Kind
 
 PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
 PUBLISHED_STARTS = (0, 1, 2)
@@ -70,14 +72,30 @@ class WalkAround:
         wanted = walks(options, model)
         finish = frame_finish(model, options.finish)
         if options.reconstruction:
-            yield Result("reconstruction", Role.RECONSTRUCTION, [model.reconstruct()])
+            png = for_kind("png", model.kind)
+            made = [model.reconstruct()]
+            yield Result("reconstruction", Role.RECONSTRUCTION, made, format=png, kind=model.kind)
         for start, alpha, beta in wanted:
             for seed in range(options.seed, options.seed + options.num_samples):
                 frames = list(model.animate(options.frames, alpha, beta, start, seed, finish, options.longest))
                 name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
                 name += "" if finish == "none" else f"_{finish}"
                 facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
-                yield Result(name, Role.SAMPLE, frames, {**facts, "finish": finish}, options.format, options.fps)
+                facts["finish"] = finish
+                how, notes = options.format, in_frames(model.kind, options.format)
+                yield Result(name, Role.SAMPLE, frames, facts, how, options.fps, notes, model.kind)
+
+
+def in_frames(kind: Kind, format: str) -> tuple[str, ...]:
+    """What of its pictures an animation has not."""
+    lacks = []
+    if kind.alpha and format == "gif":
+        lacks.append("transparency, which is laid on white; --format webp and png keep it")
+    if kind.depth != "uint8":
+        lacks.append("more than 8 bits")
+    if kind.colours not in (1, 3):
+        lacks.append("more than three channels, of which the first are shown")
+    return (f"The animation does not have {', nor '.join(lacks)}.",) if lacks else ()
 
 
 def walks(options: WalkOptions, model: SingleImageModel) -> list[tuple[int, float, float]]:

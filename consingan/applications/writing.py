@@ -20,6 +20,7 @@ from consingan.storage.results import ITERATION, Kept, Role
 
 GRID_PICTURES, GRID_SIDE = 9, 1024  # pictures of a grid, and the longer side of one in px at most
 NEW = {Role.SAMPLE, Role.MASKED, Role.NAIVE, Role.VIEW}  # what people sample for; of a code that turns, the view
+NUMBERS = "npy"  # a format that nobody looks at
 PREVIEW_PIXELS = 10 * 512**2  # of a stage's previews, after which no more are begun
 
 
@@ -49,7 +50,7 @@ def write(
                 make_folder(path.parent)
                 gallery = shown[path.parent, result.format]
                 if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
-                    gallery.append(sheets.at_most(result.frames[0], GRID_SIDE))
+                    gallery.append(sheets.at_most(result.seen, GRID_SIDE))
                 if begun is not None:
                     yield begun.result()
                 begun = writer.submit(save, result, path, facts, kept)
@@ -59,7 +60,7 @@ def write(
                 yield begun.result()
         for (inner, extension), pictures in shown.items():
             if len(pictures) > 1:
-                path = inner / f"grid.{extension}"
+                path = inner / f"grid.{extension if extension != NUMBERS else 'png'}"
                 images.save(path, sheets.grid(pictures))
                 kept.append(Kept(path, Role.GRID))
                 yield path
@@ -90,9 +91,9 @@ def write_one(
 def put(result: Result, path: Path, facts: Mapping[str, str]) -> None:
     """Write one result's file, its facts with these in it."""
     if result.fps:
-        images.save_animation(path, result.frames, result.fps)
+        images.save_animation(path, result.frames, result.fps, result.kind)
     else:
-        images.save(path, result.frames[0], text={**facts, **result.facts})
+        images.save(path, result.frames[0], text={**facts, **result.facts}, kind=result.kind)
 
 
 def save(result: Result, path: Path, facts: Mapping[str, str], kept: list[Kept]) -> Path:
@@ -128,7 +129,7 @@ def snapshot(result: Result, folder: Path, iteration: int) -> Path:
     inner = folder / "snapshots"
     make_folder(inner)
     path, strip = inner / f"iteration_{iteration:06d}.png", folder / "strip.png"
-    images.save(path, result.frames[0], text=result.facts)
+    images.save(path, result.seen, text=result.facts)
     facts = {**result.facts, ITERATION: f"{iteration}"}
     storage.add(folder, [Kept(path, Role.SNAPSHOT, facts=facts), Kept(strip, Role.STRIP)])
     items = []

@@ -254,10 +254,11 @@ def opened_picture(file: Path, device: torch.device) -> Opened:
     from consingan.finish.photo import Photo, stored
     from consingan.pictures import images
 
-    loaded = images.load(file)
+    loaded = images.read(file)
     file = Path(NAME) if is_input(file) else file
     note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
-    material = Material(photo=Photo(stored(loaded.pixels), device))
+    kind = loaded.known
+    material = Material(photo=Photo(stored(loaded.pixels, kind), device, kind))
     out = Path(home()) / file.stem / "instant"
     return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note), loaded.lost)
 

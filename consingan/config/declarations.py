@@ -57,7 +57,7 @@ class Network:
     padd_size: int = setting(
         0, "zero padding inside each convolution, in pixels; at most half the kernel", low=0, high=7
     )
-    nc_im: int = setting(3, "colour channels of the model, 1 or 3", low=1, high=3)
+    nc_im: int = setting(3, "channels of the model: 1 grey, 3 colour, 2 or 4 with alpha, up to 8", low=1, high=8)
     activation: str = setting("lrelu", "activation function", choices=("lrelu", "prelu", "elu", "selu"))
     lrelu_alpha: float = setting(
         0.05, "slope for negative inputs: of lrelu, or the initial one of prelu", low=0, high=1

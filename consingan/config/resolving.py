@@ -175,8 +175,6 @@ def range_of(how: Setting) -> str:
 def check_together(config: Train) -> None:
     """Refuse settings that contradict each other."""
     pyramid, network = config.pyramid, config.network
-    if network.nc_im == 2:
-        raise UserError("--nc_im is 2; give 1 for grey or 3 for colour.")
     if network.padd_size > (network.ker_size - 1) // 2:
         half = (network.ker_size - 1) // 2
         raise UserError(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from consingan.devices import Products
 from consingan.finish.scales import SEARCHED, Plan
+from consingan.grid.kinds import Kind
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, at_most, size_of
 
@@ -74,22 +75,32 @@ def components(picture: Tensor) -> tuple[Tensor, Tensor]:
     return filters.view(-1, picture.shape[1], side, side).to(picture.device), offset.to(picture.device)
 
 
-def stored(picture: Tensor) -> Tensor:
-    """A picture as it is kept with a model: ``[1, C, H, W]`` in [-1, 1] -> uint8, shrunk to ``LARGEST`` px."""
+def stored(picture: Tensor, kind: Kind | None = None) -> Tensor:
+    """A picture as it is kept with a model, shrunk to ``LARGEST`` px.
+
+    Args:
+        picture: ``[1, C, H, W]`` in [-1, 1].
+        kind: what it is; 8-bit without alpha if None.
+
+    Returns:
+        The same as files hold it: straight colours, of the depth's type.
+    """
     size = at_most(size_of(picture), LARGEST)
-    return ((resize(picture, size).clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
+    return (kind or Kind(picture.shape[1])).stored(resize(picture, size)).cpu()
 
 
 class Photo:
     """A picture whose patches finish samples.
 
     Args:
-        pixels: ``[1, C, H, W]`` uint8.
+        pixels: ``[1, C, H, W]``, as ``stored`` gives it.
         device: where to work.
+        kind: what it is; 8-bit without alpha if None.
     """
 
-    def __init__(self, pixels: Tensor, device: torch.device | str = "cpu"):
+    def __init__(self, pixels: Tensor, device: torch.device | str = "cpu", kind: Kind | None = None):
         self.pixels, self.device = pixels, torch.device(device)
+        self.kind = kind or Kind(pixels.shape[1])
         self.plan: Plan | None = None
         self.scales: list[Scale] = []
 
@@ -100,12 +111,12 @@ class Photo:
 
     @property
     def picture(self) -> Tensor:
-        """``[1, C, H, W]`` in [-1, 1]."""
-        return self.pixels.float() / 127.5 - 1
+        """``[1, C, H, W]`` in [-1, 1]; premultiplied."""
+        return self.kind.signed(self.pixels)
 
     def at(self, size: Size) -> Tensor:
-        """The picture at a size: ``[1, C, h, w]`` in [0, 1]."""
-        return resize(self.pixels.to(self.device).float() / 255, size).clamp(0, 1)
+        """The picture at a size: ``[1, C, h, w]`` in [0, 1]; premultiplied."""
+        return resize(self.kind.light(self.pixels.to(self.device)), size).clamp(0, 1)
 
     def prepared(self, plan: Plan) -> list[Scale]:
         """The picture at the scales of a plan, kept for the next sample of the same."""

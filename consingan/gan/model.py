@@ -23,6 +23,7 @@ from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
 from consingan.gan.sources import channels_last, nearest, scaled
 from consingan.gan.stills import Stills, as_size, checked
+from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw, Field, Source, as_source
 from consingan.grid.resize import resize
 from consingan.grid.sizes import WRAPS, Size, Wraps, rescaled
@@ -50,6 +51,7 @@ class SingleImageModel:
             noise that is known by its place.
         noise_seed: of these.
         photo: the training picture at its own size, whose patches finish samples; None where that is not known.
+        kind: what the channels of its pictures are; those with alpha are premultiplied.
         tile: pixels of a picture that are computed together, see ``render``.
         say: is told when memory runs out and smaller tiles are taken.
     """
@@ -61,6 +63,7 @@ class SingleImageModel:
         self.amplitudes: list[float] = []
         self.noise_seed = settings.runtime.seed
         self.photo: Photo | None = None
+        self.kind = Kind(settings.network.nc_im)
         self.generator = of_settings(settings, border)
         self.tile = TILE // settings.network.nfc
         self.say: Callable[[str], None] = lambda note: None
@@ -324,7 +327,7 @@ class SingleImageModel:
     def header(self) -> dict[str, Any]:
         """What has to be stored beside the tensors, as JSON values."""
         border = self.generator.border.name
-        return Header(self.settings, border, self.sizes, self.amplitudes, self.noise_seed).values()
+        return Header(self.settings, border, self.sizes, self.amplitudes, self.noise_seed, self.kind).values()
 
     def save(self, path: str | Path, picture: bool = True) -> None:
         """Write the portable file: safetensors with the configuration in its header.
@@ -372,10 +375,10 @@ class SingleImageModel:
 
     def _fill(self, tensors: dict[str, Tensor], header: Header, where: str) -> None:
         """Take over the parts of a file once they are known to fit."""
-        self.amplitudes = list(header.amplitudes)
+        self.amplitudes, self.kind = list(header.amplitudes), header.kind
         pixels = tensors.pop(PHOTO, None)
         if pixels is not None:
-            self.photo = Photo(checked_photo(pixels, self.settings.network.nc_im, where), self.device)
+            self.photo = Photo(checked_photo(pixels, header.kind, where), self.device, header.kind)
         fixed = model_file.anchors_held(tensors, header)
         weights = self.generator.state_dict()
         shapes: dict[str, Sequence[int]] = {f"{GENERATOR}{name}": value.shape for name, value in weights.items()}
@@ -393,7 +396,7 @@ class SingleImageModel:
         """Move to a device, in place."""
         self.device = torch.device(device)
         move(self.generator, self.device)
-        self.photo = Photo(self.photo.pixels, self.device) if self.photo else None
+        self.photo = Photo(self.photo.pixels, self.device, self.kind) if self.photo else None
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]
         return self

@@ -17,6 +17,7 @@ from consingan.errors import UserError
 from consingan.finish.photo import LARGEST
 from consingan.gan.borders import BORDERS
 from consingan.gan.generator import of_settings
+from consingan.grid.kinds import Kind
 from consingan.grid.noise import draws_alike, fingerprint
 from consingan.grid.sizes import Size
 from consingan.pictures import images
@@ -39,6 +40,7 @@ class Header:
         sizes: ``(H, W)`` of every stage of the pyramid, coarsest first.
         amplitudes: of the stages that it has grown.
         noise_seed: of the anchors that are known by their place; None in files that hold all anchors.
+        kind: what the channels of its pictures are.
     """
 
     settings: Train
@@ -46,6 +48,7 @@ class Header:
     sizes: Sequence[Size]
     amplitudes: Sequence[float]
     noise_seed: int | None
+    kind: Kind
 
     def values(self) -> dict[str, Any]:
         """As JSON values."""
@@ -54,6 +57,7 @@ class Header:
             "border": self.border,
             "sizes": [list(size) for size in self.sizes],
             "amplitudes": list(self.amplitudes),
+            **({} if self.kind.plain else {"channels": self.kind.values()}),
             "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
         }
 
@@ -69,6 +73,7 @@ class Header:
             sizes = [(int(h), int(w)) for h, w in values["sizes"][: config.MOST_STAGES + 1]]
             amplitudes = [float(a) for a in values["amplitudes"]]
             border = values["border"]
+            kind = Kind.read(values.get("channels"), settings.network.nc_im)
             if border not in BORDERS:
                 raise KeyError("border")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -81,7 +86,7 @@ class Header:
         ):
             raise UserError(f"{where} has sizes and amplitudes that do not fit; {USE}.")
         noise = values.get("noise")
-        return cls(settings, border, sizes, amplitudes, None if noise is None else stored_seed(noise, where))
+        return cls(settings, border, sizes, amplitudes, None if noise is None else stored_seed(noise, where), kind)
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
@@ -115,7 +120,7 @@ def network_bytes(header: Header) -> int:
 
 def most_bytes(header: Header) -> int:
     """The bytes that the tensors of a model file can have, with its picture."""
-    picture = header.settings.network.nc_im * LARGEST**2
+    picture = header.settings.network.nc_im * LARGEST**2 * getattr(torch, header.kind.depth).itemsize
     return min(MOST_BYTES, network_bytes(header) + picture)
 
 
@@ -145,13 +150,13 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, Sequence[i
             )
 
 
-def checked_photo(pixels: Tensor, channels: int, where: str) -> Tensor:
-    """The training picture of a file, ``[1, C, H, W]`` uint8.
+def checked_photo(pixels: Tensor, kind: Kind, where: str) -> Tensor:
+    """The training picture of a file, ``[1, C, H, W]`` of its kind's depth.
 
     Raises:
         UserError: it is of another kind or shape.
     """
-    fits = pixels.dtype == torch.uint8 and pixels.dim() == 4 and pixels.shape[:2] == (1, channels)
+    fits = pixels.dtype == getattr(torch, kind.depth) and pixels.dim() == 4 and pixels.shape[:2] == (1, kind.channels)
     if not fits or min(pixels.shape[2:]) < images.MIN_SIDE:
         raise UserError(f"{where} holds a damaged {PHOTO!r}; {USE}.")
     return pixels

@@ -24,4 +24,4 @@ def as_png(model: SingleImageModel) -> bytes | None:
         finish = None if model.photo else "none"
         options = Stills(SAMPLES, gen_start_scale=task.first_noise, finish=finish, longest=shown.SIDE)
         pictures += model.samples(options)
-    return shown.as_png(pictures)
+    return shown.as_png(pictures, model.kind)

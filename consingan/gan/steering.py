@@ -107,6 +107,9 @@ def wanted(model: SingleImageModel, options: Stills, told: Told = lambda share: 
                 "naive picture --application harmonize."
             )
         return None
+    if model.kind.channels not in (1, 3):
+        has = "alpha" if model.kind.alpha else f"{model.kind.channels} channels"
+        raise UserError(f"--like is a map of colours, and this model has {has}; train one with --background white.")
     variation = model.settings.sampling.variation if options.variation is None else options.variation
     if variation == 0 and options.gen_start_scale == 0:
         raise UserError("--variation 0 leaves no noise that --like could move; give more, such as 0.6.")

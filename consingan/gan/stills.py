@@ -66,7 +66,7 @@ class Stills:
         False, "stills: say how well each closes with its other side; 1 is a seam like any other place"
     )
     reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
-    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif", "npy"))
 
     def single(self) -> Stills:
         """The same for one picture, of the default size where none is asked for."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,10 +17,13 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 import torch
 from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.kinds import FULL
+from consingan.pictures import deep, npy, tiff
 from consingan.pictures.source import AnyPath, is_input, opened, reason
 from consingan.storage.formats import READABLE
 
@@ -45,16 +48,16 @@ class Decoded:
     """What a file holds, nothing chosen yet.
 
     Args:
-        colour: float32 ``[1, 1 or 3, H, W]`` in [0, 1].
+        colour: float32 ``[1, C, H, W]`` in [0, 1]: 1 is grey, 3 are red, green and blue, others mean what they mean.
         alpha: float32 ``[1, 1, H, W]`` in [0, 1], 1 is opaque; None if the file stores none.
         notes: whole sentences on what was done to the content.
-        deep: whether a channel has more than 8 bits.
+        depth: of a value, a key of ``kinds.FULL``.
     """
 
     colour: Tensor
     alpha: Tensor | None
     notes: tuple[str, ...]
-    deep: bool = False
+    depth: str = "uint8"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class _Header:
     sixteen_bit_colour: bool  # which Pillow cuts down to 8
     sixteen_bit_grey: bool  # also where Pillow puts it into 32 bits
     grey_pair: bool  # 16-bit grey + alpha, which Pillow hands out as RGBA
+    packing: str  # what Pillow is told to unpack
+    key: tuple[int, ...] | None  # the transparent colour, of as many bits as the pixels
     full_scale: int  # of 16-bit grey
     inverted: bool  # 0 is white
     unsigned: bool  # 32-bit integers that Pillow shows as signed ones
@@ -86,14 +91,48 @@ def decoded(path: AnyPath | Image.Image, max_pixels: int, *, smallest: int = 1, 
         name = name_of(path)
         with _decoding(name):
             _check_size(name, path.size, max_pixels, smallest)
-            return _decode(name, path.copy(), 1, as_mask)
+            return _decode(name, path.copy(), 1, as_mask, None)
     source, path = path, "The picture from standard input" if is_input(path) else path
     with _decoding(path), opened(source) as stream:
+        if (found := _unknown_to_pillow(path, stream, max_pixels)) is not None:
+            _check_size(path, (found.colour.shape[3], found.colour.shape[2]), max_pixels, smallest)
+            return found
         counted = _Counted(stream)
         image = Image.open(cast(IO[bytes], counted), formats=_installed_formats())
         _check_size(path, image.size, max_pixels, smallest)
         frames = _frames(image, counted)
-        return _decode(path, image, frames, as_mask)
+
+        def again() -> ImageFile:
+            return Image.open(cast(IO[bytes], _Counted(stream)), formats=_installed_formats())
+
+        return _decode(path, image, frames, as_mask, None if as_mask else again)
+
+
+def _unknown_to_pillow(path: AnyPath, stream: BinaryIO, max_pixels: int) -> Decoded | None:
+    """What a numpy file holds, or a TIFF file of many channels; None for any other."""
+    if npy.is_npy(stream):
+        values = npy.read(path, stream, max_pixels)
+        notes = "" if values.shape[2] not in (2, 4) else ", of which the last is the alpha"
+        note = f"The array has {values.shape[2]} channels of {values.dtype}{notes}."
+        return _of_array(values, int(values.shape[2] in (2, 4)) * tiff.STRAIGHT, note)
+    layout = tiff.layout(stream)
+    if layout is None or not layout.ours:
+        return None
+    values = tiff.read(path, stream, layout, max_pixels)
+    note = f"The file has {values.shape[2]} channels of {8 * values.itemsize} bits."
+    return _of_array(values, layout.alpha, note)
+
+
+def _of_array(values: np.ndarray, alpha: int, note: str) -> Decoded:
+    """Channels ``[H, W, C]`` of a depth; ``alpha`` says how the last of them is one, as ``tiff.Layout.alpha``."""
+    full = FULL[str(values.dtype)]
+    planes = torch.from_numpy(values.astype(np.float32).transpose(2, 0, 1)[None]).contiguous().div_(full)
+    if not alpha:
+        return Decoded(planes, None, (note,), str(values.dtype))
+    colour, opaque = planes[:, :-1], planes[:, -1:]
+    if alpha == tiff.ASSOCIATED:
+        colour = torch.where(opaque > 0, colour / opaque.clamp_min(1 / full), 0.0).clamp(0, 1)
+    return Decoded(colour, opaque, (note,), str(values.dtype))
 
 
 class _Counted:
@@ -160,7 +199,7 @@ def _decoding(path: AnyPath) -> Iterator[None]:
         raise UserError(f"{path} may not be read (permission denied): change its permissions") from error
     except UnidentifiedImageError as error:
         raise UserError(
-            f"{path} is no picture that can be read: use an 8-bit PNG, JPEG, WebP, TIFF, BMP or GIF"
+            f"{path} is no picture that can be read: use PNG, JPEG, WebP, TIFF, BMP, GIF or .npy"
         ) from error
     except MemoryError as error:
         raise UserError(f"{path} needs more memory than there is: make the picture smaller") from error
@@ -189,7 +228,10 @@ def _frames(image: Image.Image, counted: _Counted) -> int:
         counted.left = left
 
 
-def _decode(path: AnyPath, stored: Image.Image, frames: int, as_mask: bool) -> Decoded:
+def _decode(
+    path: AnyPath, stored: Image.Image, frames: int, as_mask: bool, again: Callable[[], ImageFile] | None
+) -> Decoded:
+    """What a picture holds; ``again`` opens it anew, so that all of its bits can be read."""
     header = _read_header(path, stored)
     stored.load()
     turn = _orientation(stored)
@@ -201,15 +243,39 @@ def _decode(path: AnyPath, stored: Image.Image, frames: int, as_mask: bool) -> D
         notes.append("The picture was turned upright by its EXIF orientation.")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         colour = _deep_grey(path, image, header, as_mask, notes)
-    else:
-        colour = _shallow(image, header, as_mask, notes)
-    deep = header.sixteen_bit_colour or image.mode in ("I", "F") or image.mode.startswith("I;16")
-    return Decoded(colour, _alpha(image), tuple(notes), deep)
+        return Decoded(colour, _alpha(image), tuple(notes), "uint16")
+    if header.sixteen_bit_colour and again is not None and deep.unpacking(header.packing) is not None:
+        if _is_srgb(image):
+            notes.append("16 bits per channel were read at full precision.")
+            values = deep.sixteen(again, header.packing, _UPRIGHT.get(turn))
+            return _keyed(_of_array(values, int(values.shape[2] in (2, 4)) * tiff.STRAIGHT, ""), header, notes)
+        notes.append("The ICC colour profile is not sRGB, and was applied to 8 of 16 bits.")
+    colour = _shallow(image, header, as_mask, notes)
+    return Decoded(colour, _alpha(image), tuple(notes))
+
+
+def _keyed(found: Decoded, header: _Header, notes: list[str]) -> Decoded:
+    """Colour of 16 bits with the notes, transparent where it has a PNG's transparent colour."""
+    alpha = found.alpha
+    if header.key is not None and alpha is None:
+        key = torch.tensor(header.key).view(1, -1, 1, 1)
+        alpha = (found.colour.mul(65535).round() != key).any(1, keepdim=True).float()
+    return Decoded(found.colour, alpha, tuple(notes), found.depth)
+
+
+def _is_srgb(image: Image.Image) -> bool:
+    """Whether a picture's values are sRGB, as far as its profile tells."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return True
+    plain = image.convert("RGB")
+    return _to_srgb(plain, profile, []) is plain
 
 
 def _read_header(path: AnyPath, image: Image.Image) -> _Header:
     tile = getattr(image, "tile", None)
-    packing = str(tile[0][3]) if tile else ""
+    packing = first_word(tile[0][3]) if tile else ""
+    key = image.info.get("transparency")
     _repair_key_colour(image, packing)
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     bits = max(tags.get(_BITS, (8,)))
@@ -220,10 +286,17 @@ def _read_header(path: AnyPath, image: Image.Image) -> _Header:
         sixteen_bit_colour=image.format in ("PNG", "TIFF") and ";16" in packing and "I;16" not in packing,
         sixteen_bit_grey=image.mode.startswith("I;16") or image.format in ("PNG", "PPM"),
         grey_pair=packing.startswith("LA;16"),
+        packing=packing,
+        key=key if isinstance(key, tuple) else None,
         full_scale=2**bits - 1 if 8 < bits < 16 else 65535,
         inverted=tags.get(_PHOTOMETRIC) == 0,
         unsigned=image.mode == "I" and bits == 32 and max(tags.get(_SAMPLE_FORMAT, (1,))) == 1,
     )
+
+
+def first_word(args: object) -> str:
+    """What a decoder is told to unpack."""
+    return str(args[0]) if isinstance(args, tuple) and args else str(args)
 
 
 def _repair_key_colour(image: Image.Image, packing: str) -> None:

@@ -18,18 +18,26 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from consingan.errors import UserError
+from consingan.grid.kinds import Kind
+from consingan.pictures import deep, npy, tiff
+from consingan.pictures.arrays import coloured
 from consingan.pictures.source import AnyPath, reason
 from consingan.storage.formats import WRITABLE
 
 
-def still(pixels: np.ndarray, suffix: str, text: Mapping[str, str] | None = None) -> bytes:
+def still(pixels: np.ndarray, suffix: str, text: Mapping[str, str] | None = None, kind: Kind | None = None) -> bytes:
     """A picture file.
 
     Args:
-        pixels: uint8 ``[H, W]`` or ``[H, W, 3]``.
+        pixels: uint8 ``[H, W]`` or ``[H, W, 3]``, or what their kind says.
         suffix: a key of ``WRITABLE``.
         text: goes into PNG text chunks; the other formats do not carry it.
+        kind: of the pixels, which the format holds; 8-bit grey or colour if None.
     """
+    if suffix == ".npy":
+        return npy.written(pixels)
+    if kind is not None and not kind.plain:
+        return rich(pixels.reshape(*pixels.shape[:2], -1), suffix, text or {}, kind)
     options = dict(WRITABLE[suffix])
     if suffix == ".png" and text:
         options["pnginfo"] = PngInfo()
@@ -38,16 +46,34 @@ def still(pixels: np.ndarray, suffix: str, text: Mapping[str, str] | None = None
     return iio.imwrite("<bytes>", pixels, plugin="pillow", extension=suffix, **options)
 
 
+def rich(pixels: np.ndarray, suffix: str, text: Mapping[str, str], kind: Kind) -> bytes:
+    """A picture with alpha, of 16 bits or of many channels, ``[H, W, C]``; other arguments as ``still``."""
+    if suffix in (".tif", ".tiff"):
+        return tiff.written(pixels, kind)
+    if kind.depth == "uint16":
+        return deep.png(pixels, text)
+    stream, info = BytesIO(), PngInfo()
+    for key, value in text.items():
+        info.add_text(key, value)
+    if suffix == ".png":
+        Image.fromarray(pixels).save(stream, "PNG", pnginfo=info)
+    else:
+        Image.fromarray(coloured(pixels)).save(stream, suffix[1:].upper(), **WRITABLE[suffix])
+    return stream.getvalue()
+
+
 def animation(frames: Sequence[np.ndarray], times: Sequence[int], suffix: str) -> bytes:
     """An endless animation.
 
     Args:
-        frames: uint8 ``[H, W]`` or ``[H, W, 3]``, all of one shape.
+        frames: uint8 ``[H, W]``, ``[H, W, 3]``, or with alpha ``[H, W, 4]``, all of one shape.
         times: milliseconds that each is shown.
         suffix: a key of ``ANIMATED``.
     """
     if suffix == ".gif":
         return _gif(frames, times)
+    if frames[0].shape[2:] == (4,):
+        return _clear(frames, times, suffix)
     options: dict[str, Any] = {"duration": list(times), "loop": 0, "is_batch": True}
     if suffix == ".webp":
         options["lossless"] = True
@@ -78,6 +104,14 @@ def refused(path: AnyPath) -> Iterator[None]:
         yield
     except (OSError, ValueError, struct.error) as error:
         raise UserError(f"cannot encode {path} ({reason(error)}): try .png or a smaller picture") from error
+
+
+def _clear(pixels: Sequence[np.ndarray], times: Sequence[int], suffix: str) -> bytes:
+    """Encode frames with alpha, each whole in place of the one before."""
+    first, *more = (Image.fromarray(frame) for frame in pixels)
+    stream, how = BytesIO(), {"save_all": True, "append_images": more, "duration": list(times), "loop": 0}
+    first.save(stream, suffix[1:].upper(), **how, **({"lossless": True, "exact": True} if suffix == ".webp" else {}))
+    return stream.getvalue()
 
 
 def _gif(pixels: Sequence[np.ndarray], times: Sequence[int]) -> bytes:

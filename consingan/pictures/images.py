@@ -1,32 +1,48 @@
 """Picture files to tensors and back.
 
 Inside the program a picture is a float32 tensor ``[1, C, H, W]`` with values in [-1, 1], where -1 is black, 1 is full
-intensity and C is 1 (grey) or 3 (red, green, blue, sRGB encoded). A mask or an alpha is ``[1, 1, H, W]`` with values in
+intensity and C is 1 (grey) or 3 (red, green, blue, sRGB encoded), or up to 8 with alpha and further channels, which
+``grid.kinds.Kind`` tells of. A mask or an alpha is ``[1, 1, H, W]`` with values in
 [0, 1]. What the formats are like is known to ``decoding`` and ``encoding``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageColor
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.grid.kinds import Kind
+from consingan.grid.ranges import signed, unit
 from consingan.grid.sizes import Size
 from consingan.pictures import encoding
-from consingan.pictures.arrays import check_channels, to_uint8, with_channels
-from consingan.pictures.decoding import decoded, name_of
+from consingan.pictures.arrays import (
+    as_seen,
+    check_channels,
+    coloured,
+    from_array,
+    kind_of,
+    levels_of,
+    one_picture,
+    to_uint8,
+    with_channels,
+)
+from consingan.pictures.decoding import Decoded, decoded, name_of
 from consingan.pictures.source import AnyPath
+from consingan.storage import formats
 from consingan.storage.files import write_bytes
 from consingan.storage.formats import ANIMATED, SLOWEST, WRITABLE
 
 MAX_PIXELS = 100_000_000  # what load decodes unless told otherwise
+WHITE, KEEP_OUT = "white", "keep-out"  # what transparent parts are laid on
 MIN_SIDE = 8  # pixels; on less, no patch statistics can be learned
 
 
@@ -35,24 +51,32 @@ class Picture:
     """A picture as the program uses it.
 
     Args:
-        pixels: float32 ``[1, C, H, W]`` in [-1, 1], C = 1 or 3.
+        pixels: float32 ``[1, C, H, W]`` in [-1, 1]; with alpha premultiplied.
         notes: whole sentences that tell what was done to the file's content on the way (transparency filled, turned
             upright, converted to grey ...); empty when nothing was.
         lost: whole sentences that tell what of the content results will not have.
+        kind: what the channels are, and of how many bits results will be; 8-bit grey or colour if None.
     """
 
     pixels: Tensor
     notes: tuple[str, ...]
     lost: tuple[str, ...] = ()
+    kind: Kind | None = None
+
+    @property
+    def known(self) -> Kind:
+        """Its kind."""
+        return self.kind or Kind(self.pixels.shape[1])
 
 
 def load(
     path: AnyPath | Image.Image, *, channels: int | None = None, background: str = "white", max_pixels: int = MAX_PIXELS
 ) -> Picture:
-    """Read a picture file.
+    """Read a picture file to look at it: in grey or colour, whatever it is. ``read`` keeps alpha and further channels.
 
-    16-bit grey keeps its precision (0..65535 -> [-1, 1]). 32-bit and float grey, which have no agreed full scale, are
-    stretched from their own minimum and maximum. Of several frames or pages the first is used.
+    16 bits keep their precision (0..65535 -> [-1, 1]). 32-bit and float grey, which have no agreed full scale, are
+    stretched from their own minimum and maximum. Of several frames or pages the first is used, of more than three
+    channels the first three.
 
     Args:
         path: the file, - for standard input, or a picture of Pillow's, which is read as its file would be.
@@ -68,26 +92,156 @@ def load(
         UserError: the file is missing, unreadable, damaged, no picture, above ``max_pixels`` or below 8 pixels on the
             shorter side; or the colour is none.
     """
-    check_channels(channels)
-    paper = None if background == "keep-out" else parse_colour(background)
+    if channels not in (None, 1, 3):
+        raise UserError(f"a picture that is looked at has 1 or 3 channels, not {channels}: use a model of colours")
+    paper = None if background == KEEP_OUT else parse_colour(background)
     file = decoded(path, max_pixels, smallest=MIN_SIDE)
-    name = name_of(path) if isinstance(path, Image.Image) else path
     notes = list(file.notes)
-    lost = ["The picture has more than 8 bits per channel; results have 8."] if file.deep else []
-    stored = file.colour.shape[1]
-    colour = with_channels(file.colour, channels or stored)
-    if colour.shape[1] < stored:
+    seen = as_seen(file.colour)
+    if seen.shape[1] < file.colour.shape[1]:
+        shown = "first three" if seen.shape[1] == 3 else "first"
+        notes.append(f"Of {file.colour.shape[1]} channels the {shown} are looked at.")
+    colour = in_channels(seen, channels, notes)
+    lost = []
+    if is_clear(file):
+        name = name_of(path) if isinstance(path, Image.Image) else path
+        colour = laid(name, colour, file, paper)
+        lost.append(f"Transparent parts were laid on {_named(background)}; results have no transparency.")
+    return Picture(colour.mul(2).sub_(1), (*notes, *lost), tuple(lost), Kind(colour.shape[1], depth=file.depth))
+
+
+def read(
+    path: AnyPath | Image.Image,
+    *,
+    channels: int | None = None,
+    background: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Read a picture file with all that it has: alpha, 16 bits, up to 8 channels.
+
+    An alpha that is opaque everywhere is left out.
+
+    Args:
+        path, max_pixels: as for ``load``.
+        channels: of the result, its alpha among them; those of the file if None. 1 and 3 are grey and colour without
+            alpha, 2 and 4 the same with it where the file has one.
+        background: what alpha is laid on, as for ``load``; it is kept if None and the channels leave room for it.
+
+    Raises:
+        UserError: as ``load``; or the file cannot be brought to so many channels.
+    """
+    file = decoded(path, max_pixels, smallest=MIN_SIDE)
+    return settled(file, name_of(path) if isinstance(path, Image.Image) else path, channels, background)
+
+
+def changed(picture: Picture, channels: int | None = None, background: str | None = None) -> Picture:
+    """A picture in other channels, or laid on a background; arguments and faults as for ``read``."""
+    kind = picture.known
+    if channels in (None, kind.channels) and (background is None or not kind.alpha):
+        return picture
+    straight = unit(kind.straight(picture.pixels))
+    colour, alpha = straight.split([kind.colours, int(kind.alpha)], dim=1)
+    file = Decoded(colour, alpha if kind.alpha else None, (), kind.depth)
+    made = settled(file, "the picture", channels, background)
+    return replace(made, notes=(*picture.notes, *made.notes), lost=(*picture.lost, *made.lost))
+
+
+def of_array(array: np.ndarray | Tensor) -> Picture:
+    """Pixel values as a picture, see ``arrays.from_array``; an alpha that is opaque everywhere is left out.
+
+    Raises:
+        UserError: another shape, type or range.
+    """
+    pixels = from_array(array)
+    kind = kind_of(array, pixels.shape[1])
+    if kind.alpha and bool((pixels[:, -1:] >= 1).all()):
+        pixels, kind = pixels[:, :-1], replace(kind, channels=kind.colours, alpha=False)
+    return Picture(pixels, (), kind=kind)
+
+
+def of_kind(path: AnyPath, kind: Kind) -> Tensor:
+    """What a file holds as a picture of a kind, ``[1, C, H, W]`` in [-1, 1].
+
+    Raises:
+        UserError: as ``load``; or it has other channels.
+    """
+    file = decoded(path, MAX_PIXELS, smallest=MIN_SIDE)
+    if kind.alpha:
+        colour = with_channels(as_seen(file.colour), kind.colours)
+        return signed(kind.premultiplied(torch.cat([colour, _opaque(file)], dim=1)))
+    if kind.channels in (1, 3):
+        return load(path, channels=kind.channels).pixels
+    if file.colour.shape[1] != kind.channels:
+        raise UserError(f"{path} has {file.colour.shape[1]} channels, where {kind.channels} are wanted")
+    return signed(file.colour)
+
+
+def settled(file: Decoded, name: AnyPath, channels: int | None, background: str | None) -> Picture:
+    """What a file holds in the channels that are wanted; arguments and faults as for ``read``."""
+    check_channels(channels)
+    paper = None if background in (None, KEEP_OUT) else parse_colour(str(background))
+    notes, lost = list(file.notes), []
+    clear, stored = is_clear(file), file.colour.shape[1]
+    kept = clear and background is None and channels not in (1, 3)
+    if not kept and channels in (1, 3) and stored in (1, 3):
+        colour = in_channels(file.colour, channels, notes)
+    elif kept and channels in (2, 4) and stored in (1, 3):
+        colour = in_channels(file.colour, channels - 1, notes)
+    elif channels not in (None, stored + kept):
+        has = f"{stored} channels{' and alpha' if clear else ''}"
+        raise UserError(f"--nc_im is {channels}, but {name} has {has}: leave the flag out, or give {stored + kept}")
+    else:
+        colour = in_channels(file.colour, None, notes)
+    kind = Kind(colour.shape[1] + kept, kept, file.depth)
+    if kept:
+        notes.append("Transparency is kept: results have it too.")
+        return Picture(
+            kind.premultiplied(torch.cat([colour, _opaque(file)], 1)).mul_(2).sub_(1), tuple(notes), (), kind
+        )
+    if clear:
+        on = background or WHITE
+        colour = laid(name, colour, file, parse_colour(on) if background is None else paper)
+        lost.append(f"Transparent parts were laid on {_named(on)}; results have no transparency.")
+    return Picture(colour.mul(2).sub_(1), (*notes, *lost), tuple(lost), kind)
+
+
+def is_clear(file: Decoded) -> bool:
+    """Whether anything in a picture is not opaque."""
+    return file.alpha is not None and bool((file.alpha < 1).any())
+
+
+def in_channels(colour: Tensor, channels: int | None, notes: list[str]) -> Tensor:
+    """Colours in [0, 1] as grey (1) or colour (3), or as they are (None), and the sentence for it."""
+    stored = colour.shape[1]
+    if channels is not None and channels < stored:
         notes.append("Colour was converted to grey.")
-    elif colour.shape[1] > stored:
+    elif channels is not None and channels > stored:
         notes.append("Grey was repeated into three equal channels.")
     elif stored == 1:
         notes.append("The picture is grey and is used as one channel.")
-    if file.alpha is not None and bool((file.alpha < 1).any()):
-        fill = _mean_colour(name, colour, file.alpha) if paper is None else _constant(paper, colour)
-        colour = colour * file.alpha + fill * (1 - file.alpha)
-        laid = "the mean colour of the opaque pixels" if paper is None else background
-        lost.append(f"Transparent parts were laid on {laid}; results have no transparency.")
-    return Picture(colour.mul_(2).sub_(1), (*notes, *lost), tuple(lost))
+    return with_channels(colour, channels or stored)
+
+
+def laid(name: AnyPath, colour: Tensor, file: Decoded, paper: tuple[float, float, float] | None) -> Tensor:
+    """Colours laid on paper, or on the mean of what is opaque where that is None.
+
+    Raises:
+        UserError: everything is transparent, and there is no paper; or the colours are no colours.
+    """
+    if colour.shape[1] not in (1, 3) and paper is not None:
+        raise UserError(f"--background is a colour, and {name} has {colour.shape[1]} channels: leave it out")
+    alpha = _opaque(file)
+    fill = _mean_colour(name, colour, alpha) if paper is None else _constant(paper, colour)
+    return colour * alpha + fill * (1 - alpha)
+
+
+def _opaque(file: Decoded) -> Tensor:
+    """The alpha of a picture, ones where it has none."""
+    return torch.ones_like(file.colour[:, :1]) if file.alpha is None else file.alpha
+
+
+def _named(background: str) -> str:
+    return "the mean colour of the opaque pixels" if background == KEEP_OUT else background
 
 
 def alpha_of(path: AnyPath, *, max_pixels: int = MAX_PIXELS) -> Tensor | None:
@@ -127,7 +281,7 @@ def load_mask(path: AnyPath, size: Size | None = None, *, max_pixels: int = MAX_
         UserError: as ``load``, but for small masks.
     """
     file = decoded(path, max_pixels, as_mask=True)
-    mask = with_channels(file.colour, 1)
+    mask = with_channels(as_seen(file.colour), 1)
     if file.alpha is not None:
         visible = mask[file.alpha > 0]
         one_colour = visible.numel() == 0 or bool(visible.min() == visible.max())
@@ -137,27 +291,31 @@ def load_mask(path: AnyPath, size: Size | None = None, *, max_pixels: int = MAX_
     return mask.clamp(0, 1)
 
 
-def save(path: AnyPath, x: Tensor, *, text: Mapping[str, str] | None = None) -> None:
+def save(path: AnyPath, x: Tensor, *, text: Mapping[str, str] | None = None, kind: Kind | None = None) -> None:
     """Write a picture; the extension decides the format, and the file appears complete or not at all.
 
-    .png, .webp, .tif and .bmp are lossless at 8 bits; .jpg has quality 95 and full colour resolution.
+    .png, .webp, .tif, .bmp and .npy are lossless; .jpg has quality 95 and full colour resolution.
 
     Args:
         path: the file, which replaces an older one.
         x: ``[1, C, H, W]`` or ``[C, H, W]`` in [-1, 1].
         text: goes into PNG text chunks; the other formats do not carry it.
+        kind: what its channels are and of how many bits the file is; 8-bit grey or colour if None.
 
     Raises:
-        UserError: the extension is unknown, the picture holds NaN, or the file cannot be written.
+        UserError: the extension is unknown, its format does not hold such pictures, the picture holds NaN, or the file
+            cannot be written.
     """
     suffix = encoding.suffix_of(path, WRITABLE)
-    pixels = to_uint8(x)
+    pixels = to_uint8(x) if kind is None else levels_of(x, kind)
+    kind = kind or Kind(x.shape[-3])
+    formats.check_holds(str(path), suffix, kind)
     with encoding.refused(path):
-        data = encoding.still(pixels, suffix, text)
+        data = encoding.still(pixels, suffix, text, kind)
     write_bytes(Path(path), data)
 
 
-def save_animation(path: AnyPath, frames: Sequence[Tensor], fps: float) -> None:
+def save_animation(path: AnyPath, frames: Sequence[Tensor], fps: float, kind: Kind | None = None) -> None:
     """Write an endless animation; the file appears complete or not at all.
 
     .webp and .png (APNG) are lossless; .gif has one palette of 255 colours for all frames (grey is exact). Frame times
@@ -168,6 +326,8 @@ def save_animation(path: AnyPath, frames: Sequence[Tensor], fps: float) -> None:
         path: the file, which replaces an older one.
         frames: equally large pictures ``[1, C, H, W]`` or ``[C, H, W]`` in [-1, 1].
         fps: frames a second, 0.1 to 50 for .gif, to 1000 for the others.
+        kind: what their channels are; 8-bit grey or colour if None. Animations have 8 bits; .webp and .png keep alpha,
+            a .gif has it laid on white; of many channels the first three are shown.
 
     Raises:
         UserError: the extension is unknown, the format cannot show ``fps``, or the file cannot be written.
@@ -177,7 +337,7 @@ def save_animation(path: AnyPath, frames: Sequence[Tensor], fps: float) -> None:
     tick, fastest = ANIMATED[suffix]
     if not SLOWEST <= fps <= fastest:
         raise UserError(f"{path} cannot show {fps:g} frames a second: choose {SLOWEST} to {fastest}")
-    pixels = [to_uint8(frame) for frame in frames]
+    pixels = [as_frame(frame, kind, suffix) for frame in frames]
     if len({frame.shape for frame in pixels}) != 1:
         raise ValueError(f"an animation needs frames of one shape, not {sorted({f.shape for f in pixels})}")
     ticks = [round(k * 1000 / fps / tick) for k in range(len(pixels) + 1)]
@@ -185,6 +345,16 @@ def save_animation(path: AnyPath, frames: Sequence[Tensor], fps: float) -> None:
     with encoding.refused(path):
         data = encoding.animation(pixels, times, suffix)
     write_bytes(Path(path), data)
+
+
+def as_frame(frame: Tensor, kind: Kind | None, suffix: str) -> np.ndarray:
+    """A frame of an animation as bytes, see ``save_animation``: of grey with alpha and of colour with alpha RGBA."""
+    if kind is None or kind.plain:
+        return to_uint8(frame)
+    shown = one_picture(frame, kind.channels)
+    if not kind.alpha or suffix == ".gif" or kind.colours not in (1, 3):
+        return to_uint8(kind.seen(shown))
+    return coloured(levels_of(shown, replace(kind, depth="uint8")))
 
 
 def parse_colour(text: str, flag: str = "--background") -> tuple[float, float, float]:

@@ -11,11 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from consingan.grid import sizes
+from consingan.grid.kinds import Kind
 from consingan.grid.resize import resize
 from consingan.pictures.arrays import one_picture, with_channels
 from consingan.pictures.decoding import in_unit
 
 SMALLEST_TEXT, TEXT_SHARE = 10, 20  # px of a caption at least; else that share of the widest picture
+CHECK, DARKER = 8, 0.4  # px of a checkerboard's squares, and how much darker than white every second one is
 VIEW_SIDE = 480  # px, the longer side of a picture in a side by side view
 
 
@@ -83,6 +85,15 @@ def side_by_side(items: Sequence[tuple[str, Tensor | None]], side: int = VIEW_SI
 def at_most(picture: Tensor, side: int) -> Tensor:
     """The picture ``[1, C, H, W]`` in [-1, 1], shrunk where its longer side is above ``side`` px."""
     return resize(picture, sizes.at_most(sizes.size_of(picture), side)).clamp(-1, 1)
+
+
+def on_checks(picture: Tensor, kind: Kind | None) -> Tensor:
+    """A picture ``[1, C, H, W]`` of a kind in grey or colour, transparent parts on a checkerboard; plain ones as is."""
+    if kind is None or kind.plain:
+        return picture
+    rows, columns = (torch.arange(side, device=picture.device) // CHECK for side in picture.shape[2:])
+    dark = (rows[:, None] + columns) % 2
+    return kind.seen(picture.clamp(-1, 1), (1 - DARKER * dark)[None, None].to(picture.dtype))
 
 
 def _caption(text: str, height: int) -> Tensor:

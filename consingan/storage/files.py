@@ -29,7 +29,7 @@ SCHEMA = 1  # version of the header; a file with a higher one is refused
 METADATA_KEY = "consingan"
 MAX_HEADER_BYTES = 16 * 2**20  # ours are a few KiB; a damaged length must not make us read gigabytes
 MAX_JSON_BYTES = 16 * 2**20  # ours are a few KiB too
-DTYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"}  # what torch can compute with
+DTYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "U16", "BOOL"}  # what torch can compute with
 PART = re.compile(r"\.[0-9a-f]{16}\.part", re.ASCII)  # a file on its way; what a kill leaves of it
 OLD_S = 3600.0  # seconds after which one cannot be on its way any more
 

@@ -9,13 +9,14 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.storage.run import Run
+from consingan.tasks import TASKS
 from consingan.training import plan
 from consingan.training.order import Order
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
+    from consingan.pictures.images import Picture
     from consingan.training.state import Training
 
 Resolved = tuple[Train, dict[str, str]]
@@ -38,7 +39,11 @@ class Beginning(Protocol):
 
     @property
     def channels(self) -> int | None:
-        """What the picture is read with, 1 or 3; None for its own."""
+        """What the picture is read with, 1 to 8; None for its own."""
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether the picture is taken as it is looked at, in grey or colour, and not with its alpha."""
 
     def resolve(self, channels: int, size: Size) -> Resolved:
         """The configuration for a picture of ``(H, W)``, and the origin of each value.
@@ -47,12 +52,12 @@ class Beginning(Protocol):
             UserError: settings contradict each other, or what the training begins from.
         """
 
-    def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
+    def state(self, settings: Train, picture: Picture, device: torch.device) -> Training:
         """The training at its beginning.
 
         Args:
             settings: from ``resolve``.
-            picture: ``[1, C, H, W]`` in [-1, 1], at the size it was loaded.
+            picture: at the size it was loaded.
             device: where to train.
 
         Raises:
@@ -78,13 +83,17 @@ class FromSeed:
     def channels(self) -> int | None:
         return self.order.settings.get("nc_im")
 
+    @property
+    def looked_at(self) -> bool:
+        return TASKS[self.order.wanted[0]].takes_naive
+
     def resolve(self, channels: int, size: Size) -> Resolved:
         return plan.resolve(*self.order.wanted, self.order.image, channels, self.order.settings, size)
 
-    def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
+    def state(self, settings: Train, picture: Picture, device: torch.device) -> Training:
         from consingan.training.state import Training
 
-        return Training.start(settings, picture, device)
+        return Training.start(settings, picture.pixels, device, picture.known)
 
 
 @dataclass(frozen=True)
@@ -107,18 +116,22 @@ class FromRun:
     def channels(self) -> int | None:
         return self.base.network.nc_im
 
+    @property
+    def looked_at(self) -> bool:
+        return True
+
     def resolve(self, channels: int, size: Size) -> Resolved:
         from consingan.training import finetune
 
         mode = self.order.mode or self.base.mode
         return finetune.resolve(self.base, mode, self.order.image or self.base.image, self.order.settings)
 
-    def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
+    def state(self, settings: Train, picture: Picture, device: torch.device) -> Training:
         from consingan.pictures import images
         from consingan.training import finetune
 
         naive = images.load(str(self.order.settings["naive_img"]), channels=settings.network.nc_im).pixels
-        return finetune.start(settings, picture, naive, finetune.Base.open(self.run, device), device)
+        return finetune.start(settings, picture.pixels, naive, finetune.Base.open(self.run, device), device)
 
 
 def beginning(order: Order) -> Beginning:

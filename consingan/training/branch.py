@@ -18,6 +18,7 @@ from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives.base import Objective
 from consingan.gan.objectives.informed import informed
 from consingan.gan.techniques import Technique, averaged, improved, remembered, techniques
+from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
@@ -43,12 +44,15 @@ class Branch:
     state: dict[str, Tensor]
 
     @classmethod
-    def start(cls, settings: Train, picture: Tensor, device: torch.device | str, name: str = "") -> Branch:
+    def start(
+        cls, settings: Train, picture: Tensor, device: torch.device | str, name: str = "", kind: Kind | None = None
+    ) -> Branch:
         """The beginning: networks from the seed; arguments as ``Training.start``."""
         sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
         reals = pyramid.build(picture.to(device), sizes)
         branch = cls.fresh(settings, sizes, device, name)
-        branch.model.photo = Photo(kept_pixels(picture), branch.model.device)
+        branch.model.kind = kind or branch.model.kind
+        branch.model.photo = Photo(kept_pixels(picture, kind), branch.model.device, kind)
         branch.reals = [channels_last(real) for real in reals]
         return branch
 

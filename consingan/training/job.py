@@ -165,7 +165,7 @@ class Job:
         settings, origins = begin.resolve(pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
         naive = naive_notes(self.order.settings.get("naive_img"), settings)
         device, device_notes = self._device()
-        state = begin.state(settings, pixels, device)
+        state = begin.state(settings, picture, device)
         check_size(state)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings, self.order.name).parent, needed_bytes(state))
@@ -175,17 +175,21 @@ class Job:
 
     def _picture(self, begin: Beginning) -> Picture:
         """The picture in the channels of the model."""
-        from consingan.pictures import arrays, images
+        from consingan.pictures import images
 
+        order, channels = self.order, begin.channels
+        background = order.background or (WHITE if begin.looked_at else None)
         if self.picture is not None:
-            return replace(self.picture, pixels=arrays.from_array(self.picture.pixels, begin.channels))
-        order = self.order
-        return images.load(
-            begin.picture,
-            channels=begin.channels,
-            background=order.background or WHITE,
-            max_pixels=order.max_pixels or MOST_PIXELS,
-        )
+            picture = images.changed(self.picture, channels, background)
+        else:
+            most = order.max_pixels or MOST_PIXELS
+            picture = images.read(begin.picture, channels=channels, background=background, max_pixels=most)
+        if begin.looked_at and picture.pixels.shape[1] not in (1, 3):
+            raise UserError(
+                f"The picture has {picture.pixels.shape[1]} channels, and harmonization and editing work on colours; "
+                "give --nc_im 3, or a picture of colours."
+            )
+        return picture
 
     @property
     def _belongings(self) -> Belongings:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from consingan import config, devices
 from consingan.applications import use, writing
 from consingan.config import UNKNOWN, Chosen
 from consingan.errors import UserError
-from consingan.finish.photo import Photo, stored
+from consingan.finish.photo import Photo
 from consingan.gan import schedule
 from consingan.gan.model import SingleImageModel
 from consingan.pictures import images
@@ -26,8 +23,7 @@ from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.machine import environment
 from consingan.storage.results import Role
 from consingan.storage.run import Run
-from consingan.training import watchdog
-from consingan.training.branch import Branch
+from consingan.training import kept, watchdog
 from consingan.training.checkpoint import most_bytes
 from consingan.training.convergence import Pace
 from consingan.training.signals import StoppedError
@@ -191,9 +187,9 @@ def write_start(state: Training, run: Run, chosen: Chosen = UNKNOWN) -> None:
     files.write_json(run.environment, machine(state.model.device))
     for branch in state.branches:
         if branch.model.photo is not None:
-            images.save(run.picture_of(branch.name), branch.model.photo.picture)
+            kept.keep(run.picture_of(branch.name), branch.model.photo)
         for stage, real in enumerate(branch.reals):
-            images.save(run.pyramid / f"{branch.called(str(stage))}.png", real)
+            images.save(run.pyramid / f"{branch.called(str(stage))}.png", branch.model.kind.seen(real))
     state.enter_stage()
     state.save(run)
 
@@ -226,35 +222,13 @@ def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) ->
         raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
     state = Training.restore(*saved, str(run.checkpoints), device)
     for branch in state.branches:
-        if (pixels := kept_picture(run, branch, warn)) is not None:
-            branch.model.photo = Photo(pixels, branch.model.device)
+        if (pixels := kept.picture(run, branch, warn)) is not None:
+            branch.model.photo = Photo(pixels, branch.model.device, branch.model.kind)
     own = config.from_json(files.read_json(run.config), str(run.config))
     config.check_same(own, state.model.settings, f"{run.config} and the checkpoint beside it")
     for change in machine_changes(run, state.model.device):
         warn(change)
     return state
-
-
-def kept_picture(run: Run, branch: Branch, warn: Callable[[str], None]) -> Tensor | None:
-    """The picture of a branch as its run keeps it, ``[1, C, H, W]`` uint8; None in runs of the first version.
-
-    Where the file is broken, it is made again: of the model's, or of the pyramid's finest.
-    """
-    file, model = run.picture_of(branch.name), run.model_of(branch.name)
-    if not os.path.lexists(file):
-        return None
-    try:
-        return stored(images.load(file, channels=branch.model.settings.network.nc_im).pixels)
-    except UserError as error:
-        with suppress(UserError):
-            if (photo := SingleImageModel.load(model).photo) is not None:
-                warn(f"{error}; the model's own copy replaces it.")
-                images.save(file, photo.picture)
-                return photo.pixels
-        finest = branch.reals[-1]
-        warn(f"{error}; the picture of the finest stage, {finest.shape[3]}x{finest.shape[2]} px, replaces it.")
-        images.save(file, finest)
-        return stored(finest)
 
 
 def machine(device: torch.device) -> dict[str, Any]:

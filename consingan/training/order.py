@@ -33,7 +33,8 @@ class Order:
         name: of the folder for runs of the picture below ``outdir``; the picture's, without its ending.
         resume: a run folder to go on with; or auto, for the newest unfinished run below ``outdir`` of the same
             picture, mode and settings, and a new one where there is none.
-        background: colour under transparent pixels, or keep-out for the mean of the opaque ones; white.
+        background: colour that transparent pixels are laid on, or keep-out for the mean of the opaque ones; alpha is
+            kept unless it is given, by tasks that take no naive pictures.
         max_pixels: pictures with more are refused, 1 or more; 100 million.
         device: auto, cpu, cuda:N or mps.
         gpu: which CUDA device auto takes, 0 or more.

@@ -15,6 +15,7 @@ from consingan.errors import UserError, out_of_memory
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives.base import Sight
 from consingan.grid import windows
+from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
@@ -77,13 +78,16 @@ class Training:
     widest: int | None = None
 
     @classmethod
-    def start(cls, settings: Train, picture: Tensor, device: torch.device | str = "cpu") -> Training:
+    def start(
+        cls, settings: Train, picture: Tensor, device: torch.device | str = "cpu", kind: Kind | None = None
+    ) -> Training:
         """The beginning: networks from the seed.
 
         Args:
             settings: the resolved configuration.
             picture: ``[1, C, H, W]`` in [-1, 1], at the size it was loaded.
             device: where to train.
+            kind: what the picture's channels are; 8-bit without alpha if None.
 
         Raises:
             UserError: the picture is too small, or a further one of the task cannot be read.
@@ -91,7 +95,8 @@ class Training:
         lesson = OfTask(settings)
         channels = settings.network.nc_im
         further = {name: images.load(file, channels=channels).pixels for name, file in lesson.further().items()}
-        return cls([Branch.start(settings, x, device, name) for name, x in {"": picture, **further}.items()], lesson)
+        pictures = {"": picture, **further}.items()
+        return cls([Branch.start(settings, x, device, name, kind) for name, x in pictures], lesson)
 
     @classmethod
     def restore(
