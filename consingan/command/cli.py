@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from consingan import __version__
+from consingan.command.fill import fill, uncrop
 from consingan.command.flags import CONTEXT, OrderedGroup
 from consingan.command.pages import compare, report, show
 from consingan.command.paste import paste
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, show, listing, score, compare, report, paste, presets):
+for command in (train, sample, show, listing, score, compare, report, paste, fill, uncrop, presets):
     main.add_command(command)

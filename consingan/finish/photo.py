@@ -76,8 +76,12 @@ def components(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def stored(picture: Tensor) -> Tensor:
     """A picture as it is kept with a model: ``[1, C, H, W]`` in [-1, 1] -> uint8, shrunk to ``LARGEST`` px."""
-    size = at_most(size_of(picture), LARGEST)
-    return ((resize(picture, size).clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
+    return whole(resize(picture, at_most(size_of(picture), LARGEST)))
+
+
+def whole(picture: Tensor) -> Tensor:
+    """A picture at its own size: ``[1, C, H, W]`` in [-1, 1] -> uint8."""
+    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
 
 
 class Photo:
