@@ -7,6 +7,7 @@ import click
 from consingan import __version__
 from consingan.command.batch import batch
 from consingan.command.export import export
+from consingan.command.fill import fill, uncrop
 from consingan.command.flags import CONTEXT, OrderedGroup
 from consingan.command.pages import compare, report, show
 from consingan.command.paste import paste
@@ -26,5 +27,19 @@ def main() -> None:
     """
 
 
-for command in (train, batch, sample, show, listing, score, compare, report, paste, export, presets):
+for command in (
+    train,
+    batch,
+    sample,
+    fill,
+    uncrop,
+    show,
+    listing,
+    score,
+    compare,
+    report,
+    paste,
+    export,
+    presets,
+):
     main.add_command(command)

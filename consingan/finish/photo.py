@@ -85,8 +85,12 @@ def stored(picture: Tensor, kind: Kind | None = None) -> Tensor:
     Returns:
         The same as files hold it: straight colours, of the depth's type.
     """
-    size = at_most(size_of(picture), LARGEST)
-    return (kind or Kind(picture.shape[1])).stored(resize(picture, size)).cpu()
+    return whole(resize(picture, at_most(size_of(picture), LARGEST)), kind)
+
+
+def whole(picture: Tensor, kind: Kind | None = None) -> Tensor:
+    """As ``stored``, at the picture's own size."""
+    return (kind or Kind(picture.shape[1])).stored(picture).cpu()
 
 
 class Photo:

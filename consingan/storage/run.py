@@ -70,6 +70,11 @@ class Run:
         return self.folder / "naive"
 
     @property
+    def hole(self) -> Path:
+        """The mask of what of its picture it has not learned from; only runs of filling have one."""
+        return self.folder / "hole.png"
+
+    @property
     def base(self) -> Path:
         """The model that it learned on from."""
         return self.folder / "base.safetensors"

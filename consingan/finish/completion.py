@@ -1,0 +1,408 @@
+"""Completion: what is under a mask is made anew of the patches of the rest, coarse to fine.
+
+At every scale two things take turns: each patch that touches the hole looks for a like one among those that lie wholly
+in the rest, and these say what the hole's pixels are, those nearer to the rest with more weight. At the coarsest scale
+the hole is first filled from its rim inwards. The hole's own pixels are replaced before anything looks at them.
+
+Sources: Wexler, Shechtman and Irani, "Space-Time Completion of Video" (PAMI 2007), search and vote with weights by the
+distance from the rim; Criminisi, Perez and Toyama, "Region Filling and Object Removal by Exemplar-Based Inpainting"
+(TIP 2004), from the rim inwards; Gortler et al., "The Lumigraph" (SIGGRAPH 1996), the smooth filling (pull and push).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from consingan.errors import UserError
+from consingan.finish.patches import Told, located
+from consingan.finish.photo import REACH, Scale
+from consingan.finish.scales import SEARCHED, TRUST, way_to
+from consingan.finish.search import raw
+from consingan.finish.vote import weights
+from consingan.grid.noise import Draw
+from consingan.grid.resize import resize
+from consingan.grid.sizes import Size, size_of
+
+SIDE = 2 * REACH + 1
+ENOUGH = 16  # patches of the rest without which a scale is too coarse
+EXACT = 2**27  # pairs of patches up to which all are compared; above, what neighbours found is looked at
+CHUNK = 2**18  # numbers of a table that are worked on at once: more do not stay in the cache
+ROUNDS, FEWEST = 12, 3  # of search and vote at the coarsest scale, and at fine ones
+SPREAD = 0.8  # px, of the vote
+INWARDS = 1.25  # what a patch says counts so many times less for each px from the rim
+DEPTH = 24  # px from the rim from where on it counts no less
+UNLIKE, UNLIKE_COARSE = 0.1, 0.6  # share by which two proposals see distances differently, and at the coarsest scale
+JOINED = 0.5  # what the distance of a neighbour's continued patch counts
+HOPS = (1, 2, 4)  # px to the neighbours that are looked at
+PART = 2**16  # places that are worked on together
+
+
+@dataclass(frozen=True, eq=False)
+class Hole:
+    """A picture with a hole at one scale.
+
+    Args:
+        size: ``(h, w)``.
+        open: ``[h, w]``, whether a pixel is to be made.
+        places: ``[N]``, the pixels that patches which touch the hole have their centres at, row by row.
+        sources: ``[h, w]``, whether a whole patch of the rest lies around a pixel.
+        depth: ``[N]``, how far a place is from the rest, px, up to ``DEPTH``.
+    """
+
+    size: Size
+    open: Tensor
+    places: Tensor
+    sources: Tensor
+    depth: Tensor
+
+    @classmethod
+    def of(cls, open: Tensor) -> Hole:
+        """Of the pixels to be made, ``[h, w]``."""
+        height, width = open.shape
+        touched = F.max_pool2d(open.float()[None, None], SIDE, stride=1)[0, 0] > 0
+        whole = torch.zeros_like(open)
+        whole[REACH : height - REACH, REACH : width - REACH] = True
+        places, sources = torch.zeros_like(open), torch.zeros_like(open)
+        places[whole], sources[whole] = touched.flatten(), ~touched.flatten()
+        found = places.flatten().nonzero()[:, 0]
+        return cls((height, width), open, found, sources, depths(open).flatten()[found])
+
+
+def depths(open: Tensor) -> Tensor:
+    """How far the pixels of a hole are from the rest, in steps of a pixel: ``[h, w]``, up to ``DEPTH``."""
+    left, found = open.float()[None, None], torch.zeros(open.shape, device=open.device)
+    for _ in range(min(DEPTH, max(open.shape))):
+        if not bool(left.any()):
+            break
+        found += left[0, 0]
+        left = -F.max_pool2d(-left, 3, stride=1, padding=1)
+    return found
+
+
+@torch.no_grad()
+def completed(
+    picture: Tensor,
+    hole: Tensor,
+    draw: Draw,
+    layout: Tensor | None = None,
+    told: Told = lambda share: None,
+) -> Tensor:
+    """A picture whose hole is made anew of its patches.
+
+    Args:
+        picture: ``[1, C, H, W]`` in [0, 1]; what it has in the hole does not count.
+        hole: ``[1, 1, H, W]``, above 0 where it is to be made.
+        draw: of the proposal; others give others.
+        layout: ``[1, C, h, w]`` in [0, 1] of any resolution, what the hole looks like at ``scales.TRUST`` px.
+        told: how far it has come, from 0 to 1, after each scale.
+
+    Returns:
+        ``[1, C, H, W]`` in [0, 1]; ``picture`` to the bit outside of the hole. The same bits for the same draw.
+
+    Raises:
+        UserError: the rest has no whole patch, or there is no hole.
+    """
+    picture = smooth(picture, hole > 0)
+    sizes = scales_of(size_of(picture), hole > 0)
+    pixels, done = sum(height * width for height, width in sizes), 0
+    made, field = torch.empty(0), torch.empty(0, dtype=torch.long)
+    below: Hole | None = None
+    for number, size in enumerate(sizes):
+        at = Hole.of(opened(hole > 0, size))
+        sharp = picture if size == size_of(picture) else resize(picture, size).clamp(0, 1)
+        rounds = max(FEWEST, ROUNDS - 2 * number)
+        if below is None:
+            begun = rimmed(sharp, at, draw) if layout is None else resize(layout, size).clamp(0, 1)
+            made = torch.where(at.open, begun, sharp)
+            field = torch.empty(0, dtype=torch.long)
+        else:
+            field = carried(field, below, at)
+            made = voted(sharp, at, field)
+        if max(size) <= SEARCHED + 1 or below is None:
+            coarse = UNLIKE_COARSE if below is None and layout is None else UNLIKE
+            made, field = searched(sharp, made, at, field, rounds, draw.at("completion", *size), coarse)
+        else:
+            made = voted(sharp, at, field := mended(made, at, field))
+        below = at
+        done += size[0] * size[1]
+        told(done / pixels)
+    return torch.where(hole > 0, made, picture)
+
+
+def scales_of(size: Size, hole: Tensor) -> list[Size]:
+    """Sizes ``(h, w)`` from coarse to the picture's own, all of them with patches of the rest.
+
+    Raises:
+        UserError: not even the picture's own has.
+    """
+    sides = way_to(float(max(size)), max(TRUST, 2 * SIDE * max(size) / min(size)))
+    sizes = [(max(1, round(size[0] * s / max(size))), max(1, round(size[1] * s / max(size)))) for s in sides]
+    sizes = [each for each in sizes[:-1] if max(each) < max(size)] + [size]
+    found = [each for each in sizes if min(each) >= SIDE and int(Hole.of(opened(hole, each)).sources.sum()) >= ENOUGH]
+    if not found or found[-1] != size:
+        raise UserError(
+            f"The mask leaves no whole patch of {SIDE}x{SIDE} px to fill the hole with; paint a smaller one."
+        )
+    return found
+
+
+def opened(hole: Tensor, size: Size) -> Tensor:
+    """A hole ``[1, 1, H, W]`` at a size: ``[h, w]``, every pixel that any of it lies in."""
+    return F.adaptive_max_pool2d(hole.float(), size)[0, 0] > 0
+
+
+def smooth(picture: Tensor, hole: Tensor) -> Tensor:
+    """A picture with its hole filled smoothly from the rest, ``[1, C, H, W]``: pulled small and pushed back."""
+    if not bool(hole.any()):
+        return picture
+    share = (~hole).float()
+    return torch.where(hole, pushed(torch.where(hole, 0.0, picture), share), picture)
+
+
+def pushed(total: Tensor, share: Tensor) -> Tensor:
+    """Means ``[1, C, h, w]`` of sums and what they are sums of; where that is nothing, of larger parts."""
+    mean = total / share.clamp_min(1e-6)
+    if bool((share > 0).all()) or max(share.shape[2:]) == 1:
+        return mean
+    smaller = [F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (total, share)]
+    below = pushed(*smaller)
+    grown = F.interpolate(below, size=tuple(share.shape[2:]), mode="bilinear")
+    return torch.where(share > 0, mean, grown)
+
+
+# ---- search
+
+
+def searched(
+    sharp: Tensor, made: Tensor, hole: Hole, field: Tensor, rounds: int, draw: Draw, unlike: float
+) -> tuple[Tensor, Tensor]:
+    """A picture and its field after rounds of search and vote.
+
+    Args:
+        sharp: ``[1, C, h, w]``, whose rest patches are taken from.
+        made: the same with the hole as it is so far.
+        hole: at this scale.
+        field: ``[N]`` of the scale below, carried here; empty at the coarsest.
+        rounds: how many.
+        draw: of the scale.
+        unlike: share by which proposals see distances differently.
+    """
+    scale = Scale(sharp, sharp)
+    keys = grown(scale.sharp.view(*scale.grid, -1), hole.size)
+    where = torch.stack([x.flatten() for x in _axes(hole.size)], dim=1).to(keys)
+    keys = torch.cat([keys, where], dim=1)  # [h * w, D]
+    sources = hole.sources.flatten().nonzero()[:, 0]
+    dear = 1 + unlike * draw.uniform((len(sources),)).to(keys.device)
+    all_pairs = not len(field) or len(hole.places) * len(sources) <= EXACT
+    for _ in range(rounds):
+        queries = torch.cat([grown(scale.patches(made)[0], hole.size), where], dim=1)[hole.places]
+        if all_pairs:
+            found = nearest(queries, keys[sources], dear)
+            field = sources[found]
+        field = spreading(queries, keys, hole, field, turns=1 if all_pairs else 4)
+        made = voted(sharp, hole, field)
+    return made, field
+
+
+def _axes(size: Size) -> tuple[Tensor, Tensor]:
+    """Row and column of every pixel as numbers that are compared like a patch's, ``[h, w]`` each."""
+    flat = located(size, (1.0, 1.0)).view(*size, 2)
+    return flat[..., 0], flat[..., 1]
+
+
+def grown(patches: Tensor, size: Size) -> Tensor:
+    """Vectors of the patches ``[h - 6, w - 6, D]`` by the pixels in their middles, ``[h * w, D]``; 0 at borders."""
+    return F.pad(patches, (0, 0, REACH, REACH, REACH, REACH)).flatten(0, 1)
+
+
+def nearest(queries: Tensor, keys: Tensor, dear: Tensor) -> Tensor:
+    """The number of the key nearest to each query, ``[N]``; ``dear`` ``[K]`` is what distances are multiplied by."""
+    squares = keys.square().sum(1)
+    found = []
+    for part in queries.split(max(1, CHUNK // len(keys))):
+        distance = (part.square().sum(1, keepdim=True) + squares - 2 * part @ keys.T).clamp_min_(0)
+        found.append(distance.mul_(dear).argmin(1))
+    return torch.cat(found)
+
+
+def spreading(queries: Tensor, keys: Tensor, hole: Hole, field: Tensor, turns: int) -> Tensor:
+    """A field after every place has looked at what its neighbours found, and beside what it has.
+
+    Args:
+        queries: ``[N, D]``.
+        keys: ``[h * w, D]``, by pixel.
+        hole: whose places.
+        field: ``[N]``, the pixels that the places take their patches from.
+        turns: how often.
+    """
+    width = hole.size[1]
+    for _ in range(turns):
+        everywhere = torch.full((hole.size[0] * width,), -1, dtype=torch.long, device=field.device)
+        everywhere[hole.places] = field
+        found = []
+        for part in torch.arange(len(field), device=field.device).split(PART):
+            best, wanted, places = field[part], queries[part], hole.places[part]
+            least = (wanted - keys[best]).square().sum(1)
+            for candidate, share in candidates(everywhere, places, best, width):
+                fits = taken(hole, candidate)
+                candidate = torch.where(fits, candidate, best)
+                distance = share * (wanted - keys[candidate]).square().sum(1)
+                better = fits & (distance < least)
+                least, best = torch.where(better, distance, least), torch.where(better, candidate, best)
+            found.append(best)
+        field = torch.cat(found)
+    return field
+
+
+def candidates(everywhere: Tensor, places: Tensor, best: Tensor, width: int) -> Iterator[tuple[Tensor, float]]:
+    """What places look at, and what its distance counts: continued patches of neighbours, and shifts by a pixel."""
+    last = len(everywhere) - 1
+    for hop in HOPS:
+        for step in (hop * width, -hop * width, hop, -hop):
+            beside = everywhere[(places + step).clamp(0, last)]
+            yield torch.where(beside < 0, -1, beside - step), JOINED
+    for step in (width, -width, 1, -1):
+        yield best + step, 1.0
+
+
+def taken(hole: Hole, pixels: Tensor) -> Tensor:
+    """Whether patches may be taken from around pixels, ``[N]``."""
+    inside = (pixels >= 0) & (pixels < hole.sources.numel())
+    return inside & hole.sources.flatten()[pixels.clamp(0, hole.sources.numel() - 1)]
+
+
+def carried(field: Tensor, below: Hole, hole: Hole) -> Tensor:
+    """A field of the scale below at a finer one: patches that lay together stay together."""
+    everywhere = torch.full((below.open.numel(),), -1, dtype=torch.long, device=field.device)
+    everywhere[below.places] = field
+    width, old_width = hole.size[1], below.size[1]
+    rows, columns = hole.places // width, hole.places % width
+    old_rows = ((2 * rows + 1) * below.size[0] // (2 * hole.size[0])).clamp(REACH, below.size[0] - 1 - REACH)
+    old_columns = ((2 * columns + 1) * old_width // (2 * width)).clamp(REACH, old_width - 1 - REACH)
+    at = everywhere[old_rows * old_width + old_columns]
+    down, right = at // old_width - old_rows, at % old_width - old_columns
+    new_rows = rows + (down * (hole.size[0] / below.size[0])).round().long()
+    new_columns = columns + (right * (width / old_width)).round().long()
+    new_rows = new_rows.clamp(REACH, hole.size[0] - 1 - REACH)
+    new_columns = new_columns.clamp(REACH, width - 1 - REACH)
+    found = new_rows * width + new_columns
+    known = (at >= 0) & taken(hole, found)
+    return filled_in(found, known, hole)
+
+
+def filled_in(found: Tensor, known: Tensor, hole: Hole) -> Tensor:
+    """A field whose unknown places go on with what the nearest known neighbour has, and else take any patch."""
+    width = hole.size[1]
+    everywhere = torch.full((hole.open.numel(),), -1, dtype=torch.long, device=found.device)
+    everywhere[hole.places[known]] = found[known]
+    for _ in range(4 * SIDE):
+        open_ = everywhere[hole.places] < 0
+        if not bool(open_.any()):
+            break
+        places = hole.places[open_]
+        best = torch.full_like(places, -1)
+        for step in (width, -width, 1, -1):
+            beside = everywhere[(places + step).clamp(0, len(everywhere) - 1)]
+            candidate = torch.where(beside < 0, -1, beside - step)
+            best = torch.where((best < 0) & taken(hole, candidate), candidate, best)
+        everywhere[places] = best
+    result = everywhere[hole.places]
+    sources = hole.sources.flatten().nonzero()[:, 0]
+    any_ = sources[torch.searchsorted(sources, hole.places).clamp_max(len(sources) - 1)]
+    return torch.where(result < 0, any_, result)
+
+
+def mended(made: Tensor, hole: Hole, field: Tensor) -> Tensor:
+    """A field whose seams have moved to where they show least, by the pixels of the patches themselves."""
+    width = hole.size[1]
+    pixels = made[0].permute(1, 2, 0).reshape(-1, made.shape[1]).contiguous()
+    everywhere = torch.full((hole.open.numel(),), -1, dtype=torch.long, device=field.device)
+    everywhere[hole.places] = field
+    result = field.clone()
+    for part in torch.arange(len(field), device=field.device).split(PART):
+        places, own = hole.places[part], field[part]
+        others = []
+        for step in (2 * width, -2 * width, 2, -2):
+            beside = everywhere[(places + step).clamp(0, len(everywhere) - 1)]
+            candidate = torch.where(beside < 0, -1, beside - step)
+            others.append(torch.where(taken(hole, candidate), candidate, own))
+        seam = torch.stack([other != own for other in others]).any(0).nonzero()[:, 0]
+        for few in seam.split(PART // 16):
+            wanted, best = raw(pixels, places[few], width), own[few]
+            least = (wanted - raw(pixels, best, width)).square_().sum(1)
+            for other in others:
+                distance = JOINED * (wanted - raw(pixels, other[few], width)).square_().sum(1)
+                better = distance < least
+                least, best = torch.where(better, distance, least), torch.where(better, other[few], best)
+            result[part[few]] = best
+    return result
+
+
+# ---- vote
+
+
+def voted(sharp: Tensor, hole: Hole, field: Tensor) -> Tensor:
+    """The picture ``[1, C, h, w]`` whose hole a field fills: each pixel is the weighted mean of the patches on it."""
+    height, width = hole.size
+    pixels = sharp[0].permute(1, 2, 0).reshape(-1, sharp.shape[1]).contiguous()
+    slot = torch.full((height * width,), -1, dtype=torch.long, device=field.device)
+    slot[hole.places] = torch.arange(len(field), device=field.device)
+    counts = INWARDS**-hole.depth
+    made = pixels.clone()
+    for part in hole.open.flatten().nonzero()[:, 0].split(PART * 4):
+        rows, columns = part // width, part % width
+        total = torch.zeros(len(part), pixels.shape[1], device=pixels.device)
+        weight = torch.zeros(len(part), 1, device=pixels.device)
+        for (down, right), share in weights(SPREAD).items():
+            centre_rows = (rows + down).clamp(REACH, height - 1 - REACH)
+            centre_columns = (columns + right).clamp(REACH, width - 1 - REACH)
+            centre = centre_rows * width + centre_columns
+            number = slot[centre]
+            said = share * counts[number][:, None]
+            total += said * pixels[field[number] + part - centre]
+            weight += said
+        made[part] = total / weight
+    return made.view(1, height, width, -1).permute(0, 3, 1, 2).contiguous()
+
+
+# ---- the coarsest hole
+
+
+def rimmed(sharp: Tensor, hole: Hole, draw: Draw) -> Tensor:
+    """The coarsest picture ``[1, C, h, w]`` with its hole filled from the rim inwards, ring by ring.
+
+    Every pixel of a ring is that in the middle of the patch of the rest which is most like what is known around it.
+    """
+    height, width = hole.size
+    padded = (width + 2 * REACH, height + 2 * REACH)
+    pixels = F.pad(sharp, (REACH,) * 4)[0].flatten(1).T.contiguous()  # [h' * w', C]
+    known = F.pad((~hole.open).float()[None, None], (REACH,) * 4).flatten()
+    sources = hole.sources.nonzero() + REACH
+    sources = sources[:, 0] * padded[0] + sources[:, 1]
+    keys = raw(pixels, sources, padded[0])  # [K, 49 * C]
+    squares = keys.square().view(len(keys), SIDE * SIDE, -1).sum(2)
+    where = located((height, width), (1.0, 1.0)).to(keys)
+    unpadded = hole.sources.flatten().nonzero()[:, 0]
+    dear = 1 + UNLIKE_COARSE * draw.at("rim").uniform((len(keys),)).to(keys.device)
+    left = hole.open.clone()
+    while bool(left.any()):
+        inner = -F.max_pool2d(-F.pad(left.float()[None, None], (1,) * 4, value=1.0), 3, stride=1)[0, 0] > 0
+        ring = (left & ~inner).nonzero()
+        at = (ring[:, 0] + REACH) * padded[0] + ring[:, 1] + REACH
+        patches = raw(pixels, at, padded[0])
+        there = raw(known[:, None], at, padded[0])  # [n, 49]
+        both = (patches.view(len(at), SIDE * SIDE, -1) * there[..., None]).flatten(1)
+        distance = there @ squares.T - 2 * both @ keys.T + both.square().sum(1, keepdim=True)
+        distance = distance * (SIDE * SIDE / there.sum(1, keepdim=True).clamp_min(1))
+        place = where[ring[:, 0] * width + ring[:, 1]]
+        distance = (distance.clamp_min(0) + torch.cdist(place, where[unpadded]).square()) * dear
+        pixels[at] = pixels[sources[distance.argmin(1)]]
+        known[at] = 1
+        left &= inner
+    made = pixels.T.view(1, -1, height + 2 * REACH, width + 2 * REACH)
+    return made[:, :, REACH : height + REACH, REACH : width + REACH].contiguous()
