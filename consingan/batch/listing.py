@@ -70,7 +70,9 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
     faults: list[str] = []
     rows = list(_rows(source, faults))
     if len(rows) > MOST_JOBS:
-        raise FaultsError(str(source), [f"It has {len(rows)} pictures, more than {MOST_JOBS}; make several batches of it."])
+        raise FaultsError(
+            str(source), [f"It has {len(rows)} pictures, more than {MOST_JOBS}; make several batches of it."]
+        )
     jobs: list[Job] = []
     names: dict[str, str] = {}
     check = _Check(cell, source.parent if source.is_file() else Path())
@@ -171,7 +173,9 @@ def _rows(source: Path, faults: list[str]) -> Iterable[Row]:
         return _of_folder(source)
     if source.suffix.lower() not in LISTS:
         what = "is no folder and no list" if source.exists() else "does not exist"
-        raise FaultsError(str(source), [f"It {what}; give a folder of pictures, or a list that ends in .csv or .jsonl."])
+        raise FaultsError(
+            str(source), [f"It {what}; give a folder of pictures, or a list that ends in .csv or .jsonl."]
+        )
     try:
         with open(source, "rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -26,8 +26,7 @@ def check_picture(file: str) -> None:
     check_no_address(file)
     if os.path.isdir(file):
         raise UserError(
-            f"{file} is a folder, and a run has one picture; for a run of each: "
-            f"{program('batch')} {shlex.quote(file)}"
+            f"{file} is a folder, and a run has one picture; for a run of each: {program('batch')} {shlex.quote(file)}"
         )
     if not is_input(file) and not os.path.exists(file):  # false, not an error, for names no system allows
         raise UserError(f"There is no picture at {file}; check the path behind --input_name.")

@@ -290,9 +290,7 @@ def planned_folder(outdir: str | Path, settings: Train, name: str | None = None)
     return folder_for(outdir, name or Path(settings.image).stem, run_label(settings))
 
 
-def unfinished_run(
-    outdir: str | Path, settings: Train, begun_with: Belongings, name: str | None = None
-) -> Run | None:
+def unfinished_run(outdir: str | Path, settings: Train, begun_with: Belongings, name: str | None = None) -> Run | None:
     """The newest run below ``outdir`` of the same files, mode and settings that can be gone on with."""
     folders = planned_folder(outdir, settings, name).parent.glob("*/config.json")
     for file in sorted(folders, reverse=True):  # a folder's name begins with its time
