@@ -1,0 +1,300 @@
+"""Workers of a Dask cluster: the same errands as tasks. Scheduler, workers, TLS and addresses are Dask's own."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from consingan.batch import afar
+from consingan.batch.book import inside
+from consingan.batch.errand import Errand, Outcome, run_of
+from consingan.batch.pool import News
+from consingan.errors import UserError
+from consingan.storage.formats import SUFFIXES
+from consingan.storage.run import safe_name
+
+TIMEOUT_S = 15.0  # to reach the scheduler
+TICK_S = 0.5  # between two tries while the scheduler is away
+BEAT_S = 5.0  # between two signs of life to the workers
+AHEAD = 2  # tasks for each worker that the scheduler has at a time
+EXTRA = "The package distributed is not installed; install it with: {} -m pip install 'consingan[cluster]'"
+
+Task = Callable[[Mapping[str, Any]], None]
+
+
+class Cluster:
+    """A pool on a Dask cluster.
+
+    Args:
+        address: of the scheduler, or the file that it wrote it to (.json).
+        task: carries a parcel out; a function of a module that the workers have.
+        folder: the batch's.
+        shared: whether the workers see pictures and folder at the same paths, so that nothing travels.
+        resources: what a task takes of a worker, as in ``GPU=1``; None for nothing.
+
+    Raises:
+        UserError: it cannot be reached, has other versions, or no worker that fits.
+    """
+
+    def __init__(self, address: str, task: Task, folder: Path, shared: bool, resources: str | None) -> None:
+        self._task, self._folder, self._shared = task, folder, shared
+        self._resources = parsed(resources)
+        self._client = reached(address)
+        self._address, self._channel = address, f"consingan-{secrets.token_hex(8)}"
+        self._attempts: dict[str, tuple[str, Any]] = {}  # name and future of an attempt
+        self._news: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._names: dict[str, str] = {}
+        self._sign: object = 0
+        self._end = threading.Event()
+        try:
+            self._check()
+        except BaseException:
+            self._client.close()
+            raise
+        import distributed
+
+        self._queue = distributed.Queue(f"{self._channel}-news", client=self._client)
+        self._beat = distributed.Variable(f"{self._channel}-beat", client=self._client)
+        self._beat.set(0)
+        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._listen, self._live)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def count(self) -> int:
+        return max(1, len(self._workers()))
+
+    @property
+    def room(self) -> int:
+        return AHEAD * self.count - len(self._attempts)
+
+    def send(self, errand: Errand) -> None:
+        attempt = secrets.token_hex(8)
+        parcel = {
+            "attempt": attempt,
+            "channel": self._channel,
+            "versions": afar.versions(),
+            "shared": self._shared,
+            **(self._as_it_is(errand) if self._shared else self._packed(errand)),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size of the pictures
+            future = self._client.submit(
+                self._task, parcel, key=f"{self._channel}-{attempt}", pure=False, resources=self._resources
+            )
+        self._attempts[attempt] = (errand.name, future)
+        future.add_done_callback(lambda done: self._news.put({"attempt": attempt, "done": done}))
+
+    def news(self, seconds: float) -> Sequence[News]:
+        if self._client.status not in ("running", "connecting"):
+            raise UserError(
+                f"The scheduler at {self._address} has gone; what came back is kept. Give the same command again."
+            )
+        found: list[News] = []
+        with suppress(Empty):
+            while True:
+                found += self._read(self._news.get(timeout=seconds if not found else 0))
+        return found
+
+    def stop(self) -> None:
+        """Tasks that have not begun are taken back at once."""
+        self._sign = afar.STOP
+        with suppress(Exception):
+            self._beat.set(afar.STOP)
+        processing = set(map(str, self._client.processing().values())) if self._attempts else set()
+        running = " ".join(processing)
+        for attempt, (name, future) in list(self._attempts.items()):
+            if f"{self._channel}-{attempt}" not in running:
+                future.cancel()
+                self._news.put({"attempt": attempt, "outcome": Outcome("stopped").plain(), "name": name})
+
+    def close(self) -> None:
+        self._end.set()
+        with suppress(Exception):
+            self._beat.set(afar.STOP)  # whatever still runs there is of no use any more
+            self._queue.put(afar.STOP)
+            self._client.cancel([future for _, future in self._attempts.values()])
+        self._client.close()
+        for thread in self._threads:
+            thread.join(TICK_S)
+
+    # ---- what is sent
+
+    def _as_it_is(self, errand: Errand) -> dict[str, Any]:
+        order = dict(errand.order)
+        order["picture"] = str(Path(str(order["picture"])).absolute())
+        files = {name: str(Path(str(order["settings"][name])).absolute()) for name in self._files(order)}
+        order["settings"] = {**order["settings"], **files}
+        return {"errand": asdict(replace(errand, order=order)), "files": {}}
+
+    def _packed(self, errand: Errand) -> dict[str, Any]:
+        """The errand with its pictures, and with what there is of its run."""
+        order = dict(errand.order)
+        named = {"picture": order["picture"], **{name: order["settings"][name] for name in self._files(order)}}
+        if "model_dir" in named:
+            raise UserError(
+                "--model_dir does not travel to a cluster; give --shared, on a folder that all machines see."
+            )
+        held: dict[str, bytes] = {}
+        try:
+            for path in map(Path, named.values()):
+                held[f"{afar.PICTURES}/{path.name}"] = path.read_bytes()
+            for path in beside(Path(named["naive_img"])) if "naive_img" in named else ():
+                held[f"{afar.PICTURES}/{path.name}"] = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"Cannot read {error.filename}: {error.strerror}; check the list.") from error
+        order["picture"] = Path(named["picture"]).name
+        order["settings"] = {
+            **order["settings"],
+            **{name: Path(path).name for name, path in named.items() if name != "picture"},
+        }
+        if (run := run_of(self._folder, errand.name)) is not None:
+            for name in afar.stamps(run.folder):
+                place = (run.folder / name).relative_to(self._folder).as_posix()
+                held[f"{afar.RUNS}/{place}"] = (run.folder / name).read_bytes()
+        return {"errand": asdict(replace(errand, order=order)), "files": held}
+
+    def _files(self, order: Mapping[str, Any]) -> list[str]:
+        from consingan import config
+
+        return [s.name for s in config.settings() if s.setting.file and order["settings"].get(s.name) is not None]
+
+    # ---- what comes back
+
+    def _read(self, message: dict[str, Any]) -> list[News]:
+        if message["attempt"] not in self._attempts:
+            return []
+        name, future = self._attempts[message["attempt"]]
+        if "record" in message:
+            return [News(name, record=message["record"])]
+        if "files" in message:
+            self._keep(name, message)
+            return []
+        if "outcome" in message:
+            del self._attempts[message["attempt"]]
+            return [News(name, outcome=Outcome(**message["outcome"]))]
+        if future.status == "finished":  # its outcome is on the way
+            return []
+        del self._attempts[message["attempt"]]
+        return [News(name, died=f"its worker was lost ({future.status})")]
+
+    def _keep(self, name: str, message: Mapping[str, Any]) -> None:
+        """Write what a worker sent of a job's runs; checkpoints that it has no more are removed."""
+        own = safe_name(name)
+        files = {file: data for file, data in message["files"].items() if inside(file) and file.startswith(f"{own}/")}
+        afar.put(self._folder, files)
+        for folder in {Path(file).parent for file in files if Path(file).parent.name == "checkpoints"}:
+            for path in (self._folder / folder).glob("*.safetensors"):
+                if path.relative_to(self._folder).as_posix() not in message["names"]:
+                    path.unlink(missing_ok=True)
+
+    def _listen(self) -> None:
+        """Take what workers send, in a thread, until the batch sends itself an end."""
+        while not self._end.is_set():
+            try:
+                if (message := self._queue.get()) != afar.STOP:
+                    self._news.put(message)
+            except Exception:  # the scheduler is away, which ``news`` sees
+                self._end.wait(TICK_S)
+
+    def _live(self) -> None:
+        """Show the workers that the batch is there, in a thread."""
+        begun = monotonic()
+        while not self._end.wait(BEAT_S):
+            if self._sign != afar.STOP:
+                with suppress(Exception):
+                    self._beat.set(monotonic() - begun)
+
+    # ---- who is there
+
+    def _workers(self) -> Mapping[str, Any]:
+        """Workers that a task may go to."""
+        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        wanted = self._resources or {}
+        return {
+            address: worker
+            for address, worker in found.items()
+            if all(worker["resources"].get(name, 0) >= count for name, count in wanted.items())
+        }
+
+    def _check(self) -> None:
+        every = self._client.scheduler_info(n_workers=-1)["workers"]
+        if every and not self._workers():
+            raise UserError(
+                f"None of {len(every)} workers at {self._address} has {self._resources}; start some with --resources."
+            )
+        for address, worker in self._workers().items():
+            if worker["nthreads"] > 1 and not self._resources:
+                raise UserError(
+                    f"The worker {address} does {worker['nthreads']} tasks at a time, and a training wants a process "
+                    "of its own; start workers with --nthreads 1."
+                )
+        own = afar.versions()
+        try:
+            theirs = self._client.run(afar.versions)
+        except Exception as error:
+            raise UserError(
+                f"The workers at {self._address} have no consingan of this version ({type(error).__name__}: {error}); "
+                "install the same there."
+            ) from error
+        for address, found in theirs.items():
+            for name, wanted in own.items():
+                if found[name] != wanted:
+                    raise UserError(
+                        f"The worker {address} has {name} {found[name]}, and this machine {wanted}; install the same."
+                    )
+
+
+def beside(naive: Path) -> list[Path]:
+    """The masks beside a naive picture, as ``pictures.masks.find`` looks for them."""
+    found = [naive.with_name(f"{naive.stem}_mask{suffix}") for suffix in dict.fromkeys((naive.suffix, *SUFFIXES))]
+    return [path for path in found if path.is_file()]
+
+
+def parsed(resources: str | None) -> dict[str, float] | None:
+    """``GPU=1,MEMORY=2e9`` -> numbers by name.
+
+    Raises:
+        UserError: it is written otherwise.
+    """
+    if resources is None:
+        return None
+    found = {}
+    for part in resources.split(","):
+        name, _, count = part.partition("=")
+        try:
+            found[name.strip()] = float(count)
+        except ValueError:
+            raise UserError(f"--worker_resources is {resources!r}; give one such as GPU=1.") from None
+    return found
+
+
+def reached(address: str) -> Any:
+    """A client of the scheduler.
+
+    Raises:
+        UserError: the package is missing, or the scheduler does not answer.
+    """
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        raise UserError(EXTRA.format(sys.executable)) from None
+    how = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+    if address.endswith(".json") and not Path(address).is_file():
+        raise UserError(f"--scheduler {address} does not exist; start the scheduler with --scheduler-file {address}.")
+    try:
+        return distributed.Client(**how, timeout=TIMEOUT_S, set_as_default=False)
+    except Exception as error:  # of many kinds: no such host, no TLS, no answer, no address
+        raise UserError(
+            f"--scheduler {address} cannot be reached ({type(error).__name__}: {error}); check the address and whether "
+            "the scheduler runs."
+        ) from error
