@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from consingan.devices import Products
 from consingan.finish.scales import SEARCHED, Plan
 from consingan.grid.kinds import Kind
 from consingan.grid.resize import resize
@@ -50,8 +49,17 @@ class Scale:
         Distances between them are those of the pixels but for what the components leave out: sums of squares over a
         patch's numbers in [0, 1].
         """
-        with Products(tf32=False):  # ten bits are too few to tell patches apart
-            return F.conv2d(x, self.filters, self.offset).permute(0, 2, 3, 1).contiguous()
+        return precise(x, self.filters, self.offset).permute(0, 2, 3, 1).contiguous()
+
+
+def precise(x: Tensor, filters: Tensor, offset: Tensor) -> Tensor:
+    """``torch.nn.functional.conv2d`` that never rounds to TF32, whose ten bits are too few to tell patches apart.
+
+    The word is given with the call: ``torch.backends`` is shared with all other threads.
+    """
+    exact = torch.backends.cudnn.deterministic or torch.are_deterministic_algorithms_enabled()
+    tuned = torch.backends.cudnn.benchmark
+    return torch._convolution(x, filters, offset, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, tuned, exact, True, False)
 
 
 def components(picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,8 +113,7 @@ class Photo:
     def __init__(self, pixels: Tensor, device: torch.device | str = "cpu", kind: Kind | None = None):
         self.pixels, self.device = pixels, torch.device(device)
         self.kind = kind or Kind(pixels.shape[1])
-        self.plan: Plan | None = None
-        self.scales: list[Scale] = []
+        self.kept: tuple[Plan, list[Scale]] | None = None
 
     @property
     def size(self) -> Size:
@@ -122,14 +129,20 @@ class Photo:
         """The picture at a size: ``[1, C, h, w]`` in [0, 1]; premultiplied."""
         return resize(self.kind.light(self.pixels.to(self.device)), size).clamp(0, 1)
 
+    @property
+    def scales(self) -> list[Scale]:
+        """Those that are kept."""
+        return self.kept[1] if self.kept else []
+
     def prepared(self, plan: Plan) -> list[Scale]:
         """The picture at the scales of a plan, kept for the next sample of the same."""
-        if self.plan is None or self.plan.photo != plan.photo:
+        kept = self.kept  # looked at once: other threads may put theirs there
+        if kept is None or kept[0].photo != plan.photo:
             sharp = [self.at(size) for size in plan.photo]
             below = [sharp[0], *sharp[:-1]]
-            self.scales = [
+            scales = [
                 Scale(x, resize(y, size).clamp(0, 1), searched=y is x or max(size) <= SEARCHED + 1)  # may be rounded up
                 for x, y, size in zip(sharp, below, plan.photo, strict=True)
             ]
-            self.plan = plan
-        return self.scales
+            kept = self.kept = plan, scales
+        return kept[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ KEPT = 256**2  # pixels up to which an anchor stays in memory
 
 
 class SingleImageModel:
-    """A generator with all that it needs to make pictures.
+    """A generator with all that it needs to make pictures; several threads may sample it at once.
 
     Args:
         settings: the configuration that it is trained with.
@@ -343,8 +343,8 @@ class SingleImageModel:
         model_file.write(Path(path), tensors, self.header())
 
     @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SingleImageModel:
-        """Read a model file, or that of a run folder. Nothing in it is executed.
+    def load(cls, path: str | Path | bytes | BinaryIO, device: torch.device | str = "cpu") -> SingleImageModel:
+        """Read a model file, that of a run folder, its bytes, or an open file. Nothing in it is executed.
 
         Raises:
             UserError: the file is missing, broken, foreign, holds numbers that are not finite, or its parts do not

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -89,19 +89,41 @@ class Header:
         return cls(settings, border, sizes, amplitudes, None if noise is None else stored_seed(noise, where), kind)
 
 
-def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+def read(source: str | Path | bytes | BinaryIO) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Tensors, header and name of a model file, or that of a run folder. Nothing in it is executed.
+
+    Args:
+        source: its path, what is in it, or what it can be read from.
 
     Raises:
         UserError: the file is missing, broken, foreign, or holds numbers that are not finite.
     """
-    path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    tensors, header = files.load_tensors(path, lambda header: most_bytes(Header.read(header, str(path))))
+    if isinstance(source, str | Path):
+        path = Path(source) / "model.safetensors" if Path(source).is_dir() else Path(source)
+        where = str(path)
+        tensors, header = files.load_tensors(path, lambda header: most_bytes(Header.read(header, where)))
+    else:
+        where = str(getattr(source, "name", "the model that was given"))
+        data = bytes_of(source, where)
+        tensors, header = files.tensors_of(data, where, lambda header: most_bytes(Header.read(header, where)))
     for name, value in tensors.items():
         if not value.isfinite().all():
-            raise UserError(f"{path} holds numbers that are not finite in {name!r}; use another copy of it.")
-    return tensors, header, str(path)
+            raise UserError(f"{where} holds numbers that are not finite in {name!r}; use another copy of it.")
+    return tensors, header, where
+
+
+def bytes_of(source: bytes | BinaryIO, where: str) -> bytes:
+    """All that is in a source, which is no larger than a model.
+
+    Raises:
+        UserError: it is larger, or holds text.
+    """
+    data = source if isinstance(source, bytes) else source.read(MOST_BYTES + 1)
+    if not isinstance(data, bytes):
+        raise UserError(f"{where} gives {type(data).__name__}, not bytes; open the model file with mode 'rb'.")
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{where} is larger than any model, {MOST_BYTES // 2**20} MiB; give a file of consingan.")
+    return data
 
 
 def write(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ but cannot run code. torch is imported where it is needed, so that JSON alone st
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
@@ -226,25 +227,38 @@ def load_tensors(
         UserError: the file is missing, empty, cut short, damaged, too large, written by another program, or written by
             a newer version of this one.
     """
-    import safetensors.torch
-
     path = Path(path)
     with _readable(path) as file:
-        start = _read_start(path, file)
-        header = _our_header(path, start[8:])
-        if (held := os.fstat(file.fileno()).st_size - len(start)) > most(dict(header)):
-            raise UserError(f"{path} holds {held} bytes, more than what its header names; use another copy of it.")
-        data = start + file.read()
+        return _tensors_in(file, os.fstat(file.fileno()).st_size, str(path), most)
+
+
+def tensors_of(
+    data: bytes, where: str, most: Callable[[dict[str, Any]], int] = lambda header: 2**63
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """As ``load_tensors``, of what such a file holds; ``where`` names it in messages."""
+    return _tensors_in(io.BytesIO(data), len(data), where, most)
+
+
+def _tensors_in(
+    file: BinaryIO, size: int, where: str, most: Callable[[dict[str, Any]], int]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header of a file of so many bytes."""
+    import safetensors.torch
+
+    start = _read_start(where, file, size)
+    header = _our_header(where, start[8:])
+    if (held := size - len(start)) > most(dict(header)):
+        raise UserError(f"{where} holds {held} bytes, more than what its header names; use another copy of it.")
+    data = start + file.read()
     try:
         tensors = safetensors.torch.load(data)
     except Exception as error:  # the library and torch raise six kinds for one damaged file or another
-        raise UserError(f"{path} is cut short or damaged ({error}); use another copy of it.") from error
+        raise UserError(f"{where} is cut short or damaged ({error}); use another copy of it.") from error
     return tensors, header
 
 
-def _read_start(path: Path, file: BinaryIO) -> bytes:
+def _read_start(path: str, file: BinaryIO, size: int) -> bytes:
     """The 8 bytes of header length and the header itself, after a check of that length."""
-    size = os.fstat(file.fileno()).st_size
     length_bytes = file.read(8)
     if size == 0:
         raise UserError(f"{path} is empty; use another copy of it.")
@@ -258,7 +272,7 @@ def _read_start(path: Path, file: BinaryIO) -> bytes:
     return length_bytes + file.read(length)
 
 
-def _our_header(path: Path, raw: bytes) -> dict[str, Any]:
+def _our_header(path: str, raw: bytes) -> dict[str, Any]:
     """The header that ``save_tensors`` put under METADATA_KEY, checked, without its "schema"."""
     try:
         entries = json.loads(raw)
