@@ -12,6 +12,7 @@ from consingan.command.presets import presets
 from consingan.command.runs import listing
 from consingan.command.sample import sample
 from consingan.command.score import score
+from consingan.command.style import style
 from consingan.command.train import train
 
 
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, show, listing, score, compare, report, paste, presets):
+for command in (train, sample, style, show, listing, score, compare, report, paste, presets):
     main.add_command(command)
