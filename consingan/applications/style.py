@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from consingan.pictures.images import Picture
 
 SMALLEST_STYLE = 32  # px of its shorter side: four patches
-SECONDS, SECONDS_PER_PIXEL = 1.0, 1.5e-5  # of one result on one core, as measured in docs/style.md
+SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-5  # of one result on one core, as measured in docs/style.md
 
 
 @dataclass(frozen=True)
