@@ -16,7 +16,7 @@ from consingan import config
 from consingan.gan.objectives import OBJECTIVES
 
 __version__ = "0.1.0"
-__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "sample", "train"]
+__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "sample", "style", "train"]
 
 WHERE = {
     "Job": "consingan.training.job",
@@ -25,6 +25,7 @@ WHERE = {
     "UserError": "consingan.errors",
     "estimate": "consingan.api",
     "sample": "consingan.api",
+    "style": "consingan.api",
     "train": "consingan.api",
 }
 

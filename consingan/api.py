@@ -14,6 +14,7 @@ from PIL import Image
 
 from consingan import devices
 from consingan.applications import APPLICATIONS
+from consingan.applications import style as styles
 from consingan.applications.base import Material, chosen, quiet
 from consingan.applications.gallery import Gallery
 from consingan.applications.use import ALONE
@@ -157,6 +158,32 @@ def sample(
     with _in_files(naive_img, mask) as files:
         made = tuple(wanted.apply(material, chosen(wanted, {**own, **options, **files}), quiet))
     return Gallery(made)
+
+
+def style(content: Picture, style: Picture, *, device: str = "auto", **options: Any) -> Gallery:
+    """What ``consingan style`` makes, in memory: one picture in the manner of another, in seconds, without training.
+
+    >>> consingan.style("photo.jpg", "painting.jpg")[0].pictures[0].save("painted.png")            # doctest: +SKIP
+
+    Args:
+        content, style: in any form that ``train`` takes a picture in.
+        device: where to work: auto, cpu, cuda:N or mps.
+        options: the flags of ``consingan style`` by name, such as ``strength=0.5``.
+
+    Raises:
+        UserError: a picture or an option cannot be used.
+    """
+    wanted = styles.chosen(options)
+    names = (_name(content, "content"), _name(style, "style"))
+    pair = styles.paired(_picture(content), _picture(style), names, wanted)
+    return Gallery(tuple(styles.styled(pair, wanted, devices.pick(device), quiet)))
+
+
+def _name(image: Any, otherwise: str) -> str:
+    """What a picture is called in the names of results."""
+    if isinstance(image, Image.Image):
+        return Path(decoding.name_of(image)).stem
+    return Path(image).stem if isinstance(image, str | Path) else otherwise
 
 
 def _material(source: SingleImageModel | Picture, device: str) -> tuple[Material, Use]:

@@ -15,6 +15,7 @@ from consingan.command.presets import presets
 from consingan.command.runs import listing
 from consingan.command.sample import sample
 from consingan.command.score import score
+from consingan.command.style import style
 from consingan.command.train import train
 
 
@@ -31,6 +32,7 @@ for command in (
     train,
     batch,
     sample,
+    style,
     fill,
     uncrop,
     show,

@@ -39,7 +39,6 @@ from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
 
 GUIDE = 0.8  # share of the content in what is looked for at a place
-PAIRS = 2**24  # patches of the sample times patches of the style, up to which each is compared with each
 ROUNDS = 2  # of the search from place to place, in each pass of a larger scale
 FARTHEST = 0.5  # of the style's longer side: radius of the random search, which is halved from one trial to the next
 
@@ -104,10 +103,9 @@ def painted(
         assert given is not None
         field = mended(torch.lerp(made, guide, share), scale, given)
         return vote(field, size, scale, SPREADS[-1]), field
-    places = (size[0] - 2 * REACH) * (size[1] - 2 * REACH)
     for number, (keys, spread) in enumerate(zip((scale.blurred, scale.sharp), SPREADS, strict=True)):
         wanted = torch.lerp(made, guide, share)
-        if given is None or places * len(keys) <= PAIRS:
+        if given is None:
             given = compared(wanted, keys, scale, draw)
         for turn in range(ROUNDS):
             given = sought(wanted, keys, scale, given, draw.at(number, turn))
