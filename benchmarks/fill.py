@@ -8,7 +8,7 @@ those of consingan score, of the 7x7 patches that touch the hole alone:
     distance   sliced Wasserstein distance of these patches to the true ones there, at 3 scales; lower is better
     texture    the same of patches without their mean colours, which a blur has as well
     coherence  mean squared distance of these patches to the nearest of the rest, at half size
-    psnr       of the hole's pixels against the true ones, dB: beside the point, because a hole can be filled in many ways
+    psnr       of the hole's pixels against the true ones, dB; a hole can be filled well in many ways
 
 OpenCV's methods need opencv-python-headless, which the project does not; without it they are left out.
 """

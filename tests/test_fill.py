@@ -12,7 +12,8 @@ from PIL import Image
 from consingan.command.cli import main
 from consingan.errors import UserError
 from consingan.finish import completion
-from consingan.finish.completion import Hole, completed
+from consingan.finish.completion import completed
+from consingan.finish.hole import Hole
 from consingan.grid.noise import Draw
 from consingan.pictures import holes
 from consingan.storage import results
@@ -211,7 +212,7 @@ def test_what_cannot_be_filled(photo, trained_run, tmp_path):
     assert "has learned from all of its picture" in result.output
     result = consingan("sample", photo, "--application", "fill", "--quiet", "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "give --mask" in result.output
+    assert "--mask is missing" in result.output
 
 
 def test_margins_around_a_picture():

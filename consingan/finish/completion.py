@@ -12,13 +12,13 @@ distance from the rim; Criminisi, Perez and Toyama, "Region Filling and Object R
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.finish.hole import SIDE, Hole, opened, smooth
 from consingan.finish.patches import Told, located
 from consingan.finish.photo import REACH, Scale
 from consingan.finish.scales import SEARCHED, TRUST, way_to
@@ -28,60 +28,16 @@ from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
 
-SIDE = 2 * REACH + 1
 ENOUGH = 16  # patches of the rest without which a scale is too coarse
 EXACT = 2**27  # pairs of patches up to which all are compared; above, what neighbours found is looked at
 CHUNK = 2**18  # numbers of a table that are worked on at once: more do not stay in the cache
 ROUNDS, FEWEST = 12, 3  # of search and vote at the coarsest scale, and at fine ones
 SPREAD = 0.8  # px, of the vote
 INWARDS = 1.25  # what a patch says counts so many times less for each px from the rim
-DEPTH = 24  # px from the rim from where on it counts no less
 UNLIKE, UNLIKE_COARSE = 0.1, 0.6  # share by which two proposals see distances differently, and at the coarsest scale
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts
 HOPS = (1, 2, 4)  # px to the neighbours that are looked at
 PART = 2**16  # places that are worked on together
-
-
-@dataclass(frozen=True, eq=False)
-class Hole:
-    """A picture with a hole at one scale.
-
-    Args:
-        size: ``(h, w)``.
-        open: ``[h, w]``, whether a pixel is to be made.
-        places: ``[N]``, the pixels that patches which touch the hole have their centres at, row by row.
-        sources: ``[h, w]``, whether a whole patch of the rest lies around a pixel.
-        depth: ``[N]``, how far a place is from the rest, px, up to ``DEPTH``.
-    """
-
-    size: Size
-    open: Tensor
-    places: Tensor
-    sources: Tensor
-    depth: Tensor
-
-    @classmethod
-    def of(cls, open: Tensor) -> Hole:
-        """Of the pixels to be made, ``[h, w]``."""
-        height, width = open.shape
-        touched = F.max_pool2d(open.float()[None, None], SIDE, stride=1)[0, 0] > 0
-        whole = torch.zeros_like(open)
-        whole[REACH : height - REACH, REACH : width - REACH] = True
-        places, sources = torch.zeros_like(open), torch.zeros_like(open)
-        places[whole], sources[whole] = touched.flatten(), ~touched.flatten()
-        found = places.flatten().nonzero()[:, 0]
-        return cls((height, width), open, found, sources, depths(open).flatten()[found])
-
-
-def depths(open: Tensor) -> Tensor:
-    """How far the pixels of a hole are from the rest, in steps of a pixel: ``[h, w]``, up to ``DEPTH``."""
-    left, found = open.float()[None, None], torch.zeros(open.shape, device=open.device)
-    for _ in range(min(DEPTH, max(open.shape))):
-        if not bool(left.any()):
-            break
-        found += left[0, 0]
-        left = -F.max_pool2d(-left, 3, stride=1, padding=1)
-    return found
 
 
 @torch.no_grad()
@@ -149,30 +105,6 @@ def scales_of(size: Size, hole: Tensor) -> list[Size]:
             f"The mask leaves no whole patch of {SIDE}x{SIDE} px to fill the hole with; paint a smaller one."
         )
     return found
-
-
-def opened(hole: Tensor, size: Size) -> Tensor:
-    """A hole ``[1, 1, H, W]`` at a size: ``[h, w]``, every pixel that any of it lies in."""
-    return F.adaptive_max_pool2d(hole.float(), size)[0, 0] > 0
-
-
-def smooth(picture: Tensor, hole: Tensor) -> Tensor:
-    """A picture with its hole filled smoothly from the rest, ``[1, C, H, W]``: pulled small and pushed back."""
-    if not bool(hole.any()):
-        return picture
-    share = (~hole).float()
-    return torch.where(hole, pushed(torch.where(hole, 0.0, picture), share), picture)
-
-
-def pushed(total: Tensor, share: Tensor) -> Tensor:
-    """Means ``[1, C, h, w]`` of sums and what they are sums of; where that is nothing, of larger parts."""
-    mean = total / share.clamp_min(1e-6)
-    if bool((share > 0).all()) or max(share.shape[2:]) == 1:
-        return mean
-    smaller = [F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (total, share)]
-    below = pushed(*smaller)
-    grown = F.interpolate(below, size=tuple(share.shape[2:]), mode="bilinear")
-    return torch.where(share > 0, mean, grown)
 
 
 # ---- search

@@ -39,11 +39,13 @@ class Picture:
         notes: whole sentences that tell what was done to the file's content on the way (transparency filled, turned
             upright, converted to grey ...); empty when nothing was.
         lost: whole sentences that tell what of the content results will not have.
+        hole: ``[1, 1, H, W]``, above 0 where nothing is to be learned from it; nowhere if None.
     """
 
     pixels: Tensor
     notes: tuple[str, ...]
     lost: tuple[str, ...] = ()
+    hole: Tensor | None = None
 
 
 def load(

@@ -26,6 +26,7 @@ from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
 from consingan.training.belongings import Belongings
 from consingan.training.checks import check_picture, check_place, check_size, naive_notes, needed_bytes
+from consingan.training.filling import start as around
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration
@@ -164,7 +165,7 @@ class Job:
         settings, origins = begin.resolve(pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
         naive = naive_notes(self.order.settings.get("naive_img"), settings)
         device, device_notes = self._device()
-        state = begin.state(settings, pixels, device)
+        state = begin.state(settings, pixels, device) if picture.hole is None else around(settings, picture, device)
         check_size(state)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings).parent, needed_bytes(state))
