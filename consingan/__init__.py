@@ -16,7 +16,7 @@ from consingan import config
 from consingan.gan.objectives import OBJECTIVES
 
 __version__ = "0.1.0"
-__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "sample", "train"]
+__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "fill", "sample", "train", "uncrop"]
 
 WHERE = {
     "Job": "consingan.training.job",
@@ -24,8 +24,10 @@ WHERE = {
     "SingleImageModel": "consingan.gan.model",
     "UserError": "consingan.errors",
     "estimate": "consingan.api",
+    "fill": "consingan.api",
     "sample": "consingan.api",
     "train": "consingan.api",
+    "uncrop": "consingan.api",
 }
 
 config.TABLES["objective"] = OBJECTIVES

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.finish.hole import SIDE, Hole, opened, smooth
+from consingan.finish.hole import SIDE, Hole, opened, pushed, smooth
 from consingan.finish.patches import Told, located
 from consingan.finish.photo import REACH, Scale
 from consingan.finish.scales import SEARCHED, TRUST, way_to
@@ -35,6 +35,8 @@ ROUNDS, FEWEST = 12, 3  # of search and vote at the coarsest scale, and at fine 
 SPREAD = 0.8  # px, of the vote
 INWARDS = 1.25  # what a patch says counts so many times less for each px from the rim
 UNLIKE, UNLIKE_COARSE = 0.1, 0.6  # share by which two proposals see distances differently, and at the coarsest scale
+PLACE = 6.0  # what the distance from a patch's own place counts: more than where a whole layout is free
+RIM, STEP = 2, 0.06  # px around the hole that its brightness follows, and the most that it follows them by
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts
 HOPS = (1, 2, 4)  # px to the neighbours that are looked at
 PART = 2**16  # places that are worked on together
@@ -84,6 +86,8 @@ def completed(
             made, field = searched(sharp, made, at, field, rounds, draw.at("completion", *size), coarse)
         else:
             made = voted(sharp, at, field := mended(made, at, field))
+        if number == len(sizes) - 1:
+            made = seamless(sharp, made, at, field)
         below = at
         done += size[0] * size[1]
         told(done / pixels)
@@ -143,7 +147,7 @@ def searched(
 
 def _axes(size: Size) -> tuple[Tensor, Tensor]:
     """Row and column of every pixel as numbers that are compared like a patch's, ``[h, w]`` each."""
-    flat = located(size, (1.0, 1.0)).view(*size, 2)
+    flat = PLACE**0.5 * located(size, (1.0, 1.0)).view(*size, 2)
     return flat[..., 0], flat[..., 1]
 
 
@@ -278,15 +282,23 @@ def mended(made: Tensor, hole: Hole, field: Tensor) -> Tensor:
 # ---- vote
 
 
-def voted(sharp: Tensor, hole: Hole, field: Tensor) -> Tensor:
-    """The picture ``[1, C, h, w]`` whose hole a field fills: each pixel is the weighted mean of the patches on it."""
+def voted(sharp: Tensor, hole: Hole, field: Tensor, pixels_of: Tensor | None = None) -> Tensor:
+    """The picture ``[1, C, h, w]`` whose hole a field fills: each pixel is the weighted mean of the patches on it.
+
+    Args:
+        sharp: the picture.
+        hole: whose places.
+        field: ``[N]``.
+        pixels_of: ``[h, w]``, which pixels are made instead of the hole's; no further than ``REACH`` from it.
+    """
+    wanted = hole.open if pixels_of is None else pixels_of
     height, width = hole.size
     pixels = sharp[0].permute(1, 2, 0).reshape(-1, sharp.shape[1]).contiguous()
     slot = torch.full((height * width,), -1, dtype=torch.long, device=field.device)
     slot[hole.places] = torch.arange(len(field), device=field.device)
     counts = INWARDS**-hole.depth
     made = pixels.clone()
-    for part in hole.open.flatten().nonzero()[:, 0].split(PART * 4):
+    for part in wanted.flatten().nonzero()[:, 0].split(PART * 4):
         rows, columns = part // width, part % width
         total = torch.zeros(len(part), pixels.shape[1], device=pixels.device)
         weight = torch.zeros(len(part), 1, device=pixels.device)
@@ -300,6 +312,19 @@ def voted(sharp: Tensor, hole: Hole, field: Tensor) -> Tensor:
             weight += said
         made[part] = total / weight
     return made.view(1, height, width, -1).permute(0, 3, 1, 2).contiguous()
+
+
+def seamless(sharp: Tensor, made: Tensor, hole: Hole, field: Tensor) -> Tensor:
+    """A filled picture whose hole has the brightness that its rim asks for.
+
+    What the patches say of the pixels around the hole differs from what is there; this difference goes on smoothly into
+    the hole. Rims where it is large, because other things lie there, ask for no more than ``STEP``.
+    """
+    near = F.max_pool2d(hole.open.float()[None, None], 2 * RIM + 1, stride=1, padding=RIM)[0, 0] > 0
+    rim = near & ~hole.open
+    apart = (sharp - voted(sharp, hole, field, rim)).clamp(-STEP, STEP)
+    share = rim.float()[None, None]
+    return torch.where(hole.open, (made + pushed(share * apart, share)).clamp(0, 1), made)
 
 
 # ---- the coarsest hole
@@ -318,7 +343,7 @@ def rimmed(sharp: Tensor, hole: Hole, draw: Draw) -> Tensor:
     sources = sources[:, 0] * padded[0] + sources[:, 1]
     keys = raw(pixels, sources, padded[0])  # [K, 49 * C]
     squares = keys.square().view(len(keys), SIDE * SIDE, -1).sum(2)
-    where = located((height, width), (1.0, 1.0)).to(keys)
+    where = torch.stack([x.flatten() for x in _axes((height, width))], dim=1).to(keys)
     unpadded = hole.sources.flatten().nonzero()[:, 0]
     dear = 1 + UNLIKE_COARSE * draw.at("rim").uniform((len(keys),)).to(keys.device)
     left = hole.open.clone()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consingan.config import Network, Train
+from consingan.config import Network
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.pictures import pyramid
@@ -15,50 +14,16 @@ from consingan.storage.run import Run
 from consingan.training.order import Order
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from consingan.pictures.images import Picture
     from consingan.training.job import Ended
-    from consingan.training.state import Training
     from consingan.watch.log import Observer
 
 # The critic is not told where it looks: there it would learn that anything goes in the hole.
 RECIPE: Mapping[str, Any] = {"positions": 0.0, "train_stages": 3, "niter": (1200, 900, 600)}
 SIDES = ((18, 44), (24, 48), (30, 56), (38, 64))  # px of the coarsest stage's shorter side, of the last one's longer
 SMALLEST_SHARE = 0.05  # of the critic's patches that must lie in the rest
-
-
-def start(settings: Train, picture: Picture, device: torch.device) -> Training:
-    """The beginning of a training on what is known of a picture.
-
-    What the hole held is replaced by patches of the rest first, so that it cannot reach anything that is made of the
-    picture: the pyramid, the model's photo, the run's files.
-
-    Args:
-        settings: the configuration.
-        picture: with a hole.
-        device: where to train.
-
-    Raises:
-        UserError: the rest has no whole patch.
-    """
-    import torch
-
-    from consingan.finish.completion import completed
-    from consingan.finish.hole import opened
-    from consingan.grid.noise import Draw
-    from consingan.grid.ranges import signed, unit
-    from consingan.training.rest import OfTheRest
-    from consingan.training.state import Training
-
-    assert picture.hole is not None
-    hole = picture.hole.to(device)
-    draw = Draw(settings.runtime.seed, ("fill", "ground"), device)
-    filled = signed(completed(unit(picture.pixels.to(device)), hole, draw)).cpu()
-    state = Training.start(settings, torch.where(picture.hole > 0, filled, picture.pixels), device)
-    known = tuple((~opened(hole > 0, size)).float()[None, None] for size in state.model.sizes)
-    return replace(state, lesson=OfTheRest(known, settings.objective.alpha))
 
 
 def sides(hole: Tensor) -> dict[str, int]:

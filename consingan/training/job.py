@@ -26,7 +26,7 @@ from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
 from consingan.training.belongings import Belongings
 from consingan.training.checks import check_picture, check_place, check_size, naive_notes, needed_bytes
-from consingan.training.filling import start as around
+from consingan.training.holed import start as around
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration

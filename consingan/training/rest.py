@@ -1,6 +1,6 @@
 """Learning from the rest of a picture that has a hole: what is in the hole counts in no loss.
 
-A picture to learn from must be whole, so the hole holds something else before a training begins (``filling``). Even
+A picture to learn from must be whole, so the hole holds something else before a training begins (``holed``). Even
 that is not learned: the critic's scores of the picture count where a patch lies wholly in the rest, and errors where a
 pixel does. Of what the generator makes all patches are scored, so that in the hole it makes more of the same.
 """
