@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from consingan.finish.photo import Photo
 
-BEFORE = 2.0  # seconds that the scales up to 512 px take on one core, about
 FORMATS = ("png", "jpg", "webp", "tif")
 
 
@@ -142,8 +141,10 @@ class Fill(Generic[Own]):
         )
 
     def announce(self, material: Material, options: Own) -> Expected:
-        picture, _ = self._holed(material, options)
-        return Expected(options.num_samples, [(picture.shape[2], picture.shape[3])], True, BEFORE)
+        from consingan.finish.completion import seconds
+
+        picture, hole = self._holed(material, options)
+        return Expected(options.num_samples, [(picture.shape[2], picture.shape[3])], False, seconds(hole))
 
     def apply(self, material: Material, options: Own, told: Told) -> Iterator[Result]:
         picture, hole = self._holed(material, options)
