@@ -8,7 +8,7 @@ those of consingan score, of the 7x7 patches that touch the hole alone:
     distance   sliced Wasserstein distance of these patches to the true ones there, at 3 scales; lower is better
     texture    the same of patches without their mean colours, which a blur has as well
     coherence  mean squared distance of these patches to the nearest of the rest, at half size
-    psnr       of the hole's pixels against the true ones, dB: beside the point: many fills are right
+    psnr       of the hole's pixels against the true ones, dB; a hole can be filled well in many ways
 
 OpenCV's methods need opencv-python-headless, which the project does not; without it they are left out.
 """
@@ -29,10 +29,13 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan.finish.completion import completed
+from consingan.finish.hole import opened
+from consingan.gan.around import laid_out
 from consingan.grid.noise import Draw
 from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
 from consingan.pictures import images, sheets
+from consingan.training.filling import train
 
 AREA = 0.1
 SIDE, PROJECTIONS, SCALES = 7, 256, (1.0, 0.5, 0.25)
@@ -109,6 +112,15 @@ def by_patches(picture: Tensor, hole: Tensor, number: int) -> Tensor:
     return completed(picture, hole, Draw(0, ("fill", 0)))
 
 
+def by_training(picture: Tensor, hole: Tensor, number: int) -> Tensor:
+    """``consingan fill --layout trained``."""
+    ended = train(images.Picture(signed(picture), (), hole=hole), f"{number}.png", not_cuda=True)
+    assert ended.model is not None
+    draw = Draw(0, ("fill", 0))
+    known = (~opened(hole > 0, ended.model.sizes[0])).float()[None, None]
+    return completed(picture, hole, draw, unit(laid_out(ended.model, known, draw, None)))
+
+
 def by_opencv(name: str) -> Method | None:
     """One of OpenCV's methods; None without the package."""
     try:
@@ -127,6 +139,7 @@ def by_opencv(name: str) -> Method | None:
 
 METHODS: dict[str, Callable[[], Method | None]] = {
     "patches": lambda: by_patches,
+    "trained": lambda: by_training,
     "telea": lambda: by_opencv("telea"),
     "ns": lambda: by_opencv("ns"),
 }
@@ -137,13 +150,13 @@ def main() -> None:
     parser.add_argument("pictures", nargs="+", metavar="PICTURE")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seed", type=int, default=0, help="of the holes")
-    parser.add_argument("--out", type=Path, default=Path("fill"), help="folder for figures.json and sheet.png")
+    parser.add_argument("--out", type=Path, default=Path("fill"), help="folder for figures.json and a sheet a picture")
     arguments = parser.parse_args()
     methods = {name: made for name in arguments.methods.split(",") if (made := METHODS[name]()) is not None}
     if missing := [name for name in ("telea", "ns") if name in arguments.methods.split(",") and name not in methods]:
         print(f"OpenCV is not installed, so {' and '.join(missing)} are left out; pip install opencv-python-headless.")
     found: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
-    rows = []
+    arguments.out.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(arguments.pictures):
         true = unit(images.load(file, channels=3).pixels)
         hole = hole_in((true.shape[2], true.shape[3]), number, arguments.seed)
@@ -162,11 +175,9 @@ def main() -> None:
             found[name].append(values)
             shown.append((name, made))
             print(file, name, {key: round(value, 5) for key, value in values.items()}, flush=True)
-        rows.append(sheets.side_by_side([(name, signed(x)) for name, x in shown]))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "figures.json").write_text(json.dumps(found, indent=2))
-    for number, row in enumerate(rows):
+        row = sheets.side_by_side([(name, signed(x)) for name, x in shown])
         images.save(arguments.out / f"row_{number:02d}.png", row)
+        (arguments.out / "figures.json").write_text(json.dumps(found, indent=2))
     means = {name: {key: sum(v[key] for v in each) / len(each) for key in each[0]} for name, each in found.items()}
     print("| method | distance | texture | coherence | PSNR, dB | seconds |\n|---|---|---|---|---|---|")
     for name, mean in means.items():

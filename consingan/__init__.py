@@ -16,7 +16,7 @@ from consingan import config
 from consingan.gan.objectives import OBJECTIVES
 
 __version__ = "0.1.0"
-__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "sample", "style", "train"]
+__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "fill", "sample", "style", "train", "uncrop"]
 
 WHERE = {
     "Job": "consingan.training.job",
@@ -24,9 +24,11 @@ WHERE = {
     "SingleImageModel": "consingan.gan.model",
     "UserError": "consingan.errors",
     "estimate": "consingan.api",
+    "fill": "consingan.api",
     "sample": "consingan.api",
     "style": "consingan.api",
     "train": "consingan.api",
+    "uncrop": "consingan.api",
 }
 
 config.TABLES["objective"] = OBJECTIVES

@@ -6,9 +6,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
@@ -19,7 +20,7 @@ from consingan.applications.base import Material, chosen, quiet
 from consingan.applications.gallery import Gallery
 from consingan.applications.use import ALONE
 from consingan.errors import UserError
-from consingan.finish.photo import Photo, stored
+from consingan.finish.photo import Photo, stored, whole
 from consingan.gan.model import SingleImageModel
 from consingan.pictures import decoding, images
 from consingan.storage.run import Run
@@ -31,6 +32,8 @@ from consingan.training.plan import Plan, check_mode
 from consingan.watch import displays, notebook
 from consingan.watch.displays import DisplayName
 from consingan.watch.log import Observer
+
+LAYOUTS = ("patches", "trained")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,6 +187,80 @@ def _name(image: Any, otherwise: str) -> str:
     if isinstance(image, Image.Image):
         return Path(decoding.name_of(image)).stem
     return Path(image).stem if isinstance(image, str | Path) else otherwise
+
+
+def fill(
+    image: Picture,
+    mask: Picture,
+    *,
+    layout: Literal["patches", "trained"] = "patches",
+    outdir: str | Path | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Gallery:
+    """What ``consingan fill`` makes: proposals for what is under a mask.
+
+    >>> consingan.fill("photo.jpg", "mask.png", num_samples=3).save("without the car")      # doctest: +SKIP
+
+    Args:
+        image: in any form that ``train`` takes.
+        mask: of the same size, in any of these forms; white where the picture is to be made anew.
+        layout: patches: of the patches around, in seconds; trained: by a generator that is trained on the rest first.
+        outdir: where to make the run folder of that training; nothing is written without one.
+        device: auto, cpu, cuda:N or mps.
+        options: ``num_samples``, ``seed`` and the other flags of ``consingan fill`` by name.
+
+    Raises:
+        UserError: picture, mask or an option cannot be used.
+    """
+    with _in_files(None, mask) as files:
+        return _filled("fill", image, layout, outdir, device, {**options, **files})
+
+
+def uncrop(
+    image: Picture,
+    *,
+    left: int = 0,
+    top: int = 0,
+    right: int = 0,
+    bottom: int = 0,
+    layout: Literal["patches", "trained"] = "patches",
+    outdir: str | Path | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Gallery:
+    """What ``consingan uncrop`` makes: proposals for what lies beyond a picture's edges.
+
+    Args:
+        left, top, right, bottom: pixels to add.
+        image, layout, outdir, device, options: as for ``fill``.
+
+    Raises:
+        UserError: as ``fill``.
+    """
+    margins = {"left": left, "top": top, "right": right, "bottom": bottom}
+    return _filled("uncrop", image, layout, outdir, device, {**options, **margins})
+
+
+def _filled(
+    name: str, image: Picture, layout: str, outdir: str | Path | None, device: str, given: dict[str, Any]
+) -> Gallery:
+    """The proposals of an application for a picture."""
+    from consingan.training.filling import train as train_rest
+
+    if layout not in LAYOUTS:
+        raise UserError(f"layout is {layout!r}; choose one of {', '.join(LAYOUTS)}.")
+    application, where = APPLICATIONS[name], devices.pick(device)
+    options, picture = chosen(application, given), _picture(image)
+    material = Material(photo=Photo(whole(picture.pixels, picture.known), where, picture.known))
+    if layout == "trained":
+        pixels, hole = options.holed(material.photo, None)
+        called = Path(image).name if isinstance(image, str | Path) else "picture"
+        folder = None if outdir is None else str(outdir)
+        holed = replace(picture, pixels=pixels, hole=hole)
+        ended = train_rest(holed, called, outdir=folder, device=device, settings={"seed": options.seed})
+        material = replace(material, model=ended.model)
+    return Gallery(tuple(application.apply(material, options, quiet)))
 
 
 def _material(source: SingleImageModel | Picture, device: str) -> tuple[Material, Use]:

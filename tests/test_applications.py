@@ -410,7 +410,7 @@ def test_a_new_application_runs_writes_its_roles_and_is_in_the_report(toy, typed
     [
         (("--strength", 2), "--strength is 2.0; give a number from 0 to 1."),
         (("--num_samples", 10), "--num_samples is 10; give a number from 1 to 9."),
-        (("--seed", 1), "--seed is a flag of --application samples, walk, turn, harmonize, edit, instant, not of tint"),
+        (("--seed", 1), f"--seed is a flag of --application {', '.join(APPLICATIONS)}, not of tint"),
         (("--format", "jpg"), "--format is 'jpg'; choose one of png, webp."),
     ],
 )

@@ -117,7 +117,7 @@ def test_help_of_all_flags_shows_headings_and_defaults(command, tmp_path):
             "gen_start_scale": 0,
             "frames": "100 or 9",
             "fps": 10.0,
-            "num_samples": "50 or 1 or 9",
+            "num_samples": "50 or 1 or 9 or 3",
             "format": "png or gif",
         }
     places = [text.index(heading) for heading in headings]
@@ -138,7 +138,8 @@ def test_the_group_names_both_commands(tmp_path):
     assert re.search(r"^  sample ", result.stdout, re.MULTILINE)
     shown = result.stdout[result.stdout.index("Commands:") :].splitlines()[1:]
     names = [line.split()[0] for line in shown]
-    assert names == ["train", "sample", "style", "open", "list", "score", "compare", "report", "paste", "presets"]
+    kept = ["open", "list", "score", "compare", "report", "paste", "export", "presets"]
+    assert names == ["train", "batch", "sample", "style", "fill", "uncrop", *kept]
     assert not [line for line in shown if line.endswith("...")]  # as click cuts what is too long
 
 

@@ -9,13 +9,21 @@ from click.testing import CliRunner, Result
 from conftest import stripes
 from PIL import Image
 
+from consingan import api
 from consingan.command.cli import main
+from consingan.config import Network
 from consingan.errors import UserError
 from consingan.finish import completion
-from consingan.finish.completion import Hole, completed
+from consingan.finish.completion import completed
+from consingan.finish.hole import Hole
+from consingan.gan import around
+from consingan.gan.model import SingleImageModel
 from consingan.grid.noise import Draw
-from consingan.pictures import holes
+from consingan.pictures import holes, images
 from consingan.storage import results
+from consingan.training import filling, rest
+from consingan.training.job import Job
+from consingan.training.order import Order
 
 DRAW = Draw(0, ("fill", 0))
 
@@ -211,7 +219,7 @@ def test_what_cannot_be_filled(photo, trained_run, tmp_path):
     assert "has learned from all of its picture" in result.output
     result = consingan("sample", photo, "--application", "fill", "--quiet", "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "give --mask" in result.output
+    assert "--mask is missing" in result.output
 
 
 def test_margins_around_a_picture():
@@ -220,3 +228,115 @@ def test_margins_around_a_picture():
     assert hole.sum() == 5 * 7 - 4 * 5
     assert picture[0, 0, :4, 2:].min() == 1
     assert hole[0, 0, :4, 2:].max() == 0
+
+
+# ---- layouts by a generator that is trained on the rest
+
+TINY = {"niter": (2,), "nfc": 4, "train_stages": 2, "min_size": 20, "max_size": 32, "finish": "none"}
+
+
+def holed(picture: np.ndarray, mask: np.ndarray) -> images.Picture:
+    return images.Picture(as_tensor(picture) * 2 - 1, (), hole=hole_of(mask))
+
+
+@pytest.fixture(scope="module")
+def filled_run(tmp_path_factory) -> Path:
+    """The folder of a finished run on the rest of stripes; tests must not change it."""
+    outdir = tmp_path_factory.mktemp("runs")
+    ended = filling.train(holed(stripes(), MASK), "stripes.png", outdir=str(outdir), not_cuda=True, settings=TINY)
+    assert ended.run is not None
+    return ended.run.folder
+
+
+MASK = boxed(48, 64, slice(16, 30), slice(24, 40))
+
+
+def test_what_is_in_the_hole_has_no_influence_on_the_weights(filled_run):
+    other, changed = stripes(), stripes()
+    other[MASK > 0] = 255 - other[MASK > 0]
+    changed[:4] = 255 - changed[:4]
+    model = SingleImageModel.load(filled_run / "model.safetensors")
+    again, apart = (
+        filling.train(holed(x, MASK), "stripes.png", not_cuda=True, settings=TINY).model for x in (other, changed)
+    )
+    weights = model.generator.state_dict()
+    assert all(torch.equal(weights[name], x) for name, x in again.generator.state_dict().items())
+    assert not all(torch.equal(weights[name], x) for name, x in apart.generator.state_dict().items())
+    assert torch.equal(model.fixed[0], again.fixed[0])
+    assert torch.equal(model.photo.pixels, again.photo.pixels)
+
+
+def test_a_run_on_the_rest_goes_on_to_the_bit(filled_run, tmp_path):
+    stops = iter([False, False, True])
+    order = {"outdir": str(tmp_path), "not_cuda": True, "settings": TINY}
+    ended = filling.train(holed(stripes(), MASK), "stripes.png", stop=lambda: next(stops), **order)
+    assert ended.how == "stopped"
+    assert Job(Order(resume=str(ended.run.folder), not_cuda=True)).run().how == "finished"
+    model, again = (SingleImageModel.load(folder / "model.safetensors") for folder in (filled_run, ended.run.folder))
+    for mine, theirs in zip(model.generator.parameters(), again.generator.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_proposals_of_a_run(filled_run, tmp_path):
+    result = consingan("sample", filled_run, "--application", "fill", "--num_samples", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    made = [each for each in results.kept(tmp_path / "out") if each.role is results.Role.SAMPLE]
+    assert [each.facts["layout"] for each in made] == ["trained", "trained"]
+    first, second = (np.asarray(Image.open(each.path)) for each in made)
+    assert np.array_equal(first[MASK == 0], stripes()[MASK == 0])
+    assert np.array_equal(second[MASK == 0], stripes()[MASK == 0])
+    other = tmp_path / "other.png"
+    Image.fromarray(np.roll(MASK, 3)).save(other)
+    result = consingan("sample", filled_run, "--application", "fill", "--mask", other, "--quiet", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "another than the one" in result.output
+
+
+def test_errors_and_scores_count_in_the_rest_alone():
+    known = torch.ones(1, 1, 20, 24)
+    known[..., 9:11, 12:14] = 0
+    real, made = torch.zeros(1, 3, 20, 24), torch.zeros(1, 3, 20, 24)
+    made[..., 9:11, 12:14] = 5
+    assert rest.error(made, real, known) == 0
+    made[..., 0, 0] = 1
+    assert rest.error(made, real, known) == pytest.approx(1 / (20 * 24 - 4))
+    counts = rest.counts(known, Network())
+    assert counts.shape == (1, 1, 10, 14)
+    assert counts.mean() == pytest.approx(1)
+    touched = torch.zeros(10, 14, dtype=torch.bool)
+    touched[:, 2:14] = True  # patches of 11x11 that reach rows 9 and 10, and columns 12 and 13
+    assert torch.equal(counts[0, 0] == 0, touched)
+
+
+def test_the_rest_enters_as_it_is_and_noise_in_the_hole():
+    picture, known = torch.rand(1, 3, 12, 12), torch.ones(1, 1, 12, 12)
+    known[..., 4:8, 4:8] = 0
+    made, other = (around.entering(picture, known, Draw(seed, ("x",)), 1.0) for seed in (0, 1))
+    inside = known.expand_as(picture) == 0
+    assert torch.equal(made[~inside], picture[~inside])
+    assert not torch.equal(made[inside], other[inside])
+    assert torch.equal(around.entering(picture, known, Draw(0, ("x",)), 0.0), picture)
+
+
+def test_masks_that_leave_too_little_to_train_on():
+    with pytest.raises(UserError, match="--layout patches"):
+        filling.sides(hole_of(boxed(48, 64, slice(0, 42), slice(0, 64))))
+    assert filling.sides(hole_of(MASK)) == {"min_size": 24, "max_size": 48}
+
+
+def test_flags_of_trained_layouts_alone(photo, tmp_path):
+    result = consingan("fill", photo, "--mask", tmp_path / "mask.png", "--variation", "0.5")
+    assert result.exit_code == 2
+    assert "--variation 0.5 is of --layout trained" in result.output
+
+
+def test_fill_and_uncrop_from_python():
+    picture = colours()
+    mask = boxed(40, 52, slice(10, 24), slice(20, 36))
+    made = api.fill(picture, mask, num_samples=2)
+    assert len(made) == 2
+    assert np.array_equal(np.asarray(made[1].pictures[0])[mask == 0], picture[mask == 0])
+    wide = np.asarray(api.uncrop(picture, right=10, num_samples=1)[0].pictures[0])
+    assert np.array_equal(wide[:, :52], picture)
+    with pytest.raises(UserError, match="layout is 'x'"):
+        api.fill(picture, mask, layout="x")

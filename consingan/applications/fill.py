@@ -1,13 +1,13 @@
-"""What is under a mask made anew, and pictures that go on beyond their edges."""
+"""What is under a mask made anew, and pictures that go on beyond their edges: one thing, a hole that is filled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from consingan.applications.base import Application, Expected, Material, Result, Told
+from consingan.applications.base import Application, Expected, Material, Options, Result, Told
 from consingan.applications.instant import photo_of
 from consingan.config import SEED, setting
 from consingan.errors import UserError
@@ -20,7 +20,40 @@ if TYPE_CHECKING:
 
     from consingan.finish.photo import Photo
 
-BEFORE = 2.0  # seconds that the scales up to 512 px take on one core, about
+FORMATS = ("png", "jpg", "webp", "tif")
+
+
+class Holed(Options, Protocol):
+    """Options that say where the hole is, and how many proposals are wanted."""
+
+    @property
+    def num_samples(self) -> int: ...
+
+    @property
+    def variation(self) -> float | None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def format(self) -> str: ...
+
+    def holed(self, photo: Photo, own: Path | None) -> tuple[Tensor, Tensor]:
+        """The picture ``[1, C, H, W]`` in [-1, 1] that has the hole, and the hole ``[1, 1, H, W]``, 1 in it.
+
+        Args:
+            photo: what is given.
+            own: the mask of a run.
+
+        Raises:
+            UserError: there is no such hole.
+        """
+
+    def facts(self) -> dict[str, str]:
+        """What makes the hole again."""
+
+
+Own = TypeVar("Own", bound=Holed)
 
 
 @dataclass(frozen=True)
@@ -29,16 +62,29 @@ class FillOptions:
 
     mask: str | None = setting(None, "fill: mask of the picture's size, white where it is to be made anew")
     invert_mask: bool = setting(False, "fill: the mask is black where the picture is to be made anew")
-    variation: float | None = setting(
-        None, "fill: how far a trained layout may leave that of the patches, from 0 to 1", low=0, high=1
-    )
-    num_samples: int = setting(3, "fill: proposals", low=1, high=100_000)
+    num_samples: int = setting(3, "fill, uncrop: proposals", low=1, high=100_000)
+    variation: float | None = setting(None, "fill, uncrop: share of noise in trained layouts", low=0, high=1)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
-    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+    format: str = setting("png", "file format", choices=FORMATS)
 
-    def single(self) -> FillOptions:
+    def single(self) -> Self:
         """The same for one proposal."""
         return replace(self, num_samples=1)
+
+    def holed(self, photo: Photo, own: Path | None) -> tuple[Tensor, Tensor]:
+        """As ``Holed``: the photo, and what is white in the mask."""
+        from consingan.pictures import holes
+
+        check_pixels(photo.size)
+        file = own if self.mask is None else Path(self.mask)
+        if file is None:
+            raise UserError("--mask is missing: give a picture of the photo's size, white where it is to be made anew.")
+        return photo.picture, holes.read(file, photo.size, self.invert_mask and self.mask is not None)
+
+    def facts(self) -> dict[str, str]:
+        """The mask's name."""
+        given = {} if self.mask is None else {"mask": Path(self.mask).name}
+        return {**given, **({"inverted": "yes"} if self.invert_mask else {})}
 
 
 @dataclass(frozen=True)
@@ -49,22 +95,40 @@ class UncropOptions:
     top: int = setting(0, "uncrop: pixels to add above", low=0, high=32768)
     right: int = setting(0, "uncrop: pixels to add on the right", low=0, high=32768)
     bottom: int = setting(0, "uncrop: pixels to add below", low=0, high=32768)
-    num_samples: int = setting(3, "uncrop: proposals", low=1, high=100_000)
+    num_samples: int = setting(3, "fill, uncrop: proposals", low=1, high=100_000)
+    variation: float | None = setting(None, "fill, uncrop: share of noise in trained layouts", low=0, high=1)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
-    format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
+    format: str = setting("png", "file format", choices=FORMATS)
 
-    def single(self) -> UncropOptions:
+    def single(self) -> Self:
         """The same for one proposal."""
         return replace(self, num_samples=1)
 
+    def holed(self, photo: Photo, own: Path | None) -> tuple[Tensor, Tensor]:
+        """As ``Holed``: the photo on a larger canvas, and its margins."""
+        from consingan.pictures.holes import Margins
+
+        margins = Margins(self.left, self.top, self.right, self.bottom)
+        margins.check(photo.size)
+        check_pixels((photo.size[0] + self.top + self.bottom, photo.size[1] + self.left + self.right))
+        return margins.around(photo.picture)
+
+    def facts(self) -> dict[str, str]:
+        """The margins."""
+        return {"left": f"{self.left}", "top": f"{self.top}", "right": f"{self.right}", "bottom": f"{self.bottom}"}
+
 
 @dataclass(frozen=True)
-class Fill:
-    """Proposals for what is under a mask."""
+class Fill(Generic[Own]):
+    """Proposals for what is in a hole.
 
-    name: str = "fill"
-    summary: str = "what is under a mask, made anew"
-    options: FillOptions = FillOptions()
+    Args:
+        name, summary, options: as the contract says; the options say where the hole is.
+    """
+
+    name: str
+    summary: str
+    options: Own
 
     def unfit(self, material: Material) -> str | None:
         if material.photo is None:
@@ -76,71 +140,30 @@ class Fill:
             "rest of one: this model has learned from all of its picture; name the picture's file."
         )
 
-    def announce(self, material: Material, options: FillOptions) -> Expected:
-        photo = photo_of(material)
-        self._hole(material, photo, options)
-        return Expected(options.num_samples, [photo.size], True, BEFORE)
+    def announce(self, material: Material, options: Own) -> Expected:
+        from consingan.finish.completion import seconds
 
-    def apply(self, material: Material, options: FillOptions, told: Told) -> Iterator[Result]:
-        photo = photo_of(material)
-        hole = self._hole(material, photo, options)
-        mask = options.mask or "that of the run"
-        facts = {"mask": Path(mask).name} | ({"inverted": "yes"} if options.invert_mask else {})
-        yield from proposals(self.name, material, photo.picture, hole, options, facts, told)
+        picture, hole = self._holed(material, options)
+        return Expected(options.num_samples, [(picture.shape[2], picture.shape[3])], False, seconds(hole))
 
-    def _hole(self, material: Material, photo: Photo, options: FillOptions) -> Tensor:
-        """The hole of the mask that is given, or else of the run's."""
+    def apply(self, material: Material, options: Own, told: Told) -> Iterator[Result]:
+        picture, hole = self._holed(material, options)
+        yield from proposals(self.name, material, picture, hole, options, told)
+
+    def _holed(self, material: Material, options: Own) -> tuple[Tensor, Tensor]:
+        """The picture and its hole, which must be that of the run where there is a model."""
         from consingan.pictures import holes
 
         own = material.run.hole if material.run else None
-        if options.mask is None:
-            if own is None:
-                raise UserError(f"--application {self.name} needs a mask of what is to be made anew; give --mask.")
-            return holes.read(own, photo.size)
-        check_pixels(photo.size)
-        hole = holes.read(Path(options.mask), photo.size, options.invert_mask)
-        if own is not None and not bool((hole == holes.read(own, photo.size)).all()):
-            raise UserError(
-                f"--mask {options.mask} is another than the one that {material.run.folder} was trained around; "  # type: ignore[union-attr]
-                "leave it out, or name the picture instead of the run."
-            )
-        return hole
-
-
-@dataclass(frozen=True)
-class Uncrop:
-    """Proposals for what lies beyond a picture's edges."""
-
-    name: str = "uncrop"
-    summary: str = "a picture that goes on beyond its edges"
-    options: UncropOptions = UncropOptions()
-
-    def unfit(self, material: Material) -> str | None:
-        if material.model is None and material.photo is not None:
-            return None
-        return (
-            f"--application {self.name} works on a picture alone; name its file, or use consingan {self.name} to train "
-            "a model for it."
-        )
-
-    def announce(self, material: Material, options: UncropOptions) -> Expected:
-        from consingan.pictures.holes import Margins
-
-        height, width = photo_of(material).size
-        Margins(options.left, options.top, options.right, options.bottom).check((height, width))
-        size = (height + options.top + options.bottom, width + options.left + options.right)
-        check_pixels(size)
-        return Expected(options.num_samples, [size], True, BEFORE)
-
-    def apply(self, material: Material, options: UncropOptions, told: Told) -> Iterator[Result]:
-        from consingan.pictures.holes import Margins
-
-        photo = photo_of(material)
-        margins = Margins(options.left, options.top, options.right, options.bottom)
-        self.announce(material, options)
-        picture, hole = margins.around(photo.picture)
-        facts = {"margins": f"{options.left},{options.top},{options.right},{options.bottom}"}
-        yield from proposals(self.name, material, picture, hole, options, facts, told)
+        picture, hole = options.holed(photo_of(material), own)
+        if own is not None:
+            trained = holes.read(own, None)
+            if trained.shape != hole.shape or not bool((trained == hole).all()):
+                raise UserError(
+                    f"The hole is another than the one that the model of {own.parent} was trained around; leave --mask "
+                    "and margins out, or name the picture instead of the run."
+                )
+        return picture, hole
 
 
 def proposals(
@@ -148,8 +171,7 @@ def proposals(
     material: Material,
     picture: Tensor,
     hole: Tensor,
-    options: FillOptions | UncropOptions,
-    facts: dict[str, str],
+    options: Holed,
     told: Told,
 ) -> Iterator[Result]:
     """Pictures whose hole is made anew, each other than the last.
@@ -160,25 +182,31 @@ def proposals(
         picture: ``[1, C, H, W]`` in [-1, 1].
         hole: ``[1, 1, H, W]``, 1 where it is to be made.
         options: how many, and from which numbers.
-        facts: what else makes them.
         told: hears how far each has come.
     """
     import torch
 
     from consingan.finish.completion import completed
+    from consingan.finish.hole import opened
+    from consingan.gan.around import laid_out
     from consingan.grid.noise import Draw
     from consingan.grid.ranges import signed, unit
 
     device = photo_of(material).device
-    layout = "patches" if material.model is None else "trained"
+    model = material.model
     known, hole = unit(picture).to(device), hole.to(device)
+    how = "patches" if model is None else "trained"
     for number in range(options.num_samples):
         draw = Draw(options.seed, ("fill", number), device)
-        made = signed(completed(known, hole, draw, told=told)).cpu()
+        layout = None
+        if model is not None:
+            rest = (~opened(hole, model.sizes[0])).float()[None, None]
+            layout = unit(laid_out(model, rest, draw, options.variation))
+        made = signed(completed(known, hole, draw, layout, told)).cpu()
         result = torch.where(hole.cpu() > 0, made, picture)
-        place = {"seed": f"{options.seed}", "sample": f"{number}", "layout": layout}
-        stem = f"{name}_{layout}/seed_{options.seed}_sample_{number:03d}"
-        yield Result(stem, Role.SAMPLE, [result], {**facts, **place}, options.format)
+        place = {"seed": f"{options.seed}", "sample": f"{number}", "layout": how}
+        stem = f"{name}_{how}/seed_{options.seed}_sample_{number:03d}"
+        yield Result(stem, Role.SAMPLE, [result], {**options.facts(), **place}, options.format)
 
 
 def check_pixels(size: Size) -> None:
@@ -191,5 +219,5 @@ def check_pixels(size: Size) -> None:
         )
 
 
-FILL: Application[FillOptions] = Fill()
-UNCROP: Application[UncropOptions] = Uncrop()
+FILL: Application[FillOptions] = Fill("fill", "what is under a mask, made anew", FillOptions())
+UNCROP: Application[UncropOptions] = Fill("uncrop", "a picture that goes on beyond its edges", UncropOptions())

@@ -12,13 +12,13 @@ distance from the rim; Criminisi, Perez and Toyama, "Region Filling and Object R
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
+from consingan.finish.hole import SIDE, Hole, opened, pushed, smooth
 from consingan.finish.patches import Told, located
 from consingan.finish.photo import REACH, Scale
 from consingan.finish.scales import SEARCHED, TRUST, way_to
@@ -28,60 +28,19 @@ from consingan.grid.noise import Draw
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
 
-SIDE = 2 * REACH + 1
 ENOUGH = 16  # patches of the rest without which a scale is too coarse
 EXACT = 2**27  # pairs of patches up to which all are compared; above, what neighbours found is looked at
 CHUNK = 2**18  # numbers of a table that are worked on at once: more do not stay in the cache
 ROUNDS, FEWEST = 12, 3  # of search and vote at the coarsest scale, and at fine ones
 SPREAD = 0.8  # px, of the vote
 INWARDS = 1.25  # what a patch says counts so many times less for each px from the rim
-DEPTH = 24  # px from the rim from where on it counts no less
 UNLIKE, UNLIKE_COARSE = 0.1, 0.6  # share by which two proposals see distances differently, and at the coarsest scale
+PLACE = 6.0  # what the distance from a patch's own place counts: more than where a whole layout is free
+RIM, STEP = 2, 0.06  # px around the hole that its brightness follows, and the most that it follows them by
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts
 HOPS = (1, 2, 4)  # px to the neighbours that are looked at
+PER_PAIR, PER_PLACE, PER_PIXEL = 1.7e-9, 1.5e-6, 2e-7  # seconds on one core, measured
 PART = 2**16  # places that are worked on together
-
-
-@dataclass(frozen=True, eq=False)
-class Hole:
-    """A picture with a hole at one scale.
-
-    Args:
-        size: ``(h, w)``.
-        open: ``[h, w]``, whether a pixel is to be made.
-        places: ``[N]``, the pixels that patches which touch the hole have their centres at, row by row.
-        sources: ``[h, w]``, whether a whole patch of the rest lies around a pixel.
-        depth: ``[N]``, how far a place is from the rest, px, up to ``DEPTH``.
-    """
-
-    size: Size
-    open: Tensor
-    places: Tensor
-    sources: Tensor
-    depth: Tensor
-
-    @classmethod
-    def of(cls, open: Tensor) -> Hole:
-        """Of the pixels to be made, ``[h, w]``."""
-        height, width = open.shape
-        touched = F.max_pool2d(open.float()[None, None], SIDE, stride=1)[0, 0] > 0
-        whole = torch.zeros_like(open)
-        whole[REACH : height - REACH, REACH : width - REACH] = True
-        places, sources = torch.zeros_like(open), torch.zeros_like(open)
-        places[whole], sources[whole] = touched.flatten(), ~touched.flatten()
-        found = places.flatten().nonzero()[:, 0]
-        return cls((height, width), open, found, sources, depths(open).flatten()[found])
-
-
-def depths(open: Tensor) -> Tensor:
-    """How far the pixels of a hole are from the rest, in steps of a pixel: ``[h, w]``, up to ``DEPTH``."""
-    left, found = open.float()[None, None], torch.zeros(open.shape, device=open.device)
-    for _ in range(min(DEPTH, max(open.shape))):
-        if not bool(left.any()):
-            break
-        found += left[0, 0]
-        left = -F.max_pool2d(-left, 3, stride=1, padding=1)
-    return found
 
 
 @torch.no_grad()
@@ -105,17 +64,16 @@ def completed(
         ``[1, C, H, W]`` in [0, 1]; ``picture`` to the bit outside of the hole. The same bits for the same draw.
 
     Raises:
-        UserError: the rest has no whole patch, or there is no hole.
+        UserError: the rest has no whole patch.
     """
     picture = smooth(picture, hole > 0)
-    sizes = scales_of(size_of(picture), hole > 0)
-    pixels, done = sum(height * width for height, width in sizes), 0
+    scales = scales_of(hole > 0)
+    costs, done = [work(at, number) for number, at in enumerate(scales)], 0.0
     made, field = torch.empty(0), torch.empty(0, dtype=torch.long)
     below: Hole | None = None
-    for number, size in enumerate(sizes):
-        at = Hole.of(opened(hole > 0, size))
+    for number, at in enumerate(scales):
+        size = at.size
         sharp = picture if size == size_of(picture) else resize(picture, size).clamp(0, 1)
-        rounds = max(FEWEST, ROUNDS - 2 * number)
         if below is None:
             begun = rimmed(sharp, at, draw) if layout is None else resize(layout, size).clamp(0, 1)
             made = torch.where(at.open, begun, sharp)
@@ -125,54 +83,57 @@ def completed(
             made = voted(sharp, at, field)
         if max(size) <= SEARCHED + 1 or below is None:
             coarse = UNLIKE_COARSE if below is None and layout is None else UNLIKE
-            made, field = searched(sharp, made, at, field, rounds, draw.at("completion", *size), coarse)
+            made, field = searched(sharp, made, at, field, rounds_of(number), draw.at("completion", *size), coarse)
         else:
             made = voted(sharp, at, field := mended(made, at, field))
+        if number == len(scales) - 1:
+            made = seamless(sharp, made, at, field)
         below = at
-        done += size[0] * size[1]
-        told(done / pixels)
+        done += costs[number]
+        told(done / sum(costs))
     return torch.where(hole > 0, made, picture)
 
 
-def scales_of(size: Size, hole: Tensor) -> list[Size]:
-    """Sizes ``(h, w)`` from coarse to the picture's own, all of them with patches of the rest.
+def rounds_of(number: int) -> int:
+    """Rounds of search and vote at a scale, the coarsest being number 0."""
+    return max(FEWEST, ROUNDS - 2 * number)
+
+
+def work(hole: Hole, number: int) -> float:
+    """What a scale costs, in seconds on one core, about."""
+    pairs = len(hole.places) * int(hole.sources.sum())
+    if max(hole.size) > SEARCHED + 1 and number:
+        return hole.open.numel() * PER_PIXEL + len(hole.places) * PER_PLACE
+    search = pairs * PER_PAIR if pairs <= EXACT else 4 * len(hole.places) * PER_PLACE
+    return hole.open.numel() * PER_PIXEL + rounds_of(number) * (search + len(hole.places) * PER_PLACE)
+
+
+def seconds(hole: Tensor) -> float:
+    """What filling a hole ``[1, 1, H, W]`` takes on one core, about.
 
     Raises:
-        UserError: not even the picture's own has.
+        UserError: as ``completed``.
     """
+    return sum(work(at, number) for number, at in enumerate(scales_of(hole > 0)))
+
+
+def scales_of(hole: Tensor) -> list[Hole]:
+    """A hole ``[1, 1, H, W]`` from coarse to its own size, at all scales that have patches of the rest.
+
+    Raises:
+        UserError: not even the last has.
+    """
+    size = size_of(hole)
     sides = way_to(float(max(size)), max(TRUST, 2 * SIDE * max(size) / min(size)))
     sizes = [(max(1, round(size[0] * s / max(size))), max(1, round(size[1] * s / max(size)))) for s in sides]
     sizes = [each for each in sizes[:-1] if max(each) < max(size)] + [size]
-    found = [each for each in sizes if min(each) >= SIDE and int(Hole.of(opened(hole, each)).sources.sum()) >= ENOUGH]
-    if not found or found[-1] != size:
+    holes = [Hole.of(opened(hole, each)) for each in sizes if min(each) >= SIDE]
+    found = [each for each in holes if int(each.sources.sum()) >= ENOUGH]
+    if not found or found[-1].size != size:
         raise UserError(
             f"The mask leaves no whole patch of {SIDE}x{SIDE} px to fill the hole with; paint a smaller one."
         )
     return found
-
-
-def opened(hole: Tensor, size: Size) -> Tensor:
-    """A hole ``[1, 1, H, W]`` at a size: ``[h, w]``, every pixel that any of it lies in."""
-    return F.adaptive_max_pool2d(hole.float(), size)[0, 0] > 0
-
-
-def smooth(picture: Tensor, hole: Tensor) -> Tensor:
-    """A picture with its hole filled smoothly from the rest, ``[1, C, H, W]``: pulled small and pushed back."""
-    if not bool(hole.any()):
-        return picture
-    share = (~hole).float()
-    return torch.where(hole, pushed(torch.where(hole, 0.0, picture), share), picture)
-
-
-def pushed(total: Tensor, share: Tensor) -> Tensor:
-    """Means ``[1, C, h, w]`` of sums and what they are sums of; where that is nothing, of larger parts."""
-    mean = total / share.clamp_min(1e-6)
-    if bool((share > 0).all()) or max(share.shape[2:]) == 1:
-        return mean
-    smaller = [F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (total, share)]
-    below = pushed(*smaller)
-    grown = F.interpolate(below, size=tuple(share.shape[2:]), mode="bilinear")
-    return torch.where(share > 0, mean, grown)
 
 
 # ---- search
@@ -211,7 +172,7 @@ def searched(
 
 def _axes(size: Size) -> tuple[Tensor, Tensor]:
     """Row and column of every pixel as numbers that are compared like a patch's, ``[h, w]`` each."""
-    flat = located(size, (1.0, 1.0)).view(*size, 2)
+    flat = PLACE**0.5 * located(size, (1.0, 1.0)).view(*size, 2)
     return flat[..., 0], flat[..., 1]
 
 
@@ -346,15 +307,23 @@ def mended(made: Tensor, hole: Hole, field: Tensor) -> Tensor:
 # ---- vote
 
 
-def voted(sharp: Tensor, hole: Hole, field: Tensor) -> Tensor:
-    """The picture ``[1, C, h, w]`` whose hole a field fills: each pixel is the weighted mean of the patches on it."""
+def voted(sharp: Tensor, hole: Hole, field: Tensor, pixels_of: Tensor | None = None) -> Tensor:
+    """The picture ``[1, C, h, w]`` whose hole a field fills: each pixel is the weighted mean of the patches on it.
+
+    Args:
+        sharp: the picture.
+        hole: whose places.
+        field: ``[N]``.
+        pixels_of: ``[h, w]``, which pixels are made instead of the hole's; no further than ``REACH`` from it.
+    """
+    wanted = hole.open if pixels_of is None else pixels_of
     height, width = hole.size
     pixels = sharp[0].permute(1, 2, 0).reshape(-1, sharp.shape[1]).contiguous()
     slot = torch.full((height * width,), -1, dtype=torch.long, device=field.device)
     slot[hole.places] = torch.arange(len(field), device=field.device)
     counts = INWARDS**-hole.depth
     made = pixels.clone()
-    for part in hole.open.flatten().nonzero()[:, 0].split(PART * 4):
+    for part in wanted.flatten().nonzero()[:, 0].split(PART * 4):
         rows, columns = part // width, part % width
         total = torch.zeros(len(part), pixels.shape[1], device=pixels.device)
         weight = torch.zeros(len(part), 1, device=pixels.device)
@@ -368,6 +337,19 @@ def voted(sharp: Tensor, hole: Hole, field: Tensor) -> Tensor:
             weight += said
         made[part] = total / weight
     return made.view(1, height, width, -1).permute(0, 3, 1, 2).contiguous()
+
+
+def seamless(sharp: Tensor, made: Tensor, hole: Hole, field: Tensor) -> Tensor:
+    """A filled picture whose hole has the brightness that its rim asks for.
+
+    What the patches say of the pixels around the hole differs from what is there; this difference goes on smoothly into
+    the hole. Rims where it is large, because other things lie there, ask for no more than ``STEP``.
+    """
+    near = F.max_pool2d(hole.open.float()[None, None], 2 * RIM + 1, stride=1, padding=RIM)[0, 0] > 0
+    rim = near & ~hole.open
+    apart = (sharp - voted(sharp, hole, field, rim)).clamp(-STEP, STEP)
+    share = rim.float()[None, None]
+    return torch.where(hole.open, (made + pushed(share * apart, share)).clamp(0, 1), made)
 
 
 # ---- the coarsest hole
@@ -386,7 +368,7 @@ def rimmed(sharp: Tensor, hole: Hole, draw: Draw) -> Tensor:
     sources = sources[:, 0] * padded[0] + sources[:, 1]
     keys = raw(pixels, sources, padded[0])  # [K, 49 * C]
     squares = keys.square().view(len(keys), SIDE * SIDE, -1).sum(2)
-    where = located((height, width), (1.0, 1.0)).to(keys)
+    where = torch.stack([x.flatten() for x in _axes((height, width))], dim=1).to(keys)
     unpadded = hole.sources.flatten().nonzero()[:, 0]
     dear = 1 + UNLIKE_COARSE * draw.at("rim").uniform((len(keys),)).to(keys.device)
     left = hole.open.clone()

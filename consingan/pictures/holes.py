@@ -52,12 +52,12 @@ class Margins:
         return F.pad(picture, beside), F.pad(torch.zeros_like(picture[:, :1]), beside, value=1.0)
 
 
-def read(path: Path, size: Size, inverted: bool = False) -> Tensor:
+def read(path: Path, size: Size | None, inverted: bool = False) -> Tensor:
     """The hole of a mask file: where it is brighter than half, or darker if it is inverted.
 
     Args:
         path: the file.
-        size: ``(H, W)`` of the picture.
+        size: ``(H, W)`` of the picture; any if None.
         inverted: whether the mask is black where the hole is.
 
     Raises:
@@ -65,7 +65,7 @@ def read(path: Path, size: Size, inverted: bool = False) -> Tensor:
     """
     mask = images.load_mask(path)
     height, width = mask.shape[2:]
-    if (height, width) != tuple(size):
+    if size is not None and (height, width) != tuple(size):
         raise UserError(
             f"--mask {path} is {width}x{height} px and the picture {size[1]}x{size[0]} px; give a mask of the "
             "picture's size."

@@ -56,12 +56,14 @@ class Picture:
             upright, converted to grey ...); empty when nothing was.
         lost: whole sentences that tell what of the content results will not have.
         kind: what the channels are, and of how many bits results will be; 8-bit grey or colour if None.
+        hole: ``[1, 1, H, W]``, above 0 where nothing is to be learned from it; nowhere if None.
     """
 
     pixels: Tensor
     notes: tuple[str, ...]
     lost: tuple[str, ...] = ()
     kind: Kind | None = None
+    hole: Tensor | None = None
 
     @property
     def known(self) -> Kind:

@@ -26,6 +26,7 @@ from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
 from consingan.training.belongings import Belongings
 from consingan.training.checks import check_picture, check_place, check_size, naive_notes, needed_bytes
+from consingan.training.holed import start as around
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
 from consingan.watch.clock import duration
@@ -165,7 +166,8 @@ class Job:
         settings, origins = begin.resolve(pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
         naive = naive_notes(self.order.settings.get("naive_img"), settings)
         device, device_notes = self._device()
-        state = begin.state(settings, picture, device)
+        around_it = picture.hole is not None
+        state = (around if around_it else begin.state)(settings, picture, device)
         check_size(state)
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings, self.order.name).parent, needed_bytes(state))

@@ -22,6 +22,7 @@ from consingan.pictures import structure
 from consingan.tasks import TASKS
 from consingan.tasks.terms import Joined, Made, Term
 from consingan.training.branch import Branch
+from consingan.training.rest import OfTheRest
 
 
 class Lesson(Protocol):
@@ -107,8 +108,15 @@ class OfOnePicture:
         return structure.difference(widened(mine.fake), mine.window.cut(self.kept) if mine.window else self.kept)
 
 
-def shapes(model: SingleImageModel) -> dict[str, Sequence[int]]:
-    """What a checkpoint of a model has to hold of its lesson: shapes by name."""
+def known_of(lesson: Lesson, stage: int) -> Tensor | None:
+    """What of the picture a lesson is of at a stage, ``[1, 1, h, w]``; None for all of it."""
+    return lesson.known[stage] if isinstance(lesson, OfTheRest) else None
+
+
+def shapes(model: SingleImageModel, found: Mapping[str, Tensor]) -> dict[str, Sequence[int]]:
+    """What a checkpoint of a model has to hold of its lesson, of which it has ``found``: shapes by name."""
+    if OfTheRest.name(0) in found:
+        return {OfTheRest.name(stage): (1, 1, *size) for stage, size in enumerate(model.sizes)}
     if model.settings.naive.model_dir is None:
         return {}
     channels = model.settings.network.nc_im
@@ -117,6 +125,9 @@ def shapes(model: SingleImageModel) -> dict[str, Sequence[int]]:
 
 def restored(model: SingleImageModel, tensors: Mapping[str, Tensor]) -> Lesson:
     """The lesson of a model's configuration, with what a checkpoint kept of it."""
+    if OfTheRest.name(0) in tensors:
+        known = tuple(tensors[OfTheRest.name(stage)].to(model.device) for stage in range(len(model.sizes)))
+        return OfTheRest(known, model.settings.objective.alpha)
     if model.settings.naive.model_dir is None:
         return OfTask(model.settings)
     entering, result = (channels_last(tensors[name].to(model.device)) for name in ("entering", "result"))

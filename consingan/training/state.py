@@ -29,7 +29,7 @@ from consingan.training.branch import Branch
 from consingan.training.checkpoint import Part
 from consingan.training.convergence import Figures, Pace
 from consingan.training.graphs import Captured, CudaRecorder
-from consingan.training.lessons import Lesson, OfTask
+from consingan.training.lessons import Lesson, OfTask, known_of
 from consingan.training.step import Drawn, Step
 from consingan.training.watchdog import Attempt, Good, Look
 
@@ -121,10 +121,11 @@ class Training:
         branches = [first, *(checkpoint.restored(name, parts, each, where, device) for name, each in further.items())]
         if len({(branch.model.stages, len(branch.reals)) for branch in branches}) > 1:
             raise UserError(f"{where} has branches of different stages; use a checkpoint that this program wrote.")
-        checkpoint.check_shapes(parts[checkpoint.LESSON], lessons.shapes(first.model), f"{where}, lesson")
+        lesson = parts[checkpoint.LESSON]
+        checkpoint.check_shapes(lesson, lessons.shapes(first.model, lesson), f"{where}, lesson")
         state = cls(
             branches,
-            lessons.restored(first.model, parts[checkpoint.LESSON]),
+            lessons.restored(first.model, lesson),
             stands.stage,
             stands.iteration,
             attempt=stands.attempt,
@@ -191,7 +192,7 @@ class Training:
                     draw = branch.at(Draw(branch.model.settings.runtime.seed, ("anchor", 0), branch.model.device))
                     anchor = channels_last(self.task.anchor(branch.reals[0], draw))
                     branch.grow(anchor)
-            step = Step(self.branches, self.lesson.terms())
+            step = Step(self.branches, self.lesson.terms(), known_of(self.lesson, self.stage))
             self.step = Captured(step, CudaRecorder()) if step.recorded else step
             self.keep(self.good.spread)
             self.begun = Good() if self.seeded else self.good

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.devices import Products
 from consingan.gan import schedule
 from consingan.gan.critics import Critic
-from consingan.gan.layers import widened
 from consingan.gan.model import KEPT, channels_last
 from consingan.gan.objectives.base import Estimating, Sight
 from consingan.grid.noise import Source, as_source
@@ -27,6 +25,7 @@ from consingan.grid.sizes import Size
 from consingan.grid.torus import halfway
 from consingan.grid.windows import Part, Window
 from consingan.tasks.terms import Made, Term
+from consingan.training import rest
 from consingan.training.branch import Branch
 from consingan.training.optimisers import OPTIMISERS
 
@@ -66,14 +65,15 @@ class Step:
     Args:
         branches: just grown; the newest stages of their generators, and their critics, are trained in place.
         terms: losses that are added to the generators' own.
+        known: ``[1, 1, h, w]``, 0 where the picture is not to be learned from; all of it is if None.
     """
 
-    def __init__(self, branches: Sequence[Branch], terms: Sequence[Term] = ()):
+    def __init__(self, branches: Sequence[Branch], terms: Sequence[Term] = (), known: Tensor | None = None):
         model = branches[0].model
         self.terms, self.generator_steps = terms, model.settings.optimisation.Gsteps
         self.recorded = model.settings.runtime.graphs == "on" and model.device.type == "cuda"
         self.precision = precision(model.settings.runtime.precision, model.device, model.size)
-        self.learners = [Learner(branch, self.precision, self.recorded) for branch in branches]
+        self.learners = [Learner(branch, self.precision, self.recorded, known) for branch in branches]
 
     def __call__(self, *drawn: Drawn) -> dict[str, Tensor]:
         """Update critics and generators once.
@@ -130,13 +130,17 @@ class Learner:
         branch: just grown.
         precision: the arithmetic of the stage.
         recorded: whether the iteration will be replayed from a recording.
+        known: as for ``Step``.
     """
 
-    def __init__(self, branch: Branch, precision: AbstractContextManager, recorded: bool = False):
+    def __init__(
+        self, branch: Branch, precision: AbstractContextManager, recorded: bool = False, known: Tensor | None = None
+    ):
         model, critic = branch.model, branch.critic
         config, optimisation = model.settings, model.settings.optimisation
         self.branch, self.model, self.critic, self.precision = branch, model, critic, precision
         self.real, self.alpha, self.objective = branch.reals[model.stages - 1], config.objective.alpha, branch.objective
+        self.known, self.counts = known, None if known is None else rest.counts(known, config.network)
         self.frozen = schedule.first_learning(model.stages - 1, optimisation.train_depth)
         groups = schedule.parameter_groups(
             model.generator, optimisation.train_depth, optimisation.lr_g, optimisation.lr_scale
@@ -191,7 +195,7 @@ class Learner:
         critic, fake = self.critic_at(made.window), made.fake.detach()
         losses: dict[str, Tensor] = {}
         for numbers in drawn:
-            losses = self.objective.critic_loss(critic, Sight(made.real, fake, numbers, self.branch.state))
+            losses = self.objective.critic_loss(critic, Sight(made.real, fake, numbers, self.branch.state, self.counts))
             self.critic_optimiser.zero_grad()
             total(losses.values()).backward()
             self.critic_optimiser.step()
@@ -203,7 +207,7 @@ class Learner:
         self.critic.requires_grad_(False)
         sight = Sight(made.real, made.fake, drawn, self.branch.state)
         losses = self.objective.generator_loss(self.critic_at(made.window), sight)
-        losses["reconstruction"] = self.alpha * F.mse_loss(widened(made.reconstruction), made.real)
+        losses["reconstruction"] = self.alpha * rest.error(made.reconstruction, made.real, self.known)
         return losses
 
     def told(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:

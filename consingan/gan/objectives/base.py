@@ -30,12 +30,14 @@ class Sight:
         fake: the made one; in a critic's step it passes no gradient on.
         drawn: the step's random numbers, from ``Objective.draw``.
         state: what it remembers, from ``Objective.begin``.
+        counts: ``[1, 1, h', w']``, what the scores of the real picture's patches count, with a mean of 1; 1 if None.
     """
 
     real: Tensor
     fake: Tensor
     drawn: Mapping[str, Tensor]
     state: Mapping[str, Tensor]
+    counts: Tensor | None = None
 
 
 class Objective(Protocol):

@@ -101,8 +101,9 @@ class Scored:
         from consingan.gan.layers import widened
 
         real, fake = critic(torch.cat([sight.real, sight.fake])).chunk(2)
+        of_real = self.game.real(widened(real))
         losses = {
-            "critic_real": self.game.real(widened(real)).mean(),
+            "critic_real": (of_real if sight.counts is None else sight.counts * of_real).mean(),
             "critic_fake": self.game.fake(widened(fake)).mean(),
         }
         return losses if self.penalty is None else {**losses, "penalty": self.penalty.loss(critic, sight)}
