@@ -43,7 +43,7 @@ class Tiles:
         if wraps != NOWHERE and model is not None and TASKS[model.settings.mode].first_noise:
             raise UserError(
                 f"--tileable {options.tileable} needs a model that makes new pictures, and this one, of "
-                f"{model.settings.mode}, changes given ones; name a run of --train_mode generation, or the picture alone."
+                f"{model.settings.mode}, changes given ones; name a run of generation, or the picture alone."
             )
         return cls(wraps, options.seam)
 
