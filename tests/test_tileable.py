@@ -351,7 +351,7 @@ def test_a_model_that_changes_given_pictures_makes_no_tiles(picture_file, tmp_pa
     run = trained(picture_file, tmp_path / "runs", "--train_mode", "editing")
     words = ("sample", run, "--application", "samples", "--gen_start_scale", "1", "--tileable", "xy")
     heard = said(*words, "--out", tmp_path / "out", "--not_cuda")
-    assert "--tileable xy needs a model that makes new pictures, and a editing model changes given ones" in heard
+    assert "--tileable xy needs a model that makes new pictures, and this one, of editing, changes given ones" in heard
     assert not (tmp_path / "out").exists()
     assert "--tileable is a flag of --application samples, instant, not of walk" in said(
         "sample", picture_file, "--application", "walk", "--tileable", "xy"

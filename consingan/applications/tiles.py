@@ -42,8 +42,8 @@ class Tiles:
         wraps = WRAPS[options.tileable] if options.tileable else model.wraps if model else NOWHERE
         if wraps != NOWHERE and model is not None and TASKS[model.settings.mode].first_noise:
             raise UserError(
-                f"--tileable {options.tileable} needs a model that makes new pictures, and a {model.settings.mode} "
-                "model changes given ones; name a run of --train_mode generation, or the picture alone."
+                f"--tileable {options.tileable} needs a model that makes new pictures, and this one, of "
+                f"{model.settings.mode}, changes given ones; name a run of generation, or the picture alone."
             )
         return cls(wraps, options.seam)
 
