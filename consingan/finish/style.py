@@ -65,7 +65,7 @@ def restyled(
 
     Returns:
         ``[1, C, H, W]`` in [-1, 1]; the same bits for the same arguments on one device. Beside the two pictures the
-        memory is about 100 bytes a pixel of the result and 200 a pixel of the style.
+        memory is linear in the pixels of the result and of the style, and the search works on strips.
     """
     size = size or size_of(content)
     content = resize(content.to(style.device), size).clamp(-1, 1)
