@@ -18,7 +18,6 @@ from consingan.applications.base import Material, chosen, quiet
 from consingan.applications.gallery import Gallery
 from consingan.applications.use import ALONE
 from consingan.errors import UserError
-from consingan.finish.photo import Photo, stored
 from consingan.gan.model import SingleImageModel
 from consingan.pictures import arrays, decoding, images
 from consingan.storage.run import Run
@@ -167,7 +166,7 @@ def _material(source: SingleImageModel | Picture, device: str) -> tuple[Material
     file = Path(source) if isinstance(source, str | Path) else None
     if file is None or (file.is_file() and file.suffix.lower() not in (".safetensors", ".json")):
         picture = _picture(file or source)
-        return Material(photo=Photo(stored(picture.pixels), where)), Use(ALONE)
+        return Material.of_picture(picture.pixels, where), Use(ALONE)
     run = None if file.is_file() else Run.open(file)
     model = SingleImageModel.load(run.folder if run else file, where)
     check_mode(model.settings.mode, file)

@@ -12,6 +12,7 @@ from consingan.grid.sizes import Size
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
     from torch import Tensor
 
@@ -76,6 +77,13 @@ class Material:
     def of(cls, model: SingleImageModel, run: Run | None = None) -> Material:
         """A trained model with the picture that it holds."""
         return cls(model, model.photo, run)
+
+    @classmethod
+    def of_picture(cls, pixels: Tensor, device: torch.device) -> Material:
+        """A picture ``[1, C, H, W]`` in [-1, 1] without a model, to be worked on on a device."""
+        from consingan.finish.photo import Photo, stored
+
+        return cls(photo=Photo(stored(pixels), device))
 
     @property
     def trained(self) -> SingleImageModel:

@@ -251,13 +251,12 @@ def opened_run(run: Run, device: torch.device) -> Opened:
 def opened_picture(file: Path, device: torch.device) -> Opened:
     """A picture without a model."""
     from consingan.devices import describe
-    from consingan.finish.photo import Photo, stored
     from consingan.pictures import images
 
     loaded = images.load(file)
     file = Path(NAME) if is_input(file) else file
     note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
-    material = Material(photo=Photo(stored(loaded.pixels), device))
+    material = Material.of_picture(loaded.pixels, device)
     out = Path(home()) / file.stem / "instant"
     return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note), loaded.lost)
 
