@@ -20,7 +20,7 @@ from consingan.applications.base import Material, chosen, quiet
 from consingan.applications.gallery import Gallery
 from consingan.applications.use import ALONE
 from consingan.errors import UserError
-from consingan.finish.photo import Photo, stored, whole
+from consingan.finish.photo import Photo, whole
 from consingan.gan.model import SingleImageModel
 from consingan.pictures import decoding, images
 from consingan.storage.run import Run
@@ -271,7 +271,7 @@ def _material(source: SingleImageModel | Picture, device: str) -> tuple[Material
     file = Path(source) if isinstance(source, str | Path) else None
     if file is None or (file.is_file() and file.suffix.lower() not in (".safetensors", ".json")):
         picture = _picture(file or source)
-        return Material(photo=Photo(stored(picture.pixels, picture.known), where, picture.known)), Use(ALONE)
+        return Material.of_picture(picture, where), Use(ALONE)
     run = None if file.is_file() else Run.open(file)
     model = SingleImageModel.load(run.folder if run else file, where)
     check_mode(model.settings.mode, file)

@@ -13,12 +13,14 @@ from consingan.storage.results import Role
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from PIL import Image
     from torch import Tensor
 
     from consingan.finish.photo import Photo
     from consingan.gan.model import SingleImageModel
     from consingan.grid.kinds import Kind
+    from consingan.pictures.images import Picture
     from consingan.storage.run import Run
 
 Told = Callable[[float], None]  # hears how far a picture has come, from 0 to 1
@@ -95,6 +97,13 @@ class Material:
     def of(cls, model: SingleImageModel, run: Run | None = None) -> Material:
         """A trained model with the picture that it holds."""
         return cls(model, model.photo, run)
+
+    @classmethod
+    def of_picture(cls, picture: Picture, device: torch.device) -> Material:
+        """A picture without a model, to be worked on on a device."""
+        from consingan.finish.photo import Photo, stored
+
+        return cls(photo=Photo(stored(picture.pixels, picture.known), device, picture.known))
 
     @property
     def trained(self) -> SingleImageModel:

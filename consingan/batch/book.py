@@ -17,13 +17,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from consingan import __version__, config
+from consingan import __version__
 from consingan.batch.errand import Errand, Outcome
 from consingan.errors import UserError, name_of
 from consingan.storage import runs
 from consingan.storage.files import read_json, write_json
+from consingan.storage.machine import shared_text
 from consingan.storage.run import Run
-from consingan.training.order import Order
+from consingan.training.order import FILES, Order
 
 BOOK, PAGE = "batch.json", "index.html"
 SCHEMA = 1
@@ -84,10 +85,16 @@ class Job:
     def entry(self, then: Then) -> Entry:
         """What the book says of it before it begins."""
         own = {name: value for name, value in asdict(self.order).items() if name not in AS_IT_RUNS}
-        files = {s.name for s in config.settings() if s.setting.file}
-        settings = {k: name_of(str(v)) if k in files else v for k, v in self.order.settings.items()}
+        settings = {k: name_of(str(v)) if k in FILES else v for k, v in self.order.settings.items()}
         order = {name: value for name, value in {**own, "settings": settings}.items() if value}
         return Entry(self.name, name_of(str(self.order.picture)), _plain(order), _plain(then))
+
+    def shared(self, text: str, outdir: Path) -> str:
+        """A sentence on the job without the folders of its files: book and page may go to others."""
+        for file in (self.order.picture, *(self.order.settings.get(name) for name in FILES)):
+            if file is not None and Path(file).parent.is_absolute():
+                text = text.replace(str(file), Path(file).name)
+        return shared_text(text, outdir / self.name / "run")
 
     def errand(self, outdir: Path, then: Then, threads: int, verb: str = "train") -> Errand:
         """What a worker is given."""

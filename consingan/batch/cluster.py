@@ -21,6 +21,7 @@ from consingan.batch.pool import News
 from consingan.errors import UserError
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import safe_name
+from consingan.training.order import FILES
 
 TIMEOUT_S = 15.0  # to reach the scheduler
 TICK_S = 0.5  # between two tries while the scheduler is away
@@ -164,9 +165,7 @@ class Cluster:
         return {"errand": asdict(replace(errand, order=order)), "files": held}
 
     def _files(self, order: Mapping[str, Any]) -> list[str]:
-        from consingan import config
-
-        return [s.name for s in config.settings() if s.setting.file and order["settings"].get(s.name) is not None]
+        return [name for name in sorted(FILES) if order["settings"].get(name) is not None]
 
     # ---- what comes back
 

@@ -69,7 +69,8 @@ class Driver:
 
     def _end(self, done: Outcome, job: Job) -> None:
         entry = self._book.entries[job.name].after(done)
-        self._book.put(entry)
+        error = None if entry.error is None else job.shared(entry.error, self._book.folder)
+        self._book.put(replace(entry, error=error))
         self._display.ended(entry)
 
     def _bury(self, reason: str, job: Job) -> None:

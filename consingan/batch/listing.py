@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from consingan import config
 from consingan.batch.book import Job
 from consingan.errors import UserError
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import safe_name
 from consingan.training.beginning import beginning
 from consingan.training.checks import check_picture
-from consingan.training.order import Order
+from consingan.training.order import FILES, Order
 
 LISTS = (".csv", ".jsonl")
 PICTURE, NAME = "picture", "name"  # columns that are no flags
@@ -96,7 +95,6 @@ class _Check:
     def __init__(self, cell: Cell, folder: Path) -> None:
         self._cell, self._folder = cell, folder
         self._cells: dict[tuple[str, str], tuple[str, Any]] = {}
-        self._files = {s.name for s in config.settings() if s.setting.file}
         self._orders: dict[str, str | None] = {}
 
     def job(self, row: Row, base: Order, faults: list[str]) -> Job:
@@ -111,7 +109,7 @@ class _Check:
             except UserError as error:
                 faults.append(f"{row.where}: {error}")
                 continue
-            if name in self._files:
+            if name in FILES:
                 value = str(self._folder / value)
                 if not Path(value).exists():
                     faults.append(f"{row.where}: --{name} {value} does not exist; check the path.")

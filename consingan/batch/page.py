@@ -19,7 +19,7 @@ from consingan.watch.report.pictures import Embedded, embedded
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from consingan.metrics.table import Metric
+    from consingan.watch.report.judged import Metric
 
 SIDE, SMALL_SIDE = 128, 64  # longer sides of the page's pictures, in px
 MANY = 1000  # jobs from which on pictures are small: the page stays below some 20 MB
@@ -66,10 +66,10 @@ def write(book: Book) -> Path:
 
 def html(book: Book) -> str:
     """The page."""
-    from consingan.metrics.table import METRICS
+    from consingan.watch.report import judged
 
     entries = list(book)
-    metrics = {name: one for name, one in METRICS.items() if any(name in each.figures for each in entries)}
+    metrics = judged.metrics({name for each in entries for name in each.figures})
     return (
         _template()
         .get_template("index.html")

@@ -251,14 +251,12 @@ def opened_run(run: Run, device: torch.device) -> Opened:
 def opened_picture(file: Path, device: torch.device) -> Opened:
     """A picture without a model."""
     from consingan.devices import describe
-    from consingan.finish.photo import Photo, stored
     from consingan.pictures import images
 
     loaded = images.read(file)
     file = Path(NAME) if is_input(file) else file
     note = f"New pictures of {file} by its patches, without training, on {describe(device)}."
-    kind = loaded.known
-    material = Material(photo=Photo(stored(loaded.pixels, kind), device, kind))
+    material = Material.of_picture(loaded, device)
     out = Path(home()) / file.stem / "instant"
     return Opened(material, Use(ALONE), out, {"picture": file.name}, (*loaded.notes, note), loaded.lost)
 

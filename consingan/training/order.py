@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consingan.config import Naive
+from consingan.config import Naive, settings
 from consingan.errors import UserError
 from consingan.pictures.source import NAME, is_input
 from consingan.training.plan import DEFAULT_PRESET
 
 FIRST_MODE = "generation"
+FILES = frozenset(s.name for s in settings() if s.setting.file)  # settings that are paths
 WHITE = "white"
 MOST_PIXELS = 100_000_000
 FOR_NEW_RUNS = ("preset", "background", "max_pixels", "outdir")

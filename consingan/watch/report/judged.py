@@ -6,7 +6,7 @@ Computed once per set of samples in a process: a page that renews itself asks ag
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.grid.ranges import signed, unit
-from consingan.metrics.table import evaluate
+from consingan.metrics.table import METRICS, Metric, evaluate
 from consingan.pictures import arrays, images
 from consingan.storage.results import Kept, Role
 from consingan.watch.report import origins
@@ -93,6 +93,11 @@ def judged_files(stage: Stage) -> list[Kept]:
     stills, moving = ([each for each in samples if each.moving is kind] for kind in (False, True))
     masked, whole = ([each for each in stage.samples if each.role is role] for role in (Role.MASKED, Role.NAIVE))
     return (stills or moving or masked or whole)[:JUDGED]
+
+
+def metrics(wanted: Collection[str]) -> dict[str, Metric]:
+    """Those of the figures that are wanted, in the order of the table."""
+    return {name: one for name, one in METRICS.items() if name in wanted}
 
 
 def best(facts: Facts, further: Sequence[Kept] = ()) -> list[Path]:
