@@ -32,7 +32,7 @@ $(VENV)/.installed: requirements.txt constraints.txt
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.installed pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard,onnx,service]' -c constraints.txt
 	@touch $@
 
 clean:
