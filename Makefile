@@ -32,7 +32,7 @@ $(VENV)/.installed: requirements.txt constraints.txt
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.installed pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard,cluster]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tensorboard,cluster,onnx,service]' -c constraints.txt
 	@touch $@
 
 clean:

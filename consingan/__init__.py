@@ -9,6 +9,11 @@
 
 from __future__ import annotations
 
+from consingan import early
+
+early.hold()  # before the imports that take time
+# ruff: noqa: E402
+
 import importlib
 from typing import Any
 

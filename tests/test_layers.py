@@ -18,7 +18,7 @@ PACKAGE = ROOT / "consingan"
 
 # Lowest first. A room is a folder or a module of the package; it may import from lower lines only.
 LAYERS = (
-    "errors grid",
+    "early errors grid",
     "config devices storage",
     "pictures finish",
     "tasks metrics",
