@@ -11,7 +11,7 @@ from conftest import trained
 from PIL import Image
 
 import consingan
-from consingan.command.cli import cli
+from consingan.command.cli import sample
 from consingan.errors import UserError
 from consingan.finish.instant import instant
 from consingan.finish.photo import Photo, stored
@@ -91,10 +91,10 @@ def test_a_format_that_does_not_hold_a_picture_is_refused(tmp_path, kind, suffix
 
 
 def test_tiff_files_of_others_are_read(tmp_path):
-    """Deflated, differenced, in tiles and plane by plane: what ``tiff.written`` does not write."""
+    """Deflated differences, which ``tiff.written`` does not write; a compression that is not read, a strip too long."""
     from consingan.pictures import tiff
 
-    values = levels(Kind(5, depth="uint16"), 20, 24)
+    values = levels(Kind(5, depth="uint16"), 20, 24) // 4096 * 4096 + 3
     steps = np.diff(values, axis=1, prepend=0).astype("<u2")
     plain = tiff.written(values, Kind(5, depth="uint16"))
     strip = zlib.compress(steps.tobytes())
@@ -109,9 +109,13 @@ def test_tiff_files_of_others_are_read(tmp_path):
     change(tiff.COUNTS, len(strip))
     data[8 : 8 + len(strip)] = strip
     (tmp_path / "deflated.tif").write_bytes(data)
-    # no room for the predictor's entry, so the differences come back as they are
     found = images.read(tmp_path / "deflated.tif")
     assert np.array_equal(levels_of(found.pixels, found.known), steps)
+    change(tiff.PLANAR, 2)
+    data[entries[tiff.PLANAR] : entries[tiff.PLANAR] + 2] = tiff.PREDICTOR.to_bytes(2, "little")  # 2: differences
+    (tmp_path / "differences.tif").write_bytes(data)
+    found = images.read(tmp_path / "differences.tif")
+    assert np.array_equal(levels_of(found.pixels, found.known), values)
     change(tiff.COMPRESSION, 5)
     (tmp_path / "lzw.tif").write_bytes(data)
     with pytest.raises(UserError, match="compression 5: save it uncompressed or deflated"):
@@ -262,7 +266,7 @@ def clear_run(tmp_path_factory):
 
 
 def sampled(*words) -> tuple[int, str]:
-    result = CliRunner().invoke(cli, ["sample", *map(str, words), "--not_cuda", "--quiet"])
+    result = CliRunner().invoke(sample, [*map(str, words), "--not_cuda", "--quiet"])
     return result.exit_code, result.output
 
 
@@ -358,8 +362,8 @@ def test_a_header_that_makes_no_sense_is_refused():
 def test_colours_are_for_harmonization(tmp_path):
     np.save(tmp_path / "a.npy", levels(Kind(6)))
     with pytest.raises(UserError, match="has 6 channels, and harmonization and editing work on colours"):
-        consingan.train(tmp_path / "a.npy", mode="harmonization", **TINY)
+        consingan.train(tmp_path / "a.npy", mode="harmonization", min_size=16, **TINY)
     Image.fromarray(sprite()).save(tmp_path / "a.png")
-    plan = consingan.estimate(tmp_path / "a.png", mode="harmonization", **TINY)
+    plan = consingan.estimate(tmp_path / "a.png", mode="harmonization", min_size=16, **TINY)
     assert "Transparent parts were laid on white; results have no transparency." in plan.notes
     assert plan.settings.network.nc_im == 3
