@@ -269,7 +269,7 @@ MISTAKES = [
     ("a.png --fine_tune", "--fine_tune is given without --model_dir"),
     ("a.png --model_dir x", "--model_dir x is the run to fine-tune, but --fine_tune is not given"),
     # values
-    ("a.png --nc_im 2", "--nc_im is 2; give 1 for grey or 3 for colour."),
+    ("a.png --nc_im 2", "--nc_im is 2, but a.png has 3 channels: leave the flag out, or give 3"),
     ("a.png --ker_size 4", "--ker_size is 4, an even number; give an odd one, such as 5."),
     ("a.png --lr_g nan", "--lr_g is not a number; give a number above 0."),
     ("a.png --niter 10,0", "--niter is '10,0'; give a whole number of at least 1, or a list of them by stage."),
@@ -410,7 +410,7 @@ def test_mistakes_in_real_commands(arguments, words, desk):
         ("--num_samples 0", "--num_samples is 0; give a number from 1 to 100000."),
         ("--num_samples few", "'--num_samples': 'few' is not a valid integer."),
         ("--seed -1", "--seed is -1; give a number from 0 to 4294967295."),
-        ("--format gif", "--format is 'gif'; choose one of png, jpg, webp, tif."),
+        ("--format gif", "--format is 'gif'; choose one of png, jpg, webp, tif, npy."),
         ("--format bmp", "'--format': 'bmp' is not one of "),
         ("--gpu -1", "--gpu is -1"),
         ("--not_cuda --device cuda", "--not_cuda and --device cuda contradict each other"),

@@ -26,7 +26,7 @@ from consingan.storage.runs import HOME, VARIABLE, home
 from consingan.tasks import TASKS
 from consingan.training import plan
 from consingan.training.job import Job
-from consingan.training.order import FIRST_MODE, MOST_PIXELS, WHITE, Order
+from consingan.training.order import FIRST_MODE, MOST_PIXELS, Order
 from consingan.training.plan import DEFAULT_PRESET, Plan, shown
 
 # What most people turn: the flags of the short help.
@@ -89,9 +89,8 @@ OF_PICTURE = [
     option(
         "Task",
         "--background",
-        default=WHITE,
-        help="colour for transparent pixels, or keep-out for the mean colour of the opaque pixels",
-        shown_default=WHITE,
+        help="lay transparent pixels on a colour, or with keep-out on the mean colour of the opaque pixels",
+        shown_default="transparency is kept; white in harmonization and editing",
     ),
     option(
         "Task",

@@ -62,8 +62,16 @@ def measure(iteration: int, sight: Sight, reconstruction: Tensor, critic: Critic
     """
     error = (reconstruction - sight.real).float().square().mean().sqrt().item()
     balance, convergence = objective.measure(critic, sight, error)
-    distance = quick_swd(unit(sight.real.float()), unit(sight.fake.float()))
+    pairs = zip(parts(unit(sight.real.float())), parts(unit(sight.fake.float())), strict=True)
+    distances = [quick_swd(real, fake) for real, fake in pairs]
+    distance = sum(distances) / len(distances)
     return Figures(iteration, error, balance, distance, convergence)
+
+
+def parts(x: Tensor) -> list[Tensor]:
+    """Pictures ``[B, C, H, W]`` as colour or grey: alpha and further channels are pictures in grey of their own."""
+    together = 3 if x.shape[1] >= 3 else 1
+    return [x[:, :together], *(x[:, together:].split(1, dim=1) if x.shape[1] > together else ())]
 
 
 def stands_still(history: Sequence[Figures], tolerance: float, judged: Sequence[str]) -> bool:

@@ -53,7 +53,19 @@ def _embedded(path: Path, changed: int, size: int, side: int) -> Embedded:
             raise ValueError(f"{path} is too large for a page")
         if getattr(image, "is_animated", False):
             return _moving(image, side)
-        return still(image.convert("RGB"), side)
+        return still(looked_at(image), side)
+
+
+def looked_at(image: Image.Image) -> Image.Image:
+    """A picture in colour of 8 bits, transparent parts on white."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return image.point(lambda value: value / 257, "L").convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    clear = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
 def still(image: Image.Image, side: int) -> Embedded:
@@ -72,7 +84,7 @@ def _moving(image: Image.Image, side: int) -> Embedded:
             image.seek(number)
         except EOFError:
             break
-        frames.append(_shrunk(image.convert("RGB"), side))
+        frames.append(_shrunk(looked_at(image), side))
         times.append(int(image.info.get("duration", 100)) or 100)
     data = BytesIO()
     frames[0].save(
