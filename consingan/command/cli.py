@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from consingan import __version__
+from consingan.command.enlarge import enlarge
 from consingan.command.flags import CONTEXT, OrderedGroup
 from consingan.command.pages import compare, report, show
 from consingan.command.paste import paste
@@ -13,6 +14,7 @@ from consingan.command.runs import listing
 from consingan.command.sample import sample
 from consingan.command.score import score
 from consingan.command.train import train
+from consingan.command.verbs import edit, harmonize, paint
 
 
 @click.group(cls=OrderedGroup, context_settings=CONTEXT)
@@ -24,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, show, listing, score, compare, report, paste, presets):
+for command in (train, sample, enlarge, paint, edit, harmonize, show, listing, score, compare, report, paste, presets):
     main.add_command(command)

@@ -74,9 +74,9 @@ def components(picture: Tensor) -> tuple[Tensor, Tensor]:
     return filters.view(-1, picture.shape[1], side, side).to(picture.device), offset.to(picture.device)
 
 
-def stored(picture: Tensor) -> Tensor:
-    """A picture as it is kept with a model: ``[1, C, H, W]`` in [-1, 1] -> uint8, shrunk to ``LARGEST`` px."""
-    size = at_most(size_of(picture), LARGEST)
+def stored(picture: Tensor, side: int = LARGEST) -> Tensor:
+    """A picture as it is kept with a model: ``[1, C, H, W]`` in [-1, 1] -> uint8, shrunk to a longer side in px."""
+    size = at_most(size_of(picture), side)
     return ((resize(picture, size).clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
 
 
