@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from consingan.gan.model import SingleImageModel
 
-FIRST_STAGE = 1  # where nothing is said: by eye, see docs/paint.md
+FIRST_STAGE = 1  # where nothing is said; looked at with one painting only
 STRIP_SIDE = 250  # px of the pictures of the strip
 
 
