@@ -20,7 +20,6 @@ from consingan.applications.base import Material, chosen, quiet
 from consingan.applications.gallery import Gallery
 from consingan.applications.use import ALONE
 from consingan.errors import UserError
-from consingan.finish.photo import Photo, whole
 from consingan.gan.model import SingleImageModel
 from consingan.pictures import decoding, images
 from consingan.storage.run import Run
@@ -252,7 +251,7 @@ def _filled(
         raise UserError(f"layout is {layout!r}; choose one of {', '.join(LAYOUTS)}.")
     application, where = APPLICATIONS[name], devices.pick(device)
     options, picture = chosen(application, given), _picture(image)
-    material = Material(photo=Photo(whole(picture.pixels, picture.known), where, picture.known))
+    material = Material.of_picture(picture, where, whole=True)
     if layout == "trained":
         pixels, hole = options.holed(material.photo, None)
         called = Path(image).name if isinstance(image, str | Path) else "picture"

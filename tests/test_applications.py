@@ -187,7 +187,7 @@ def test_noise_enters_a_harmonization_model_above_its_first_stage(typed, harmoni
     ("words", "sentence"),
     [
         (("RUN", "--application", "nonsense"), "'nonsense' is not one of"),
-        (("RUN", "--application", "walk", "--size", "40x30"), "--size is a flag of --application samples, instant, no"),
+        (("RUN", "--application", "walk", "--size", "40x30"), "--size is a flag of --application samples, instant, "),
         (("RUN", "--application", "harmonize"), "--application harmonize on a model of generation needs a picture"),
         (("photo.png", "--application", "samples"), "--application samples needs a trained model; name a run folder"),
         (("photo.png", "--application", "edit"), "--application edit needs a trained model; name a run folder"),

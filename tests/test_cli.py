@@ -138,8 +138,9 @@ def test_the_group_names_both_commands(tmp_path):
     assert re.search(r"^  sample ", result.stdout, re.MULTILINE)
     shown = result.stdout[result.stdout.index("Commands:") :].splitlines()[1:]
     names = [line.split()[0] for line in shown]
-    kept = ["open", "list", "score", "compare", "report", "paste", "export", "presets"]
-    assert names == ["train", "batch", "sample", "style", "fill", "uncrop", *kept]
+    changed = ["enlarge", "fill", "uncrop", "paint", "edit", "harmonize", "paste"]
+    kept = ["open", "list", "score", "compare", "report", "export", "presets"]
+    assert names == ["train", "batch", "sample", "style", *changed, *kept]
     assert not [line for line in shown if line.endswith("...")]  # as click cuts what is too long
 
 

@@ -99,11 +99,12 @@ class Material:
         return cls(model, model.photo, run)
 
     @classmethod
-    def of_picture(cls, picture: Picture, device: torch.device) -> Material:
-        """A picture without a model, to be worked on on a device."""
-        from consingan.finish.photo import Photo, stored
+    def of_picture(cls, picture: Picture, device: torch.device, whole: bool = False) -> Material:
+        """A picture without a model, to be worked on on a device; at its own size where it is wanted whole."""
+        from consingan.finish import photo
 
-        return cls(photo=Photo(stored(picture.pixels, picture.known), device, picture.known))
+        keep = photo.whole if whole else photo.stored
+        return cls(photo=photo.Photo(keep(picture.pixels, picture.known), device, picture.known))
 
     @property
     def trained(self) -> SingleImageModel:

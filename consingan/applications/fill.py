@@ -13,6 +13,7 @@ from consingan.config import SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import LARGEST_PIXELS
 from consingan.grid.sizes import Size
+from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ def proposals(
     from consingan.grid.noise import Draw
     from consingan.grid.ranges import signed, unit
 
-    device = photo_of(material).device
+    photo = photo_of(material)
+    device, format = photo.device, for_kind(options.format, photo.kind)
     model = material.model
     known, hole = unit(picture).to(device), hole.to(device)
     how = "patches" if model is None else "trained"
@@ -206,7 +208,7 @@ def proposals(
         result = torch.where(hole.cpu() > 0, made, picture)
         place = {"seed": f"{options.seed}", "sample": f"{number}", "layout": how}
         stem = f"{name}_{how}/seed_{options.seed}_sample_{number:03d}"
-        yield Result(stem, Role.SAMPLE, [result], {**options.facts(), **place}, options.format)
+        yield Result(stem, Role.SAMPLE, [result], {**options.facts(), **place}, format, kind=photo.kind)
 
 
 def check_pixels(size: Size) -> None:

@@ -14,6 +14,7 @@ from consingan.watch.clock import duration
 SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
 MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
 EVERY = 5.0  # seconds between two words
+COUNTED = {Role.SAMPLE, Role.ENLARGED, Role.PAINTED}
 WORTH_A_WORD = 3.0  # seconds; what takes less is not announced
 
 
@@ -69,7 +70,7 @@ class Progress:
     def seen(self, results: Iterable[Result]) -> Iterator[Result]:
         """The results as they come, counted."""
         for result in results:
-            self.done += result.role is Role.SAMPLE
+            self.done += result.role in COUNTED
             yield result
 
 

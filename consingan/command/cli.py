@@ -6,6 +6,7 @@ import click
 
 from consingan import __version__
 from consingan.command.batch import batch
+from consingan.command.enlarge import enlarge
 from consingan.command.export import export
 from consingan.command.fill import fill, uncrop
 from consingan.command.flags import CONTEXT, OrderedGroup
@@ -17,6 +18,7 @@ from consingan.command.sample import sample
 from consingan.command.score import score
 from consingan.command.style import style
 from consingan.command.train import train
+from consingan.command.verbs import edit, harmonize, paint
 
 
 @click.group(cls=OrderedGroup, context_settings=CONTEXT)
@@ -29,19 +31,8 @@ def main() -> None:
 
 
 for command in (
-    train,
-    batch,
-    sample,
-    style,
-    fill,
-    uncrop,
-    show,
-    listing,
-    score,
-    compare,
-    report,
-    paste,
-    export,
-    presets,
+    *(train, batch, sample, style),
+    *(enlarge, fill, uncrop, paint, edit, harmonize, paste),
+    *(show, listing, score, compare, report, export, presets),
 ):
     main.add_command(command)

@@ -123,12 +123,11 @@ def made_of(ctx: click.Context, name: str, flags: Mapping[str, Any]) -> None:
     loading(dict(flags))
     device, notes = chosen_device(ctx, dict(flags))
     from consingan.devices import describe
-    from consingan.finish.photo import Photo, whole
     from consingan.pictures import images
 
-    loaded = images.load(flags["picture"])
+    loaded = images.read(flags["picture"])
     file = Path(NAME) if is_input(flags["picture"]) else Path(flags["picture"])
-    material = Material(photo=Photo(whole(loaded.pixels), device))
+    material = Material.of_picture(loaded, device, whole=True)
     application.announce(material, options)  # refuses
     if flags["layout"] == "trained":
         pixels, hole = options.holed(material.photo, None)

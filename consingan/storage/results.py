@@ -36,6 +36,8 @@ class Role(StrEnum):
     MASKED = "masked"  # the same with the change inside its mask only
     PASTED = "pasted"  # the naive picture as it was given
     NATIVE = "native"  # the model's own output for a naive picture, at the model's resolution
+    ENLARGED = "enlarged"  # the picture itself with more pixels
+    PAINTED = "painted"  # a painting as a photo of the model's world
     SKETCH = "sketch"  # what samples were to follow
     MASK = "mask"  # where a naive picture's object is
     VIEW = "view"  # several of these side by side, to judge by

@@ -41,6 +41,8 @@ WORDS = {  # of what stands by itself, in the order in which it is shown
     Role.GRID: "all of a folder",
     Role.SAMPLE: "sample",
     Role.REPEATED: "repeated, to see whether it has a seam",
+    Role.ENLARGED: "enlarged",
+    Role.PAINTED: "painting, made a photo",
     Role.VIEW: "side by side",
     Role.MASK: "mask",
     Role.NATIVE: "output of the network",
