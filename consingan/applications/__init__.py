@@ -8,9 +8,10 @@ from consingan.applications.base import Application
 from consingan.applications.instant import INSTANT
 from consingan.applications.naive import EDIT, HARMONIZE
 from consingan.applications.samples import SAMPLES
+from consingan.applications.translate import TRANSLATE
 from consingan.applications.turn import TURN
 from consingan.applications.walk import WALK
 
 APPLICATIONS: dict[str, Application[Any]] = {
-    application.name: application for application in (SAMPLES, WALK, TURN, HARMONIZE, EDIT, INSTANT)
+    application.name: application for application in (SAMPLES, WALK, TURN, HARMONIZE, EDIT, TRANSLATE, INSTANT)
 }

@@ -9,7 +9,7 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.storage.run import Run
-from consingan.training import plan
+from consingan.training import pairs, plan
 from consingan.training.order import Order
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class FromSeed:
     def state(self, settings: Train, picture: Tensor, device: torch.device) -> Training:
         from consingan.training.state import Training
 
-        return Training.start(settings, picture, device)
+        pairs.check_channels(self.order.image, picture.shape[1], self.order.settings)
+        return Training.start(settings, picture, device, plan.files_of(self.order.settings))
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def beginning(order: Order) -> Beginning:
     given: dict[str, Any] = dict(order.settings)
     if not order.base:
         plan.resolve(*order.wanted, order.image, 3, given)
+        pairs.check_files(order.picture, given)
         return FromSeed(order)
     run = Run.open(order.base)
     base = plan.recorded(run)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from consingan.gan.techniques import Technique, averaged, improved, remembered, 
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
-from consingan.pictures import pyramid
+from consingan.pictures import images, pyramid
 from consingan.tasks import TASKS
 
 
@@ -104,6 +105,21 @@ class Branch:
         """The critic as it looks at a window: with the places of its pixels, where it is told them."""
         model = self.model
         return located(self.critic, model.settings.network.positions, model.size, window, model.device)
+
+
+def beside(settings: Train, files: Mapping[str, str | Path], device: torch.device | str) -> Iterator[Branch]:
+    """The beginnings of the branches beside the first, by name and the file of their pictures.
+
+    Raises:
+        UserError: a picture cannot be read, or is too small.
+    """
+    for name, file in files.items():
+        picture = images.load(file, channels=settings.network.nc_im).pixels
+        try:
+            begun = Branch.start(settings, picture, device, name)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from None
+        yield begun
 
 
 def objective_of(settings: Train, bound: Sequence[Technique] = ()) -> Objective:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import torch
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.devices import Products
-from consingan.gan import schedule
+from consingan.gan import guides, schedule
 from consingan.gan.critics import Critic
 from consingan.gan.layers import widened
 from consingan.gan.model import KEPT, channels_last
@@ -39,16 +40,19 @@ class Drawn:
         critic: by step of the critic, the objective's numbers by name.
         generator: the objective's numbers for the generator's step.
         window: the part of the picture that all losses are taken on; all of it if None.
+        seen: ``[1, C, h, w]``, the picture that the generator sees, where its task is ``Guided``; whole.
     """
 
     inputs: Sequence[Tensor]
     critic: Sequence[Mapping[str, Tensor]]
     generator: Mapping[str, Tensor]
     window: Window | None = None
+    seen: Tensor | None = None
 
     def tensors(self) -> list[Tensor]:
         """All of them, in order."""
-        return [*self.inputs, *(x for numbers in (*self.critic, self.generator) for x in numbers.values())]
+        seen = [] if self.seen is None else [self.seen]
+        return [*self.inputs, *(x for numbers in (*self.critic, self.generator) for x in numbers.values()), *seen]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Drawn:
         """The same with every tensor changed."""
@@ -56,7 +60,8 @@ class Drawn:
             [{name: change(x) for name, x in numbers.items()} for numbers in every]
             for every in (self.critic, [self.generator])
         )
-        return Drawn([change(x) for x in self.inputs], critic, generator[0], self.window)
+        inputs, seen = [change(x) for x in self.inputs], None if self.seen is None else change(self.seen)
+        return Drawn(inputs, critic, generator[0], self.window, seen)
 
 
 class Step:
@@ -177,7 +182,9 @@ class Learner:
         elif self.frozen:
             below = self._frozen_features(both, parts)
         fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
-        return Made(window.cut(self.real) if window else self.real, fake, reconstruction, window, model)
+        real, seen = (window.cut(x) if window and x is not None else x for x in (self.real, drawn.seen))
+        assert real is not None
+        return Made(real, fake, reconstruction, window, model, seen, partial(guides.translated, model))
 
     def update_critic(self, made: Made, drawn: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The critic's steps on one fake; the losses are those of the last."""
