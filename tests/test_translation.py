@@ -3,6 +3,8 @@
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -264,15 +266,14 @@ def test_two_branches_cost_what_both_do(files):
 
 
 def test_a_pair_of_equal_pictures_stays_as_it_is(files, tmp_path):
-    """Nothing tells the two apart, so the way there, and the way there and back, are short."""
+    """Nothing tells the two apart, so what comes out is what went in, as well as so short a training learns it."""
     twin = tmp_path / "twin.png"
-    Image.open(files[0]).save(twin)
-    state = begun((files[0], twin), niter=(150,), nfc=8, lr_g=3e-3, lr_d=3e-3, max_size=30, train_stages=1)
-    state.model.say("")
+    Image.open(files[0]).resize((32, 24)).save(twin)
+    state = begun((twin, twin), niter=(250,), nfc=16, lr_g=4e-3, lr_d=4e-3, train_stages=1)
     train(state, Monitor(display="quiet"))
     for branch in state.branches:
         real = branch.reals[-1]
-        assert (branch.model.transform(real) - real).abs().mean() < 0.12
+        assert (branch.model.transform(real) - real).abs().mean() < 0.2 * (real - real.mean()).abs().mean()
 
 
 # ---- one line each
@@ -280,13 +281,21 @@ def test_a_pair_of_equal_pictures_stays_as_it_is(files, tmp_path):
 
 def refused(files, *flags, mode="translation"):
     """The one line of a training that is refused, and that nothing was written."""
-    with CliRunner().isolated_filesystem():
-        command = [str(files[0]), "--train_mode", mode, *map(str, flags), "--outdir", "runs", "--not_cuda", "--quiet"]
+    with TemporaryDirectory() as folder:
+        runs = Path(folder, "runs")
+        command = [
+            str(files[0]),
+            "--train_mode",
+            mode,
+            *map(str, flags),
+            "--outdir",
+            str(runs),
+            "--not_cuda",
+            "--quiet",
+        ]
         result = CliRunner().invoke(train_command, command)
-        import os
-
         assert result.exit_code == 2, result.output
-        assert not os.path.exists("runs")
+        assert not runs.exists()
     (line,) = result.stderr.strip().splitlines()
     return line
 
@@ -373,8 +382,10 @@ def test_how_far_is_chosen(run):
     for strength, suffix in named.items():
         made = translated(run.folder, direction="forward", strength=strength)[f"first_as_second{suffix}"].frames[0]
         torch.testing.assert_close(made, source.lerp(whole, strength))
-    later = translated(run.folder, direction="forward", start_stage=1)["first_as_second_start_1"].frames[0]
-    assert not torch.equal(later, whole)
+    plain = {"direction": "forward", "finish": "none"}
+    first = translated(run.folder, **plain)["first_as_second_finish_none"].frames[0]
+    later = translated(run.folder, start_stage=1, **plain)["first_as_second_start_1_finish_none"].frames[0]
+    assert not torch.equal(later, first)
     with pytest.raises(UserError, match="--start_stage is 2, but this model has stages 0 to 1"):
         translated(run.folder, start_stage=2)
 

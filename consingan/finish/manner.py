@@ -6,9 +6,10 @@ searched for at a scale is a mixture of what the scale below made and of the lay
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from consingan.finish.patches import EXACT, SPREADS, UNLIKE, Told
+from consingan.finish.patches import SPREADS, UNLIKE, Told
 from consingan.finish.photo import Photo, Scale
 from consingan.finish.scales import Plan
 from consingan.finish.search import Field, enlarged, exact, field_of, improved, mended
@@ -18,18 +19,19 @@ from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
 from consingan.grid.sizes import size_of
 
-KEPT = 0.6  # share of the layout in what is searched for at the coarsest scale
-FALLS = 0.85  # factor on it from one scale to the next
+KEPT = 0.8  # share of the layout in what is searched for at the scale after the first
+START = 130  # px, the photo's longer side at which patches are first taken: coarser ones lose doors and windows
+FALLS = 0.92  # factor on it from one scale to the next
 
 
-def in_manner(photo: Photo, layout: Tensor, draw: Draw, keep: float = KEPT, told: Told = lambda share: None) -> Tensor:
+def in_manner(photo: Photo, layout: Tensor, draw: Draw, keep: float = 1.0, told: Told = lambda share: None) -> Tensor:
     """A picture made of the patches of a photo.
 
     Args:
         photo: whose patches.
         layout: ``[1, C, H, W]`` in [-1, 1], in the photo's colours; the result has its size.
         draw: the place of random numbers; others give other choices of patches.
-        keep: from 0 to 1, how much of the layout's own detail is looked for.
+        keep: from 0 to 1, how much of the layout's own detail is looked for; 1 keeps most.
         told: how far it has come, from 0 to 1.
 
     Returns:
@@ -37,31 +39,29 @@ def in_manner(photo: Photo, layout: Tensor, draw: Draw, keep: float = KEPT, told
     """
     size = size_of(layout)
     plan = Plan.of(size, photo.size)
+    first = next((n for n, shown in enumerate(plan.photo) if max(shown) >= START), len(plan.photo) - 1)
+    scales = list(zip(photo.prepared(plan), plan.sample, plan.photo, strict=True))[first:]
     own = unit(layout.to(photo.device))
-    made = resize(own, plan.sample[0])
-    field: Field | None = None
-    done = 0
-    for number, (scale, now) in enumerate(zip(photo.prepared(plan), plan.sample, strict=True)):
-        share = keep * FALLS**number
-        made, wanted = resize(made, now).clamp(0, 1), resize(own, now).clamp(0, 1)
-        given = None
-        if field is not None:
-            given = enlarged(field, plan.sample[number - 1], now, plan.photo[number - 1], scale)
+    made, field = own, (torch.empty(0), torch.empty(0))
+    below = scales[0]
+    done, whole = 0, sum(height * width for _, (height, width), _ in scales)
+    for number, (scale, now, shown) in enumerate(scales):
+        share = KEPT * FALLS**number if number else 1.0
+        wanted = resize(own, now).clamp(0, 1)
+        made = resize(made, now).clamp(0, 1)
+        if number:
+            field = enlarged(field, below[1], now, below[2], scale)
         if scale.searched:
             for keys, spread in zip((scale.blurred, scale.sharp), SPREADS, strict=True):
-                queries = scale.patches(made.lerp(wanted, share if number else 1.0))
-                if given is None or max(scale.size) <= EXACT:
-                    given = nearest(queries, keys, scale, draw)
-                else:
-                    given = improved(queries, keys, scale, given)
-                made = vote(given, now, scale, spread)
+                queries = scale.patches(made.lerp(wanted, keep * share))
+                field = improved(queries, keys, scale, field) if number else nearest(queries, keys, scale, draw)
+                made = vote(field, now, scale, spread)
         else:
-            assert given is not None
-            given = mended(made.lerp(wanted, share), scale, given)
-            made = vote(given, now, scale, SPREADS[-1])
-        field = given
+            field = mended(made.lerp(wanted, keep * share), scale, field)
+            made = vote(field, now, scale, SPREADS[-1])
+        below = (scale, now, shown)
         done += now[0] * now[1]
-        told(done / plan.pixels)
+        told(done / whole)
     return signed(resize(made, size).clamp(0, 1))
 
 

@@ -107,6 +107,7 @@ class Translation:
             "fast": FAST,
             "quick": {**FAST, "niter": (300, 200, 120)},
             "best": {**FAST, "nfc": 64, "niter": (2500, 2000, 1500)},
+            "paper": CYCLEGAN,
             "paper-cyclegan": CYCLEGAN,
             "paper-tuigan": TUIGAN,
             "paper-discogan": DISCOGAN,

@@ -131,7 +131,7 @@ def beginning(order: Order) -> Beginning:
     given: dict[str, Any] = dict(order.settings)
     if not order.base:
         plan.resolve(*order.wanted, order.image, 3, given)
-        pairs.check_files(order.picture, given)
+        pairs.check_files(order.wanted[0], order.picture, given)
         return FromSeed(order)
     run = Run.open(order.base)
     base = plan.recorded(run)

@@ -31,24 +31,25 @@ def check_settings(settings: Train, given: Collection[str]) -> None:
                     f"{', '.join(name for name, task in TASKS.items() if isinstance(task, Guided))}."
                 )
         return
-    if wanted.target_name is None:
-        raise UserError(f"--train_mode {mode} needs a second picture; name it, as in: --target_name painting.jpg")
     if settings.objective.noise != "pure":
         raise UserError(f"--noise {settings.objective.noise} does not go with --train_mode {mode}; leave it out.")
-    if settings.naive.fine_tune:
-        raise UserError(f"--fine_tune does not go with --train_mode {mode}; train it anew.")
+    if (run := settings.naive.model_dir) is not None:
+        raise UserError(f"--model_dir {run} does not go with --train_mode {mode}; train both pictures anew.")
 
 
-def check_files(picture: str | None, given: Mapping[str, Any]) -> None:
-    """Refuse a second picture that is no file, or the first one again.
+def check_files(mode: str, picture: str | None, given: Mapping[str, Any]) -> None:
+    """Refuse a second picture that is not named, is no file, or is the first one again.
 
     Args:
+        mode: the task.
         picture: the first one's file, if it is one.
         given: settings as the person gave them.
     """
+    if not isinstance(TASKS[mode], Guided):
+        return
     target = given.get("target_name")
     if target is None:
-        return
+        raise UserError(f"--train_mode {mode} needs a second picture; name it, as in: --target_name painting.jpg")
     check_no_address(target)
     if not os.path.isfile(target):
         what = f"{target} is a folder" if os.path.isdir(target) else f"There is no picture at {target}"
