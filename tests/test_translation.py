@@ -18,6 +18,7 @@ import consingan
 from consingan import config
 from consingan.applications import APPLICATIONS
 from consingan.applications.base import Material, chosen, quiet
+from consingan.applications.translate import models_of
 from consingan.command.cli import sample as sample_command
 from consingan.command.cli import train as train_command
 from consingan.errors import UserError
@@ -257,6 +258,49 @@ def test_it_is_stopped_and_goes_on_to_the_bit_with_its_history(files, tmp_path, 
         loaded = SingleImageModel.load(run.model_of(branch.name))
         assert same_tensors(loaded.tensors(), branch.model.tensors())
         torch.testing.assert_close(loaded.reconstruct(), branch.model.reconstruct())
+
+
+def shares(models, critics=()):
+    """Whether generators have one head and one stage 0 and other tails, and critics one tail and other first layers."""
+    first, other = (model.generator for model in models)
+    same = first.head[0].weight is other.head[0].weight and first.stages[0][0][0].weight is other.stages[0][0][0].weight
+    apart = first.tail.weight is not other.tail.weight
+    apart &= len(first.stages) == 1 or first.stages[1][0][0].weight is not other.stages[1][0][0].weight
+    for one, two in (critics,) if critics else ():
+        same &= one.tail.weight is two.tail.weight and one.blocks[-1][0].weight is two.blocks[-1][0].weight
+        apart &= one.blocks[0][0].weight is not two.blocks[0][0].weight
+    return same and apart
+
+
+def both_of(state):
+    """Models and critics of a training."""
+    return [b.model for b in state.branches], [b.critic for b in state.branches]
+
+
+def test_shared_layers_stay_the_same_tensors(files, tmp_path):
+    """In the training, in one that is gone on with, to the bit, and in the models that are read from its folder."""
+    changes = {"share": "layers", "lr_scale": 0.5}
+    through = begun(files, **changes)
+    assert shares(*both_of(through))
+    before = through.model.generator.head[0].weight.clone()
+    train(through, Monitor(display="quiet"))
+    assert shares(*both_of(through))
+    assert not torch.equal(through.model.generator.head[0].weight, before)
+    run = Run.create(tmp_path, "first", "test")
+    stopped_at(begun(files, **changes), run, 6)
+    resumed = resume(run, "cpu", pytest.fail)
+    assert shares(*both_of(resumed))
+    step = resumed.enter_stage()
+    held = [{id(p) for g in learner.generator_optimiser.param_groups for p in g["params"]} for learner in step.learners]
+    assert not held[0] & held[1]
+    train(resumed, Monitor(display="quiet"), run)
+    assert same_tensors(everything(resumed), everything(through))
+    models = models_of(Material.of(SingleImageModel.load(run.folder), run))
+    assert shares(list(models.values()))
+    assert same_tensors(models["target"].tensors(), through.branches[1].model.tensors())
+    with pytest.raises(UserError, match="--share layers is for a critic that scores patches"):
+        begun(files, objective="ebgan", **changes)
+    assert not shares(*both_of(begun(files)))
 
 
 def test_two_branches_cost_what_both_do(files):

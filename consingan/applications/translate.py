@@ -124,13 +124,16 @@ class Translate:
 def models_of(material: Material) -> dict[str, SingleImageModel]:
     """The models of all branches by name."""
     from consingan.gan.model import SingleImageModel
+    from consingan.gan.sharing import tie
 
     first = material.trained
     others = dict(first.others)
     if TARGET not in others:
         assert material.run is not None
         others[TARGET] = SingleImageModel.load(material.run.model_of(TARGET), first.device)
-    return {"": first, **others}
+    models = {"": first, **others}
+    tie(first.settings, [model.generator for model in models.values()])
+    return models
 
 
 def named(model: SingleImageModel, branch: str) -> str:

@@ -18,6 +18,11 @@ class Translation:
     )
     identity: float = setting(5.0, "weight of the loss by which a picture of the manner wanted stays as it is", low=0)
     total_variation: float = setting(0.0, "weight of the loss that keeps translations smooth", low=0)
+    share: str = setting(
+        "none",
+        "layers: the generators share their first layers and the critics their last ones, as CoGAN does; none: nothing",
+        choices=("none", "layers"),
+    )
     guide_noise: float = setting(
         0.0, "deviation of the noise beside the picture at every stage, by which translations differ", low=0, high=10
     )

@@ -18,6 +18,7 @@ from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives.base import Objective
 from consingan.gan.objectives.informed import informed
+from consingan.gan.sharing import tie
 from consingan.gan.techniques import Technique, averaged, improved, remembered, techniques
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
@@ -120,6 +121,12 @@ def beside(settings: Train, files: Mapping[str, str | Path], device: torch.devic
         except UserError as error:
             raise UserError(f"{file}: {error}") from None
         yield begun
+
+
+def tied(branches: list[Branch]) -> list[Branch]:
+    """The branches, which share what their configuration says (see ``sharing.tie``)."""
+    tie(branches[0].model.settings, [b.model.generator for b in branches], [b.critic for b in branches])
+    return branches
 
 
 def objective_of(settings: Train, bound: Sequence[Technique] = ()) -> Objective:

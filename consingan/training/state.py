@@ -23,7 +23,7 @@ from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.base import Task
 from consingan.training import checkpoint, convergence, lessons, watchdog
-from consingan.training.branch import Branch, beside
+from consingan.training.branch import Branch, beside, tied
 from consingan.training.checkpoint import Part
 from consingan.training.convergence import Figures, Pace
 from consingan.training.entering import Entered, entered
@@ -97,7 +97,8 @@ class Training:
         """
         lesson = OfTask(settings)
         further = {name: (files or {}).get(str(file), file) for name, file in lesson.further().items()}
-        return cls([Branch.start(settings, picture, device), *beside(settings, further, device)], lesson)
+        branches = [Branch.start(settings, picture, device), *beside(settings, further, device)]
+        return cls(tied(branches), lesson)
 
     @classmethod
     def restore(
@@ -124,7 +125,7 @@ class Training:
             raise UserError(f"{where} has branches of different stages; use a checkpoint that this program wrote.")
         checkpoint.check_shapes(parts[checkpoint.LESSON], lessons.shapes(first.model), f"{where}, lesson")
         state = cls(
-            branches,
+            tied(branches),
             lessons.restored(first.model, parts[checkpoint.LESSON]),
             stands.stage,
             stands.iteration,

@@ -77,7 +77,10 @@ class Step:
         self.terms, self.generator_steps = terms, model.settings.optimisation.Gsteps
         self.recorded = model.settings.runtime.graphs == "on" and model.device.type == "cuda"
         self.precision = precision(model.settings.runtime.precision, model.device, model.size)
-        self.learners = [Learner(branch, self.precision, self.recorded) for branch in branches]
+        self.learners: list[Learner] = []
+        for branch in branches:
+            taken = [p for learner in self.learners for p in learner.model.generator.parameters()]
+            self.learners.append(Learner(branch, self.precision, self.recorded, taken))
 
     def __call__(self, *drawn: Drawn) -> dict[str, Tensor]:
         """Update critics and generators once.
@@ -134,9 +137,16 @@ class Learner:
         branch: just grown.
         precision: the arithmetic of the stage.
         recorded: whether the iteration will be replayed from a recording.
+        taken: parameters that the generator's optimiser leaves to those of other branches.
     """
 
-    def __init__(self, branch: Branch, precision: AbstractContextManager, recorded: bool = False):
+    def __init__(
+        self,
+        branch: Branch,
+        precision: AbstractContextManager,
+        recorded: bool = False,
+        taken: Sequence[Tensor] = (),
+    ):
         model, critic = branch.model, branch.critic
         config, optimisation = model.settings, model.settings.optimisation
         self.branch, self.model, self.critic, self.precision = branch, model, critic, precision
@@ -145,6 +155,10 @@ class Learner:
         groups = schedule.parameter_groups(
             model.generator, optimisation.train_depth, optimisation.lr_g, optimisation.lr_scale
         )
+        others = {id(parameter) for parameter in taken}
+        for group in groups:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in others]
+        groups = [group for group in groups if group["params"]]
         optimiser = OPTIMISERS[branch.objective.optimiser]
         self.generator_optimiser = optimiser(groups, optimisation.beta1, recorded)
         rate = optimisation.lr_d
