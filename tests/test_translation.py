@@ -22,7 +22,7 @@ from consingan.applications.translate import models_of
 from consingan.command.cli import sample as sample_command
 from consingan.command.cli import train as train_command
 from consingan.errors import UserError
-from consingan.finish.manner import in_manner
+from consingan.finish.manner import in_manner, toward_palette
 from consingan.finish.photo import Photo, stored
 from consingan.gan import guides
 from consingan.gan.history import History
@@ -502,3 +502,10 @@ def test_the_manner_is_of_the_photos_pixels_and_the_layout_of_the_layout():
     made = in_manner(photo, layout, Draw(0))
     assert made[:, :, :26].mean() > made[:, :, 34:].mean() + 0.4
     assert (made[:, 2, 34:].mean() - made[:, 0, 34:].mean()) > 0.3  # the dark half of the photo is blue
+
+
+def test_a_palette_is_the_other_pictures_and_keeps_the_order():
+    layout, other = torch.tensor([0.1, 0.9, 0.5]).view(1, 1, 1, 3), torch.tensor([7.0, 5, 6, 9, 8]).view(1, 1, 5, 1)
+    assert toward_palette(layout, other, 1.0).flatten().tolist() == [5, 9, 7]
+    assert torch.equal(toward_palette(layout, other, 0.0), layout)
+    torch.testing.assert_close(toward_palette(layout, other, 0.5).flatten(), torch.tensor([2.55, 4.95, 3.75]))

@@ -171,7 +171,7 @@ def translated(
         options: how.
         seed: of noise and patches.
     """
-    from consingan.finish.manner import in_manner
+    from consingan.finish.manner import in_manner, toward_palette
     from consingan.gan.sampling import photo_for
     from consingan.grid.noise import Draw
 
@@ -180,6 +180,7 @@ def translated(
     returned = coloured(back, whole, options.start_stage, seed)
     photo = photo_for(forth, options.finish)
     if photo is not None:
+        whole = toward_palette(whole, photo.picture)
         whole = in_manner(photo, whole, Draw(seed, ("translation",), forth.device)).cpu()
     return Translated(picture.lerp(whole, options.strength), returned)
 

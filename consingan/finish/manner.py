@@ -19,6 +19,7 @@ from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
 from consingan.grid.sizes import size_of
 
+PALETTE = 0.6  # share of the way to the photo's own histogram: at 1 sunlit parts of a path become a wall
 KEPT = 0.8  # share of the layout in what is searched for at the scale after the first
 START = 130  # px, the photo's longer side at which patches are first taken: coarser ones lose doors and windows
 FALLS = 0.92  # factor on it from one scale to the next
@@ -63,6 +64,23 @@ def in_manner(photo: Photo, layout: Tensor, draw: Draw, keep: float = 1.0, told:
         done += now[0] * now[1]
         told(done / whole)
     return signed(resize(made, size).clamp(0, 1))
+
+
+def toward_palette(layout: Tensor, picture: Tensor, share: float = PALETTE) -> Tensor:
+    """A layout whose values are, channel by channel, about as often as those of a picture.
+
+    Args:
+        layout: ``[1, C, H, W]``.
+        picture: ``[1, C, h, w]``.
+        share: of the way to the picture's own histogram, from 0 to 1.
+
+    Returns:
+        ``[1, C, H, W]``; larger values stay larger.
+    """
+    values, wanted = layout.flatten(2), picture.flatten(2).sort(dim=2).values
+    count, of = values.shape[2], wanted.shape[2]
+    ranks = values.argsort(dim=2, stable=True).argsort(dim=2)
+    return layout.lerp(wanted.gather(2, ranks * (of - 1) // max(1, count - 1)).view_as(layout), share)
 
 
 def nearest(queries: Tensor, keys: Tensor, scale: Scale, draw: Draw) -> Field:
