@@ -21,7 +21,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import TINY, stripes
+from conftest import OF_ONE, TINY, stripes
 from PIL import Image
 
 from consingan import config
@@ -489,7 +489,7 @@ def log_of(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("mode", TASKS)
+@pytest.mark.parametrize("mode", OF_ONE)
 def test_training_fills_the_run_folder(mode, desk):
     result = typed(cli.train, "a.png", *TINY, "--train_mode", mode, "--min_size", 25, "--seed", 3, "--gpu", 0)
     assert result.exit_code == 0, result.output
