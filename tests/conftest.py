@@ -13,12 +13,18 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from consingan.tasks import TASKS
+from consingan.tasks.terms import Guided
+
 # the published way of sampling, which most tests speak of: what the generator makes, of pure noise
 PUBLISHED = ("--noise", "pure", "--positions", "0", "--finish", "none", "--variation", "1", "--min_size", "25")
 # stages of 34x25 and 40x30 px
 TINY = ("--max_size", "40", "--train_stages", "2", "--niter", "2", "--nfc", "4", *PUBLISHED)
 # samples that can be told apart
 LIVELY = ("--niter", "10", "--decay", "step", "--nfc", "8", "--lr_g", "0.005", "--lr_d", "1.5e-3", "--noise_amp", "3")
+
+# tasks of one picture; test_translation trains, resumes, reports and refuses the one of two
+OF_ONE = [mode for mode, task in TASKS.items() if not isinstance(task, Guided)]
 
 
 def stripes(height: int = 48, width: int = 64) -> np.ndarray:

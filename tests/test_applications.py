@@ -322,7 +322,7 @@ def test_the_python_face_takes_every_option_of_stills(trained_run):
 @dataclass(frozen=True)
 class TintOptions:
     num_samples: int = setting(2, "how many shades", low=1, high=9)
-    strength: float = setting(0.25, "how far to the end of the first channel", low=0, high=1)
+    towards: float = setting(0.25, "how far to the end of the first channel", low=0, high=1)
     format: str = setting("png", "file format", choices=("png", "webp"))
 
 
@@ -347,8 +347,8 @@ class Tint:
         yield Result("before", Role.RECONSTRUCTION, [picture], format=options.format)
         for number in range(options.num_samples):
             tinted = picture.clone()
-            tinted[:, 0] = torch.lerp(picture[:, 0], torch.ones(()), options.strength)
-            facts = {"strength": f"{options.strength}"}
+            tinted[:, 0] = torch.lerp(picture[:, 0], torch.ones(()), options.towards)
+            facts = {"towards": f"{options.towards}"}
             yield Result(f"tinted/{number}", Role.SAMPLE, [tinted], facts, options.format)
         yield Result("look_at_me", Role.VIEW, [tinted], format=options.format)
 
@@ -368,7 +368,7 @@ def files_in(folder: Path) -> Sequence[str]:
 def test_a_new_application_has_its_flags_in_the_help(toy, typed):
     text = " ".join(typed(cli.sample, "--help_all").stdout.split())
     assert "tint: the picture, tinted" in text
-    assert "Sampling: tint: --strength FLOAT how far to the end of the first channel [default: 0.25]" in text
+    assert "Sampling: tint: --towards FLOAT how far to the end of the first channel [default: 0.25]" in text
     assert "--num_samples INTEGER" in text
     before, after = text.index("Sampling: tint:"), text.index("Machine:")
     assert before < after
@@ -376,7 +376,7 @@ def test_a_new_application_has_its_flags_in_the_help(toy, typed):
 
 def test_a_new_application_runs_writes_its_roles_and_is_in_the_report(toy, typed, trained_run, tmp_path):
     run = Run(Path(shutil.copytree(trained_run, tmp_path / "run")))
-    done = typed(cli.sample, run.folder, "--application", "tint", "--strength", 1, "--not_cuda")
+    done = typed(cli.sample, run.folder, "--application", "tint", "--towards", 1, "--not_cuda")
     assert done.exit_code == 0, done.output
     assert "2 samples of 3000x2000 px: about" in done.stderr
     assert files_in(run.evaluation) == [
@@ -398,7 +398,7 @@ def test_a_new_application_runs_writes_its_roles_and_is_in_the_report(toy, typed
     assert tinted[:, 0].min() == 1
     assert torch.equal(tinted[:, 1:], before[:, 1:])
     with Image.open(run.evaluation / "tinted/0.png") as picture:
-        assert picture.text == {"model": "run", "strength": "1.0"}
+        assert picture.text == {"model": "run", "towards": "1.0"}
     assert typed(cli.report, run.folder).exit_code == 0
     shots = [shot.caption for shot in page.evaluation(run)]
     assert shots == ["all of a folder: tinted", "side by side: look at me", "reconstruction: before"]
@@ -408,7 +408,7 @@ def test_a_new_application_runs_writes_its_roles_and_is_in_the_report(toy, typed
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--strength", 2), "--strength is 2.0; give a number from 0 to 1."),
+        (("--towards", 2), "--towards is 2.0; give a number from 0 to 1."),
         (("--num_samples", 10), "--num_samples is 10; give a number from 1 to 9."),
         (("--seed", 1), f"--seed is a flag of --application {', '.join(APPLICATIONS)}, not of tint"),
         (("--format", "jpg"), "--format is 'jpg'; choose one of png, webp."),

@@ -359,7 +359,7 @@ def test_figures_of_the_moment_are_the_objective_s():
     state.enter_stage()(*state.draw(1))
     state.iteration = 1
     found, (branch,) = state.measure(), state.branches
-    inputs, _ = state._inputs(branch, Draw(0, ("figures",)))
+    inputs = state._entered(branch, Draw(0, ("figures",))).inputs
     fake = state.model.generate(inputs, state.model.sizes)
     real, made = ((branch.critic(x) - x).abs().mean().item() for x in (branch.reals[0], fake))
     assert found.balance == pytest.approx(0.5 * real - made, abs=1e-6)

@@ -420,7 +420,7 @@ def test_its_own_measure_tells_whether_a_stage_stands_still(toys, monkeypatch):
     step(*state.draw(1))
     state.iteration = 1
     figures, (branch,) = state.measure(), state.branches
-    inputs, _ = state._inputs(branch, state_draw(state))
+    inputs = state._entered(branch, state_draw(state)).inputs
     fake = state.model.generate(inputs, state.model.sizes)
     real, made = error(branch.critic, state.reals[0]).item(), error(branch.critic, fake).item()
     assert figures.balance == pytest.approx(GAMMA * real - made)

@@ -203,7 +203,7 @@ def test_figures_of_a_stage_that_is_trained_on_windows_are_of_one_window():
     state.enter_stage()
     state.leave_stage()
     state.enter_stage()
-    _, window = state._inputs(state.branches[0], Draw(0, ("figures",)))
+    window = state._entered(state.branches[0], Draw(0, ("figures",))).window
     assert window is not None
     whole = measured(-1, state.reals[1], state.model.reconstruct(), state.reals[1], state.critic)
     here = window.cut(state.model.reconstruct()) - window.cut(state.reals[1])

@@ -174,6 +174,6 @@ def test_torchvision_is_no_requirement_and_not_imported():
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_every_task_has_every_preset_and_is_explained(task):
     assert TASKS[task.name] is task
-    assert sorted(task.recipes) == PRESETS
+    assert {"best", "fast", "paper", "quick"} <= task.recipes.keys() <= set(PRESETS)
     assert f"`{task.name}`" in (ROOT / "README.md").read_text()
     assert task.summary

@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from conftest import OF_ONE
 from test_training import same_tensors, settings_for, striped
 
 from consingan import config
@@ -20,7 +21,6 @@ from consingan.gan.objectives.wgan_gp import WganGp
 from consingan.grid.noise import Draw
 from consingan.grid.windows import Window
 from consingan.storage.run import Run
-from consingan.tasks import TASKS
 from consingan.training.branch import new_critic
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
@@ -144,7 +144,7 @@ def test_an_iteration_asks_the_critic_about_its_window():
     assert learner.critic_at(None).places.abs().max().item() == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize(("mode", "objective"), [*((mode, "wgan-gp") for mode in TASKS), *SCORED])
+@pytest.mark.parametrize(("mode", "objective"), [*((mode, "wgan-gp") for mode in OF_ONE), *SCORED])
 def test_told_where_every_task_trains_and_goes_on_to_the_bit(tmp_path, mode, objective):
     changes = {"train_stages": 2, "positions": 0.5, "objective": objective}
     begun = Training.start(settings_for(mode, **changes), striped())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import TINY, stripes, trained
+from conftest import OF_ONE, TINY, stripes, trained
 from PIL import Image
 
 from consingan import config
@@ -21,7 +21,6 @@ from consingan.errors import UserError
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
 from consingan.storage.run import Run
-from consingan.tasks import TASKS
 from consingan.watch import report
 from consingan.watch.report import commands, judged, origins, page, plots, reading
 from consingan.watch.report.pictures import embedded
@@ -159,7 +158,7 @@ def assert_self_contained(text: str) -> Reader:
     return read
 
 
-@pytest.mark.parametrize("mode", TASKS)
+@pytest.mark.parametrize("mode", OF_ONE)
 def test_every_mode_leaves_a_report(mode, picture_file, tmp_path):
     run = Run(trained(picture_file, tmp_path, "--train_mode", mode, "--min_size", "25"))
     text = run.report.read_text()

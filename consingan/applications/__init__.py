@@ -11,10 +11,11 @@ from consingan.applications.instant import INSTANT
 from consingan.applications.naive import EDIT, HARMONIZE
 from consingan.applications.paint import PAINT
 from consingan.applications.samples import SAMPLES
+from consingan.applications.translate import TRANSLATE
 from consingan.applications.turn import TURN
 from consingan.applications.walk import WALK
 
 APPLICATIONS: dict[str, Application[Any]] = {
     application.name: application
-    for application in (SAMPLES, WALK, TURN, HARMONIZE, EDIT, PAINT, INSTANT, FILL, UNCROP, ENLARGE)
+    for application in (SAMPLES, WALK, TURN, HARMONIZE, EDIT, PAINT, TRANSLATE, INSTANT, FILL, UNCROP, ENLARGE)
 }

@@ -151,7 +151,12 @@ def first_noise(model: SingleImageModel) -> int:
 
 
 def no_stage_for_noise(application: str, model: SingleImageModel) -> str | None:
-    """The sentence for models whose only stage has learned to take pictures."""
+    """The sentence for models whose stages have all learned to take pictures."""
+    if model.guided:
+        return (
+            f"--application {application} needs a stage that takes noise, and those of a {model.settings.mode} model "
+            "take pictures; leave the flag out."
+        )
     if first_noise(model) < model.stages:
         return None
     return (

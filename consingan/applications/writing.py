@@ -19,8 +19,8 @@ from consingan.storage.files import StorageError
 from consingan.storage.results import ITERATION, Kept, Role
 
 GRID_PICTURES, GRID_SIDE = 9, 1024  # pictures of a grid, and the longer side of one in px at most
-# what people sample for; of a code that turns, the view
-NEW = {Role.SAMPLE, Role.MASKED, Role.NAIVE, Role.ENLARGED, Role.PAINTED, Role.VIEW}
+# What people sample for; of a code that turns, the view.
+NEW = {Role.SAMPLE, Role.TRANSLATED, Role.MASKED, Role.NAIVE, Role.ENLARGED, Role.PAINTED, Role.VIEW}
 NUMBERS = "npy"  # a format that nobody looks at
 PREVIEW_PIXELS = 10 * 512**2  # of a stage's previews, after which no more are begun
 

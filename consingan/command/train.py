@@ -53,6 +53,7 @@ SECTION_TITLES = {
     "runtime": "Randomness and arithmetic",
     "sampling": "Samples and previews",
     "naive": "Naive picture, and learning on from a run",
+    "translation": "Translation of two pictures",
 }
 
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 from consingan.config.codes import Codes
 from consingan.config.setting import Setting, setting
 from consingan.config.techniques import Techniques
+from consingan.config.translation import Translation
 
 Iterations = tuple[int, ...]
 Words = tuple[str, ...]  # of a flag that may be given several times
@@ -285,6 +286,12 @@ class Train:
     runtime: Runtime = Runtime()
     sampling: Sampling = Sampling()
     naive: Naive = Naive()
+    translation: Translation = Translation()
+
+    @property
+    def whole(self) -> bool:
+        """Whether an iteration looks at whole pictures: what the generator, or the history of fakes, needs."""
+        return self.network.whole or self.techniques.history > 0
 
 
 SECTIONS = {
@@ -298,6 +305,7 @@ SECTIONS = {
     "runtime": Runtime,
     "sampling": Sampling,
     "naive": Naive,
+    "translation": Translation,
 }
 
 

@@ -117,7 +117,7 @@ def window_side(config: Train, size: Size) -> int | None:
     """Side of the window that an iteration at a stage of ``(H, W)`` looks at, in pixels; None for all of it."""
     window = config.optimisation.window
     if window == "auto":  # batch norm's statistics are of the whole picture
-        return None if size[0] * size[1] <= WHOLE or config.network.whole else WINDOW
+        return None if size[0] * size[1] <= WHOLE or config.whole else WINDOW
     return None if window == "off" else int(window)
 
 
@@ -197,6 +197,11 @@ def check_together(config: Train) -> None:
             norm = "--batch_norm" if network.batch_norm else "--virtual_batch_norm"
             raise UserError(
                 f"--window {window} does not go with {norm}, whose statistics are of the whole picture; "
+                "give --window off."
+            )
+        if config.techniques.history:
+            raise UserError(
+                f"--window {window} does not go with --history {config.techniques.history}, which keeps whole samples; "
                 "give --window off."
             )
     if (contradiction := config.naive.contradiction()) is not None:

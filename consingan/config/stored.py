@@ -15,6 +15,7 @@ from consingan.config.declarations import (
     Stopping,
     Techniques,
     Train,
+    Translation,
     options,
     own,
 )
@@ -35,6 +36,7 @@ LATER: dict[str, dict[str, Any]] = {
     "objective": {"noise": "pure"},
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
+    "techniques": {"history": 0},
     "naive": {"keep_structure": 0.0, "hand": 0.0},
 }
 
@@ -103,6 +105,7 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         "sampling": Sampling(),
         "techniques": Techniques(),
         "codes": Codes(),
+        "translation": Translation(),
     }
     values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
     values.pop(CHOSEN, None)

@@ -27,3 +27,6 @@ class Techniques:
         low=0,
         high=0.99999,
     )
+    history: int = setting(
+        0, "samples of earlier iterations that the critic is shown in place of half of the new ones", low=0, high=1000
+    )

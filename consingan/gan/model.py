@@ -14,19 +14,19 @@ from consingan.config import Train
 from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan import codes, model_file, sampling, shown, steering
+from consingan.gan import codes, guides, model_file, sampling, shown, steering
 from consingan.gan.after import Chain
 from consingan.gan.generator import of_settings
 from consingan.gan.layers import move
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
 from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
-from consingan.gan.sources import channels_last, nearest, scaled
+from consingan.gan.sources import channels_last, nearest
 from consingan.gan.stills import Stills, as_size, checked
 from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw, Field, Source, as_source
 from consingan.grid.resize import resize
-from consingan.grid.sizes import WRAPS, Size, Wraps, rescaled
+from consingan.grid.sizes import WRAPS, Size, Wraps, of_as_many_pixels, rescaled
 from consingan.grid.torus import going_on, joined
 from consingan.grid.windows import Window, tiles
 
@@ -48,8 +48,9 @@ class SingleImageModel:
     Attributes:
         anchors: by stage, the fixed input whose output must be the picture.
         fixed: those of them that are tensors: stage 0's, and in a model of an earlier version all. The others are
-            noise that is known by its place.
+            noise that is known by its place. Of a guided model the picture at every stage's size.
         noise_seed: of these.
+        guided, others: whether it sees pictures (``guides``); by branch, those trained beside it.
         photo: the training picture at its own size, whose patches finish samples; None where that is not known.
         kind: what the channels of its pictures are; those with alpha are premultiplied.
         tile: pixels of a picture that are computed together, see ``render``.
@@ -58,6 +59,8 @@ class SingleImageModel:
 
     def __init__(self, settings: Train, border: str, sizes: Sequence[Size], device: torch.device | str = "cpu"):
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
+        self.guided = guides.guided(settings)
+        self.others: dict[str, SingleImageModel] = {}
         self.fixed: list[Tensor] = []
         self.anchors: list[Source] = []
         self.amplitudes: list[float] = []
@@ -102,9 +105,12 @@ class SingleImageModel:
             return
         self.generator.grow()
         move(self.generator, self.device)
-        self.amplitudes.append(0.0)
+        self.amplitudes.append(float(self.guided))
+        self.fixed += [real] if self.guided else []
         self.anchors.append(self._anchor(stage))
         refer(self)
+        if self.guided:  # the picture is all there is
+            return
         error = (self.reconstruct() - real).square().mean().sqrt()
         self.amplitudes[stage] = self.settings.objective.noise_amp * error.item()
         refer(self)
@@ -113,7 +119,7 @@ class SingleImageModel:
         """The anchor of a stage; that of a small stage is drawn once and kept."""
         plane = self.generator.plane(stage, self.sizes[stage])
         if stage < len(self.fixed):
-            return going_on(self._at_rest(stage, as_source(self.fixed[stage])), plane)
+            return going_on(self._at_rest(stage, as_source(guides.at_rest(self, stage))), plane)
         field = going_on(self.noise(Draw(self.noise_seed, ("anchor",), self.device), stage), plane)
         return as_source(field(Window.whole(plane))) if plane[0] * plane[1] <= KEPT else field
 
@@ -203,20 +209,12 @@ class SingleImageModel:
         below = self.generator.features([entering], [1.0], [sizes[start]])  # the coarsest stage, at that size
         first = max(1, start)
         sizes[first - 1] = sizes[start]  # what the next stage gets
-        draw = Draw(seed, ("transform",), self.device)
-        noise = [scaled(self.noise(draw, stage), noise_scale) for stage in range(first, self.stages)]
-        return self.render([as_source(entering)] * first + noise, sizes, first, below)
+        sources = guides.sources(self, picture, sizes, first, noise_scale, Draw(seed, ("transform",), self.device))
+        return self.render([as_source(entering)] * first + sources, sizes, first, below)
 
     def fitting(self, size: Size) -> Size:
-        """``(H, W)`` of a picture of the given size at the model's resolution: of as many pixels, to rounding.
-
-        Pictures of the training picture's proportions get the trained size itself.
-        """
-        height, width = self.size
-        if round(width * size[0] / size[1]) == height or round(height * size[1] / size[0]) == width:
-            return self.size
-        scale = (height * width / (size[0] * size[1])) ** 0.5
-        return rescaled(size, scale, scale)
+        """``(H, W)`` of a picture of the given size at the model's resolution."""
+        return of_as_many_pixels(size, self.size)
 
     def sample(self, n: int = 1, size: Size | str | None = None, seed: int = 0, start: int = 0, **how: Any) -> Tensor:
         """New pictures.
@@ -379,11 +377,11 @@ class SingleImageModel:
         pixels = tensors.pop(PHOTO, None)
         if pixels is not None:
             self.photo = Photo(checked_photo(pixels, header.kind, where), self.device, header.kind)
-        fixed = model_file.anchors_held(tensors, header)
+        fixed = self.stages if self.guided else model_file.anchors_held(tensors, header)
         weights = self.generator.state_dict()
         shapes: dict[str, Sequence[int]] = {f"{GENERATOR}{name}": value.shape for name, value in weights.items()}
         for stage in range(fixed):
-            shapes[f"{ANCHOR}{stage}"] = self.generator.input_shape(stage, self.sizes[stage])
+            shapes[f"{ANCHOR}{stage}"] = guides.held_shape(self, stage)
         check_tensors(tensors, shapes, where)
         self.generator.load_state_dict({name: tensors[f"{GENERATOR}{name}"] for name in weights}, assign=True)
         self.fixed = [tensors[f"{ANCHOR}{stage}"] for stage in range(fixed)]

@@ -14,7 +14,7 @@ from consingan.errors import UserError
 from consingan.finish import scales as finished
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
-from consingan.gan import codes
+from consingan.gan import codes, guides
 from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
 from consingan.gan.sources import channels_last, expanded, stacked
 from consingan.gan.steering import Toward, shaped
@@ -151,7 +151,11 @@ def sources(
         model: its own.
         draws, start, variation, values: as for ``SingleImageModel.layouts``.
         sizes: ``(H, W)`` of the stages.
+
+    Raises:
+        UserError: the model takes no noise.
     """
+    guides.check_takes_noise(model.settings)
     variation = model.settings.sampling.variation if variation is None else variation
     found = [expanded(anchor, len(draws)) for anchor in model.anchors_for(sizes, start)]
     for stage in range(start, model.stages):
@@ -279,6 +283,7 @@ def frames(model: SingleImageModel, way: Walk, steps: Sequence[FrameStep]) -> It
 
 def layouts_of(model: SingleImageModel, way: Walk) -> Iterator[Tensor]:
     """A walk's frames as the generator makes them, see ``SingleImageModel.walk``."""
+    guides.check_takes_noise(model.settings)
     places = [Window.whole(model.size)]
     if not model.settings.network.whole:
         places = list(tiles(model.size, model.tile))

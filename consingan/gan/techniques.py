@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from consingan.config import Network, Train
 from consingan.errors import UserError
 from consingan.gan import norms
 from consingan.gan.critics import Critic, PatchCritic
+from consingan.gan.history import History
 from consingan.gan.layers import widened
 from consingan.gan.minibatch import Closeness
 from consingan.gan.model import SingleImageModel
@@ -39,6 +40,8 @@ class Technique:
         after_critic: after each step of the critic.
         after_iteration: after an iteration, given what is remembered.
         work: further work of an iteration, in pictures that pass the critic once.
+        draw: further random numbers of a step, as the objective's own.
+        shown: what the critic is shown in a step, of what there is.
     """
 
     remembered: Mapping[str, Tensor] | None = None
@@ -47,6 +50,8 @@ class Technique:
     after_critic: Callable[[nn.Module], None] = lambda critic: None
     after_iteration: Callable[[Mapping[str, Tensor]], None] = lambda state: None
     work: float = 0.0
+    draw: Callable[[Draw, int | None], dict[str, Tensor]] = lambda draw, step: {}
+    shown: Callable[[Sight], Sight] = lambda sight: sight
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +113,16 @@ class Improved:
         return self.objective.begin() | remembered(self.techniques)
 
     def draw(self, draw: Draw, step: int | None, shape: Sequence[int]) -> dict[str, Tensor]:
-        """The objective's."""
-        return self.objective.draw(draw, step, shape)
+        """The objective's and the techniques'."""
+        numbers = self.objective.draw(draw, step, shape)
+        for technique in self.techniques:
+            numbers |= technique.draw(draw, step)
+        return numbers
 
     def critic_loss(self, critic: Critic, sight: Sight) -> dict[str, Tensor]:
         """As ``Objective.critic_loss``."""
+        for technique in self.techniques:
+            sight = technique.shown(sight)
         losses = self.objective.critic_loss(critic, sight)
         for technique in self.techniques:
             losses |= technique.critic_loss(critic, sight)
@@ -179,7 +189,7 @@ def any_wanted(settings: Train) -> bool:
     """Whether a configuration wants a technique that has a hook, or a critic of its own."""
     network, wanted = settings.network, settings.techniques
     of_networks = network.virtual_batch_norm or network.spectral_norm or network.minibatch_discrimination
-    return bool(of_networks or wanted.feature_matching or wanted.historical_averaging or wanted.ema)
+    return bool(of_networks or wanted.feature_matching or wanted.historical_averaging or wanted.ema or wanted.history)
 
 
 def remembered(techniques: Iterable[Technique]) -> dict[str, Tensor]:
@@ -203,6 +213,8 @@ def techniques(settings: Train, model: SingleImageModel, critic: nn.Module) -> I
         yield Technique(after_critic=norms.iterate)
     if network.virtual_batch_norm:
         yield referring(model)
+    if wanted.history:
+        yield of_fakes(History(wanted.history), model)
     if wanted.ema:
         mean = of_generator(model.generator, wanted.ema)
         yield Technique(mean.begin(), after_iteration=mean.update)
@@ -258,6 +270,17 @@ def remembering(closeness: Closeness) -> Technique:
         return {}
 
     return Technique(generator_loss=loss, work=1)
+
+
+def of_fakes(history: History, model: SingleImageModel) -> Technique:
+    """The critic is shown fakes of earlier iterations of the stage in place of some of the new ones."""
+
+    def shown(sight: Sight) -> Sight:
+        return replace(sight, fake=history.shown(sight.fake, sight.drawn, sight.state))
+
+    size = model.sizes[max(0, model.stages - 1)]
+    begun = history.begin((1, model.generator.channels, *size), model.device)
+    return Technique(begun, draw=history.draw, shown=shown)
 
 
 def referring(model: SingleImageModel) -> Technique:

@@ -35,3 +35,12 @@ def at_most(size: Size, side: int) -> Size:
     """The size with a longer side of at most ``side`` pixels, in its own proportions; a smaller one as it is."""
     shrink = min(1.0, side / max(size))
     return rescaled(size, shrink, shrink)
+
+
+def of_as_many_pixels(size: Size, own: Size) -> Size:
+    """``(H, W)`` in the proportions of ``size`` and with the pixels of ``own``, to rounding; ``own`` where it has them."""
+    height, width = own
+    if round(width * size[0] / size[1]) == height or round(height * size[1] / size[0]) == width:
+        return own
+    scale = (height * width / (size[0] * size[1])) ** 0.5
+    return rescaled(size, scale, scale)

@@ -33,6 +33,8 @@ class Role(StrEnum):
     SAMPLE = "sample"  # something new, still or moving
     EXAMPLE = "example"  # an input like those of the training beside what the model makes of it
     NAIVE = "naive"  # a naive picture with the model's change, all over
+    TRANSLATED = "translated"  # a picture in the manner of another
+    BACK = "back"  # the same, brought back to its own manner
     MASKED = "masked"  # the same with the change inside its mask only
     PASTED = "pasted"  # the naive picture as it was given
     NATIVE = "native"  # the model's own output for a naive picture, at the model's resolution

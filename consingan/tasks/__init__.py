@@ -8,5 +8,8 @@ from consingan.tasks.editing import Editing
 from consingan.tasks.generation import Generation
 from consingan.tasks.harmonization import Harmonization
 from consingan.tasks.retarget import RETARGET
+from consingan.tasks.translation import Translation
 
-TASKS: dict[str, Task] = {task.name: task for task in (Generation(), RETARGET, Animation(), Harmonization(), Editing())}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (Generation(), RETARGET, Animation(), Harmonization(), Editing(), Translation())
+}

@@ -28,7 +28,9 @@ class Made:
         real: its picture.
         fake, reconstruction: of what was drawn for this iteration, and of the anchors; both pass gradients on.
         window: the part of the picture; all of it if None.
-        model: who made them, for terms that give its generator something else.
+        model: who made them.
+        seen: the picture that its generator saw, where its task is ``Guided``; None elsewhere.
+        passed: what its generator makes of another picture that it sees, with gradients, where its task is ``Guided``.
     """
 
     real: Tensor
@@ -36,6 +38,8 @@ class Made:
     reconstruction: Tensor
     window: Window | None
     model: SingleImageModel
+    seen: Tensor | None = None
+    passed: Callable[[Tensor], Tensor] = lambda picture: picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,8 @@ class Joined(Protocol):
 
         Args:
             branch: its name.
-            coarsest: by branch its picture at stage 0's size, ``[1, C, h, w]`` in [-1, 1].
+            coarsest: by branch its picture at stage 0's size, ``[1, C, h, w]`` in [-1, 1]; of a ``Guided`` task at that
+                of the newest stage.
             draw: the place of its random numbers.
 
         Returns:
@@ -79,3 +84,16 @@ class Joined(Protocol):
 
     def terms(self, settings: Train) -> Sequence[Term]:
         """The losses between what the branches make."""
+
+
+@runtime_checkable
+class Guided(Protocol):
+    """What a ``Joined`` task has where generators see a picture at every stage, and no noise in its place.
+
+    What ``entering`` gives is then what a generator sees in an iteration: stage 0 gets it at its size, and every later
+    stage at its own. The anchors are the branch's own picture at every stage.
+    """
+
+    @property
+    def sees(self) -> str:
+        """What they see, in a few words."""

@@ -10,7 +10,8 @@ from consingan.errors import UserError
 from consingan.grid.sizes import Size
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
-from consingan.training import plan
+from consingan.tasks.terms import Guided
+from consingan.training import pairs, plan
 from consingan.training.order import Order
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class FromSeed:
 
     @property
     def looked_at(self) -> bool:
-        return TASKS[self.order.wanted[0]].takes_naive
+        task = TASKS[self.order.wanted[0]]
+        return task.takes_naive or isinstance(task, Guided)
 
     def resolve(self, channels: int, size: Size) -> Resolved:
         return plan.resolve(*self.order.wanted, self.order.image, channels, self.order.settings, size)
@@ -93,7 +95,9 @@ class FromSeed:
     def state(self, settings: Train, picture: Picture, device: torch.device) -> Training:
         from consingan.training.state import Training
 
-        return Training.start(settings, picture.pixels, device, picture.known)
+        pairs.check_channels(self.order.image, picture.pixels.shape[1], self.order.settings)
+        further = plan.files_of(self.order.settings)
+        return Training.start(settings, picture.pixels, device, picture.known, further)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def beginning(order: Order) -> Beginning:
     given: dict[str, Any] = dict(order.settings)
     if not order.base:
         plan.resolve(*order.wanted, order.image, 3, given)
+        pairs.check_files(order.wanted[0], order.picture, given)
         return FromSeed(order)
     run = Run.open(order.base)
     base = plan.recorded(run)

@@ -28,11 +28,13 @@ class Belongings:
         picture: None where it is no file.
         naive_img: the naive picture, if there is one.
         model_dir: the run that is learned on from, if there is one.
+        target_name: the second picture, if there is one.
     """
 
     picture: str | None = None
     naive_img: str | None = None
     model_dir: str | None = None
+    target_name: str | None = None
 
     @classmethod
     def of(cls, picture: str | None, settings: Mapping[str, Any]) -> Belongings:
@@ -43,7 +45,8 @@ class Belongings:
         """
         base = settings.get("model_dir")
         run = None if base is None else Run.open(str(base)).folder
-        typed = (None if picture is None or is_input(picture) else picture, settings.get("naive_img"), run)
+        own = None if picture is None or is_input(picture) else picture
+        typed = (own, settings.get("naive_img"), run, settings.get("target_name"))
         return cls(*(None if path is None else str(Path(path).absolute()) for path in typed))
 
     def may_be_of(self, run: Run) -> bool:

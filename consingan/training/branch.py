@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +18,13 @@ from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.objectives.base import Objective
 from consingan.gan.objectives.informed import informed
+from consingan.gan.sharing import tie
 from consingan.gan.techniques import Technique, averaged, improved, remembered, techniques
 from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
-from consingan.pictures import pyramid
+from consingan.pictures import images, pyramid
 from consingan.tasks import TASKS
 
 
@@ -108,6 +110,27 @@ class Branch:
         """The critic as it looks at a window: with the places of its pixels, where it is told them."""
         model = self.model
         return located(self.critic, model.settings.network.positions, model.size, window, model.device)
+
+
+def beside(settings: Train, files: Mapping[str, str | Path], device: torch.device | str) -> Iterator[Branch]:
+    """The beginnings of the branches beside the first, by name and the file of their pictures.
+
+    Raises:
+        UserError: a picture cannot be read, or is too small.
+    """
+    for name, file in files.items():
+        picture = images.load(file, channels=settings.network.nc_im).pixels
+        try:
+            begun = Branch.start(settings, picture, device, name)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from None
+        yield begun
+
+
+def tied(branches: list[Branch]) -> list[Branch]:
+    """The branches, which share what their configuration says (see ``sharing.tie``)."""
+    tie(branches[0].model.settings, [b.model.generator for b in branches], [b.critic for b in branches])
+    return branches
 
 
 def objective_of(settings: Train, bound: Sequence[Technique] = ()) -> Objective:

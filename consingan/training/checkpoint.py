@@ -81,7 +81,8 @@ def most_bytes(header: dict[str, Any], where: str) -> int:
     # and a lesson holds two pictures. The rest is what an objective remembers.
     wanted = stands.settings.techniques
     means = (wanted.ema > 0) + (wanted.historical_averaging > 0)
-    each = (7 + 3 * means) * learned + 3 * pyramid + 2**20
+    history = 4 * network.nc_im * (wanted.history + 1) * max(height * width for height, width in stands.sizes)
+    each = (7 + 3 * means) * learned + 3 * pyramid + 3 * history * (wanted.history > 0) + 2**20
     return each * (1 + len(further))
 
 

@@ -20,7 +20,7 @@ from consingan.grid.noise import Draw, mixed
 from consingan.grid.torus import joined
 from consingan.pictures import structure
 from consingan.tasks import TASKS
-from consingan.tasks.terms import Joined, Made, Term
+from consingan.tasks.terms import Guided, Joined, Made, Term
 from consingan.training.branch import Branch
 from consingan.training.rest import OfTheRest
 
@@ -34,6 +34,12 @@ class Lesson(Protocol):
 
     def entering(self, branch: Branch, among: Sequence[Branch], draw: Draw) -> Tensor:
         """Stage 0's input of one iteration of a branch, one of those that are trained: ``[1, C + K, h, w]``."""
+
+    def seen(self, branch: Branch, among: Sequence[Branch], stage: int, draw: Draw) -> Tensor | None:
+        """The picture that the generator sees in an iteration of a stage, in place of ``entering`` and of noise.
+
+        ``[1, C, h, w]`` at the stage's size; None where it sees none.
+        """
 
     def terms(self) -> Sequence[Term]:
         """Losses that are added to the generators' own."""
@@ -66,6 +72,14 @@ class OfTask:
             drawn = mixed(anchor, drawn, *draw.at("variation").numbers(1))
         return codes.joined(drawn, codes.drawn(self.settings.codes, draw))
 
+    def seen(self, branch: Branch, among: Sequence[Branch], stage: int, draw: Draw) -> Tensor | None:
+        """What the task says, of one that is guided."""
+        task = TASKS[self.settings.mode]
+        if not (isinstance(task, Joined) and isinstance(task, Guided)):
+            return None
+        pictures = {each.name: each.reals[stage] for each in among}
+        return channels_last(task.entering(branch.name, pictures, draw.at("seen")))
+
     def terms(self) -> Sequence[Term]:
         """The task's."""
         task = TASKS[self.settings.mode]
@@ -94,6 +108,10 @@ class OfOnePicture:
     def entering(self, branch: Branch, among: Sequence[Branch], draw: Draw) -> Tensor:
         """Always the same."""
         return self.picture
+
+    def seen(self, branch: Branch, among: Sequence[Branch], stage: int, draw: Draw) -> Tensor | None:
+        """None: the later stages get noise."""
+        return None
 
     def terms(self) -> Sequence[Term]:
         """That of the structure, where it has a weight."""

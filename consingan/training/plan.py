@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from consingan import config
 from consingan.config import Iterations, Train
 from consingan.config.resolving import check_together
-from consingan.errors import UserError
+from consingan.errors import UserError, name_of
 from consingan.grid.sizes import Size
 from consingan.pictures.pyramid import proposed_stages, sizes
 from consingan.storage.files import read_json
 from consingan.storage.run import Run, folder_for, label
 from consingan.tasks import TASKS
+from consingan.training import pairs
 from consingan.training.belongings import Belongings
 from consingan.training.tileable import check_tileable, implied
 from consingan.watch.clock import duration
@@ -140,6 +141,7 @@ def resolve(
         raise UserError(f"--naive_img {naive} does not go with --train_mode {mode}; it is for {fitting}.")
     check_codes(settings, given)
     check_tileable(settings)
+    pairs.check_settings(settings, given)
     return settings, origins | {name: AUTO[name][0] for name in waiting}
 
 
@@ -248,6 +250,12 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         name: value if known[name].setting.auto and value == "auto" else config.check(known[name], value)
         for name, value in given.items()
     }
+
+
+def files_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """The paths of files among settings as given, by the names that a configuration keeps of them."""
+    typed = [given.get(s.name) for s in config.settings() if s.setting.file]
+    return {name_of(path): str(path) for path in typed if path is not None}
 
 
 def check_same(own: Train, mode: str | None, given: Mapping[str, Any]) -> None:

@@ -45,6 +45,10 @@ class OfTheRest:
         """The coarsest picture, in the hole mixed with noise in a random share."""
         return entering(branch.reals[0], self.known[0], draw, *draw.at("variation").numbers(1))
 
+    def seen(self, branch: Branch, among: Sequence[Branch], stage: int, draw: Draw) -> Tensor | None:
+        """None: the later stages get noise."""
+        return None
+
     def terms(self) -> Sequence[Term]:
         """The error of the rest in what is made of noise."""
         return (Term("rest", self.weight, self._error),)

@@ -19,15 +19,15 @@ from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
-from consingan.pictures import images
 from consingan.storage.checkpoints import Checkpoints
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.base import Task
 from consingan.training import checkpoint, convergence, lessons, watchdog
-from consingan.training.branch import Branch
+from consingan.training.branch import Branch, beside, tied
 from consingan.training.checkpoint import Part
 from consingan.training.convergence import Figures, Pace
+from consingan.training.entering import Entered, entered
 from consingan.training.graphs import Captured, CudaRecorder
 from consingan.training.lessons import Lesson, OfTask, known_of
 from consingan.training.step import Drawn, Step
@@ -79,7 +79,12 @@ class Training:
 
     @classmethod
     def start(
-        cls, settings: Train, picture: Tensor, device: torch.device | str = "cpu", kind: Kind | None = None
+        cls,
+        settings: Train,
+        picture: Tensor,
+        device: torch.device | str = "cpu",
+        kind: Kind | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> Training:
         """The beginning: networks from the seed.
 
@@ -88,15 +93,15 @@ class Training:
             picture: ``[1, C, H, W]`` in [-1, 1], at the size it was loaded.
             device: where to train.
             kind: what the picture's channels are; 8-bit without alpha if None.
+            files: by the names in the configuration the paths of further pictures, where they are others.
 
         Raises:
             UserError: the picture is too small, or a further one of the task cannot be read.
         """
         lesson = OfTask(settings)
-        channels = settings.network.nc_im
-        further = {name: images.load(file, channels=channels).pixels for name, file in lesson.further().items()}
-        pictures = {"": picture, **further}.items()
-        return cls([Branch.start(settings, x, device, name, kind) for name, x in pictures], lesson)
+        further = {name: (files or {}).get(str(file), file) for name, file in lesson.further().items()}
+        branches = [Branch.start(settings, picture, device, kind=kind), *beside(settings, further, device)]
+        return cls(tied(branches), lesson)
 
     @classmethod
     def restore(
@@ -124,7 +129,7 @@ class Training:
         lesson = parts[checkpoint.LESSON]
         checkpoint.check_shapes(lesson, lessons.shapes(first.model, lesson), f"{where}, lesson")
         state = cls(
-            branches,
+            tied(branches),
             lessons.restored(first.model, lesson),
             stands.stage,
             stands.iteration,
@@ -165,8 +170,10 @@ class Training:
 
     @property
     def result(self) -> SingleImageModel:
-        """The first branch's model as samples are made with it."""
-        return self.branches[0].result
+        """The first branch's model as samples are made with it, with those of the others beside it."""
+        first = self.branches[0].result
+        first.others = {branch.name: branch.result for branch in self.branches[1:]}
+        return first
 
     @property
     def critic(self) -> nn.Module:
@@ -272,7 +279,7 @@ class Training:
             drawn = self.draw(settings.optimisation.Dsteps)
             return Done(drawn, self.step(*drawn))
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or settings.network.whole or max(self._sides()) <= SMALLEST_WINDOW:
+            if not out_of_memory(error) or settings.whole or max(self._sides()) <= SMALLEST_WINDOW:
                 raise
             return None
 
@@ -302,10 +309,11 @@ class Training:
         branch = self.branches[0]
         model, real = branch.model, branch.reals[self.stage]
         sizes = model.sizes[: model.stages]
-        inputs, window = self._inputs(branch, Draw(model.settings.runtime.seed, ("figures",), model.device))
+        now = self._entered(branch, Draw(model.settings.runtime.seed, ("figures",), model.device))
+        window = now.window
         parts = model.generator.parts(sizes, window)
         anchors = [anchor(part.noise) for part, anchor in zip(parts, model.anchors, strict=True)]
-        reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, inputs))
+        reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, now.inputs))
         sight = Sight(window.cut(real) if window else real, fake, {}, branch.state)
         critic = branch.critic_at(window)
         return convergence.measure(self.iteration - 1, sight, reconstruction, critic, branch.objective)
@@ -319,20 +327,16 @@ class Training:
         drawn = []
         for branch in self.branches:
             draw, objective = branch.at(place), branch.objective
-            inputs, window = self._inputs(branch, draw)
-            shape = (1, branch.model.generator.channels, *(window.size if window else branch.model.size))
+            now = self._entered(branch, draw)
+            shape = (1, branch.model.generator.channels, *(now.window.size if now.window else branch.model.size))
             numbers = [objective.draw(draw, step, shape) for step in range(critic_steps)]
-            drawn.append(Drawn(inputs, numbers, objective.draw(draw, None, shape), window))
+            drawn.append(Drawn(now.inputs, numbers, objective.draw(draw, None, shape), now.window, now.seen))
         return drawn
 
-    def _inputs(self, branch: Branch, draw: Draw) -> tuple[list[Tensor], Window | None]:
-        """The generator's random inputs at a place, by stage, and the window that they are for."""
-        generator, sizes = branch.model.generator, branch.model.sizes[: self.stage + 1]
-        window = self.window_of(sizes[-1], draw.at("window").numbers(2))
-        inputs = [channels_last(self.lesson.entering(branch, self.branches, draw.at(0)))]
-        for stage, part in enumerate(generator.parts(sizes, window)[1:], 1):
-            inputs.append(channels_last(draw.at(stage).normal((1, generator.width, *part.noise.size))))
-        return inputs, window
+    def _entered(self, branch: Branch, draw: Draw) -> Entered:
+        """What enters a branch's generator at a place of random numbers."""
+        window = self.window_of(branch.model.sizes[self.stage], draw.at("window").numbers(2))
+        return entered(self.lesson, branch, self.branches, self.stage, window, draw)
 
     def window_of(self, size: Size, where: Sequence[float]) -> Window | None:
         """The window that an iteration looks at in a picture of ``(H, W)``; None for all of it.

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import torch
 from torch import Tensor
 
 from consingan.devices import Products
-from consingan.gan import schedule
+from consingan.gan import guides, schedule
 from consingan.gan.critics import Critic
 from consingan.gan.model import KEPT, channels_last
 from consingan.gan.objectives.base import Estimating, Sight
@@ -39,16 +40,19 @@ class Drawn:
         critic: by step of the critic, the objective's numbers by name.
         generator: the objective's numbers for the generator's step.
         window: the part of the picture that all losses are taken on; all of it if None.
+        seen: ``[1, C, h, w]``, the picture that the generator sees, where its task is ``Guided``; whole.
     """
 
     inputs: Sequence[Tensor]
     critic: Sequence[Mapping[str, Tensor]]
     generator: Mapping[str, Tensor]
     window: Window | None = None
+    seen: Tensor | None = None
 
     def tensors(self) -> list[Tensor]:
         """All of them, in order."""
-        return [*self.inputs, *(x for numbers in (*self.critic, self.generator) for x in numbers.values())]
+        seen = [] if self.seen is None else [self.seen]
+        return [*self.inputs, *(x for numbers in (*self.critic, self.generator) for x in numbers.values()), *seen]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Drawn:
         """The same with every tensor changed."""
@@ -56,7 +60,8 @@ class Drawn:
             [{name: change(x) for name, x in numbers.items()} for numbers in every]
             for every in (self.critic, [self.generator])
         )
-        return Drawn([change(x) for x in self.inputs], critic, generator[0], self.window)
+        inputs, seen = [change(x) for x in self.inputs], None if self.seen is None else change(self.seen)
+        return Drawn(inputs, critic, generator[0], self.window, seen)
 
 
 class Step:
@@ -73,7 +78,10 @@ class Step:
         self.terms, self.generator_steps = terms, model.settings.optimisation.Gsteps
         self.recorded = model.settings.runtime.graphs == "on" and model.device.type == "cuda"
         self.precision = precision(model.settings.runtime.precision, model.device, model.size)
-        self.learners = [Learner(branch, self.precision, self.recorded, known) for branch in branches]
+        self.learners: list[Learner] = []
+        for branch in branches:
+            taken = [p for learner in self.learners for p in learner.model.generator.parameters()]
+            self.learners.append(Learner(branch, self.precision, self.recorded, known, taken))
 
     def __call__(self, *drawn: Drawn) -> dict[str, Tensor]:
         """Update critics and generators once.
@@ -131,10 +139,16 @@ class Learner:
         precision: the arithmetic of the stage.
         recorded: whether the iteration will be replayed from a recording.
         known: as for ``Step``.
+        taken: parameters that the generator's optimiser leaves to those of other branches.
     """
 
     def __init__(
-        self, branch: Branch, precision: AbstractContextManager, recorded: bool = False, known: Tensor | None = None
+        self,
+        branch: Branch,
+        precision: AbstractContextManager,
+        recorded: bool = False,
+        known: Tensor | None = None,
+        taken: Sequence[Tensor] = (),
     ):
         model, critic = branch.model, branch.critic
         config, optimisation = model.settings, model.settings.optimisation
@@ -145,6 +159,10 @@ class Learner:
         groups = schedule.parameter_groups(
             model.generator, optimisation.train_depth, optimisation.lr_g, optimisation.lr_scale
         )
+        others = {id(parameter) for parameter in taken}
+        for group in groups:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in others]
+        groups = [group for group in groups if group["params"]]
         optimiser = OPTIMISERS[branch.objective.optimiser]
         self.generator_optimiser = optimiser(groups, optimisation.beta1, recorded)
         rate = optimisation.lr_d
@@ -188,7 +206,9 @@ class Learner:
         fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
         if window is None:
             fake = halfway(fake, model.wraps)
-        return Made(window.cut(self.real) if window else self.real, fake, reconstruction, window, model)
+        real, seen = (window.cut(x) if window and x is not None else x for x in (self.real, drawn.seen))
+        assert real is not None
+        return Made(real, fake, reconstruction, window, model, seen, partial(guides.translated, model))
 
     def update_critic(self, made: Made, drawn: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The critic's steps on one fake; the losses are those of the last."""

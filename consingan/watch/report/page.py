@@ -38,6 +38,8 @@ WORDS = {  # of what stands by itself, in the order in which it is shown
     Role.MASKED: "result, changed inside the mask only",
     Role.NAIVE: "changed everywhere, without a mask",
     Role.PASTED: "the naive picture",
+    Role.TRANSLATED: "in the manner of the other picture",
+    Role.BACK: "the way there and back",
     Role.GRID: "all of a folder",
     Role.SAMPLE: "sample",
     Role.REPEATED: "repeated, to see whether it has a seam",

@@ -1,0 +1,38 @@
+"""Networks of two branches that share layers: the very same tensors.
+
+Source: Liu and Tuzel, "Coupled Generative Adversarial Networks" (1606.07536): the first layers of the generators, where
+a picture's layout is decided, and the last layers of the critics are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from consingan.config import Train
+from consingan.errors import UserError
+from consingan.gan.critics import PatchCritic
+from consingan.gan.generator import GrowingGenerator
+
+
+def tie(settings: Train, generators: Sequence[GrowingGenerator], critics: Sequence[nn.Module] = ()) -> None:
+    """Give all networks the first one's layers where the configuration says that they share some.
+
+    Of generators that is the head and stage 0, of critics the last two layers.
+
+    Raises:
+        UserError: the critics have no layers to share.
+    """
+    if settings.translation.share == "none":
+        return
+    for generator in generators[1:]:
+        generator.head, generator.stages[0] = generators[0].head, generators[0].stages[0]
+    first, *others = critics or (None,)
+    for other in others:
+        if not isinstance(first, PatchCritic) or not isinstance(other, PatchCritic):
+            raise UserError(
+                f"--share {settings.translation.share} is for a critic that scores patches, which that of --objective "
+                f"{settings.objective.objective} does not; leave it out or choose another objective."
+            )
+        other.blocks[-1], other.tail = first.blocks[-1], first.tail
