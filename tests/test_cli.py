@@ -138,7 +138,7 @@ def test_the_group_names_both_commands(tmp_path):
     assert re.search(r"^  sample ", result.stdout, re.MULTILINE)
     shown = result.stdout[result.stdout.index("Commands:") :].splitlines()[1:]
     names = [line.split()[0] for line in shown]
-    assert names == ["train", "sample", "open", "list", "score", "compare", "report", "paste", "presets"]
+    assert names == ["train", "batch", "sample", "open", "list", "score", "compare", "report", "paste", "presets"]
     assert not [line for line in shown if line.endswith("...")]  # as click cuts what is too long
 
 
