@@ -360,14 +360,16 @@ def test_the_advice_for_a_folder_of_pictures_works(desk, command):
     for name in ("one.png", "two words.jpg"):
         Image.fromarray(stripes()).save(folder / name)
     sentence = refusal(command, "my photos")
-    loop = sentence[sentence.index("for picture in") :]
+    begin = {"train": "consingan batch", "sample": "for picture in"}[command]
+    loop = sentence[sentence.index(begin) :]
     stub = desk / "bin/consingan"
     stub.parent.mkdir()
     stub.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
     stub.chmod(0o755)
     variables = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}
     done = subprocess.run(["sh", "-c", loop], env=variables, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{command}|my photos/one.png|{command}|my photos/two words.jpg|"
+    each = "sample|my photos/one.png|sample|my photos/two words.jpg|"
+    assert done.stdout == {"train": "batch|my photos|", "sample": each}[command]
 
 
 # ---- where a result goes

@@ -38,7 +38,7 @@ def at_most(size: Size, side: int) -> Size:
 
 
 def of_as_many_pixels(size: Size, own: Size) -> Size:
-    """``(H, W)`` in the proportions of ``size`` and with the pixels of ``own``, to rounding; ``own`` where it has them."""
+    """``(H, W)`` in the proportions of ``size`` and with the pixels of ``own``; ``own`` itself where it has them."""
     height, width = own
     if round(width * size[0] / size[1]) == height or round(height * size[1] / size[0]) == width:
         return own
