@@ -4,10 +4,14 @@ python benchmarks/export.py RUN
 """
 
 import sys
+from pathlib import Path
 from time import perf_counter
 
+import click
 import onnxruntime
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # runs without installation
 
 from consingan import SingleImageModel, __version__
 from consingan.gan import export
@@ -16,6 +20,8 @@ from consingan.grid.noise import as_source, mixed
 REPEATS = 7
 
 
+@click.command(help=__doc__)
+@click.argument("run")
 def main(run: str) -> None:
     model = SingleImageModel.load(run)
     torch.set_num_threads(1)
@@ -52,4 +58,4 @@ def main(run: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -2,6 +2,8 @@
 
 import sys
 
+from consingan import early
+
 
 def started(command: str, called: str) -> None:
     """Run a command; also where it is stopped or cannot write before it has begun, there is no traceback.
@@ -14,6 +16,7 @@ def started(command: str, called: str) -> None:
         from consingan.command import cli
         from consingan.command.flags import one_sentence
 
+        early.release()  # from here on Ctrl-C is the command's
         with one_sentence():
             getattr(cli, command)(prog_name=called)
     except KeyboardInterrupt:

@@ -237,7 +237,7 @@ def test_naive_pictures_may_be_in_any_form(harmonized, form):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda model: consingan.sample(model, "paint"), "application is 'paint'; choose one of samples"),
+        (lambda model: consingan.sample(model, "dance"), "application is 'dance'; choose one of samples"),
         (lambda model: consingan.sample(model, num_sample=3), "--num_sample is no flag"),
         (lambda model: consingan.sample(model, num_samples=0), "--num_samples is 0"),
         (lambda model: consingan.sample(model, num_samples=1).of("masks"), "role is 'masks'; choose one of"),

@@ -374,7 +374,7 @@ def test_faults_of_ours_are_not_hidden(desk, monkeypatch):
         (["-m", "consingan", "train", "a.png", "--niter", "0"], "--niter is '0'"),
         ([SAMPLE, "--model_dir", "a.png"], "--model_dir a.png is a file"),
         (["-m", "consingan", "sample"], "nothing is given to sample; name one run folder or one picture"),
-        (["-m", "consingan", "paint"], "No such command 'paint'."),
+        (["-m", "consingan", "dance"], "No such command 'dance'."),
     ],
 )
 def test_mistakes_in_real_commands(arguments, words, desk):
@@ -429,7 +429,7 @@ def test_mistakes_in_sampling_are_one_sentence(line, words, desk, trained_run):
     [
         (
             "--size 60x40",
-            "--size is a flag of --application samples, instant, not of walk; leave it out, or give ",
+            "--size is a flag of --application samples, paint, instant, not of walk; leave it out, or give ",
         ),
         ("--gen_start_scale 1", "--gen_start_scale is a flag of --application samples, instant, not of walk"),
         ("--start_scale 3", "--start_scale is 3, but this model has stages 0 to 2; give one of them."),

@@ -268,8 +268,8 @@ def tuning(pasted_run, picture_file, naive_file, **given):
     mode = config.from_json(load_json(pasted_run / "config.json"), "").mode
     given = {"fine_tune": True, "model_dir": str(pasted_run), "naive_img": str(naive_file), "niter": (3,), **given}
     begin = beginning(Order(picture=str(picture_file), mode=mode, settings=given))
-    picture = images.load(picture_file, channels=begin.channels).pixels
-    settings, _ = begin.resolve(picture.shape[1], (picture.shape[2], picture.shape[3]))
+    picture = images.load(picture_file, channels=begin.channels)
+    settings, _ = begin.resolve(picture.pixels.shape[1], (picture.pixels.shape[2], picture.pixels.shape[3]))
     return begin.state(settings, picture, torch.device("cpu"))
 
 

@@ -415,7 +415,7 @@ def test_one_file_of_the_other_applications(desk, animation_run):
     [("--num_samples 2", "--num_samples 2 do not fit into one file, --out x.png"),
      ("--reconstruction", "--reconstruction is a second picture, and --out x.png is one file"),
      ("--format jpg", "--format jpg contradicts --out x.png"),
-     ("--out x.gif", "--out x.gif cannot hold what --application samples makes; end it in .png, .jpg, .webp, .tif.")],
+     ("--out x.gif", "--out x.gif cannot hold what --application samples makes; end it in .png, .jpg, .webp, .tif,")],
 )  # fmt: skip
 def test_more_than_one_picture_does_not_go_into_one_file(desk, trained_run, words, sentence):
     assert sentence in refusal("sample", trained_run, "--out", "x.png", *words.split())

@@ -515,6 +515,6 @@ def test_files_from_before_the_techniques_are_without_them(tmp_path):
 @pytest.mark.parametrize("changes", [ALL, {**ON_WINDOWS, "codes": 3}])
 def test_what_a_file_may_hold_counts_all_tensors_of_the_generator(changes):
     model = Training.start(settings_for(train_stages=1, **changes), striped()).model
-    header = Header(model.settings, model.generator.border.name, model.sizes, [1.0], 0)
+    header = Header(model.settings, model.generator.border.name, model.sizes, [1.0], 0, model.kind)
     held = sum(4 * value.numel() for value in model.generator.state_dict().values())
     assert network_bytes(header) == held + 4 * prod(model.generator.input_shape(0, model.sizes[0]))

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from consingan import __version__, config, early
+from consingan import __version__, config
 from consingan.config import Declared
 from consingan.errors import UserError, missing_package, out_of_memory, printable
 from consingan.training.plan import shown
@@ -86,10 +86,6 @@ class GroupedCommand(click.Command):
         if turned:
             self.params.append(told(f"--{ALL}", "Show all flags and exit.", show_all))
         self.params.append(told("--version", "Show the version and exit.", show_version))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        early.release()  # from here on Ctrl-C is the command's
-        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
