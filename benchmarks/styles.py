@@ -4,8 +4,9 @@
 
 Every pair is made both ways: CONTENT in the manner of STYLE and the other way round. The ways are the source as it is,
 each channel's histogram matched, and ``consingan style``. ``--with`` adds pictures that another program made, such as a
-trained translation: FOLDER holds CONTENT_in_STYLE.png by the names of the two files (or a file's name begins so); a
-single picture stands for the first direction of the first pair.
+trained translation: FOLDER holds CONTENT_as_STYLE.png by the names of the two files, as ``consingan sample`` of a
+translation writes it, and CONTENT_as_STYLE_and_back.png; a single picture stands for the first direction of the first
+pair.
 
 distance    the patch distance of ``consingan score`` (swd) to the style; less is nearer
 structure   what is left of the source's structure, 1 all of it (``metrics.pairs.structure_kept``)
@@ -107,12 +108,13 @@ def pair(
                 images.save(folder / f"{name}_{way}.png", made)
                 items.append((way, made))
         for way, place in given.items():
-            found = place if place.is_file() and first and content == one else named(place, name)
+            as_style = f"{content.stem}_as_{style.stem}"
+            found = place if place.is_file() and first and content == one else named(place, as_style)
             if found is None:
                 continue
             made = images.load(found, channels=3).pixels
             row = figures(name, way, source, target, made, before)
-            back_file = named(place, f"{name}_cycle")
+            back_file = named(place, f"{as_style}_and_back")
             back = float("nan")
             if back_file is not None:
                 back = cycle_error(unit(source), in_range(images.load(back_file, channels=3).pixels))
@@ -122,10 +124,8 @@ def pair(
 
 
 def named(folder: Path, name: str) -> Path | None:
-    """The picture of a name in a folder, or whose name begins with it and is no cycle; None where there is none."""
-    exact = sorted(folder.glob(f"{name}.*"))
-    rest = [file for file in sorted(folder.glob(f"{name}_*")) if not file.stem.endswith(("_cycle", "_view"))]
-    return next(iter([*exact, *rest]), None)
+    """The picture of a name in a folder; None where there is none."""
+    return next(iter(sorted(folder.glob(f"{name}.*"))), None)
 
 
 def figures(name: str, way: str, source: Tensor, target: Tensor, made: Tensor, before: float) -> dict[str, str | float]:
