@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
 from consingan.config import MOST_STAGES, SEED, setting
 from consingan.errors import UserError
+from consingan.finish.scales import TRUST
 from consingan.gan.stills import as_size, check_start
 from consingan.grid.sizes import Size, size_of
 from consingan.storage.formats import for_kind
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from consingan.gan.model import SingleImageModel
 
-FIRST_STAGE = 1  # where nothing is said; looked at with one painting only
 STRIP_SIDE = 250  # px of the pictures of the strip
 
 
@@ -33,7 +33,8 @@ class PaintOptions:
     clipart: str | None = setting(None, "a rough painting, of any size and shape")
     start_stage: int | None = setting(
         None,
-        "stage at which the painting enters; higher stages keep more of it. By default 1; the strip shows all",
+        "stage at which the painting enters; higher stages keep more of it; by default the last of at most 40 px. "
+        "The strip shows all",
         low=0,
         high=MOST_STAGES,
     )
@@ -113,7 +114,8 @@ def start_of(model: SingleImageModel, options: PaintOptions) -> int:
     Raises:
         UserError: the model has no such stage.
     """
-    start = min(FIRST_STAGE, model.stages - 1) if options.start_stage is None else options.start_stage
+    coarse = sum(max(size) <= TRUST for size in model.sizes[: model.stages])  # whose flat colours still become things
+    start = max(0, coarse - 1) if options.start_stage is None else options.start_stage
     check_start(start, model.stages, "--start_stage")
     return start
 
