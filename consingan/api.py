@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,8 @@ from consingan.watch.displays import DisplayName
 from consingan.watch.log import Observer
 
 LAYOUTS = ("patches", "trained")
+# Options that are pictures, which trainings and applications read from files.
+PICTURES = ("naive_img", "mask", "target_name", "input_name", "clipart", "truth", "like")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,9 +73,10 @@ def train(
             more, and a RuntimeWarning says so when the training is over.
         display: how progress is shown: rich, plain, json, notebook or quiet; one line in a notebook, quiet elsewhere.
         checkpoint_every: seconds between two checkpoints within a stage, 1 or more.
-        settings: any setting of ``consingan.config`` by name, such as ``niter=500``; ``naive_img=FILE``. Those of
-            ``config.Naive`` let a trained run learn on, ``model_dir="last"`` the newest below trained_models; it gives
-            what is not named. ``background="white"`` lays transparent parts on a colour.
+        settings: any setting of ``consingan.config`` by name, such as ``niter=500``; ``target_name`` and ``naive_img``
+            are pictures in any of these forms. Those of ``config.Naive`` let a trained run learn on,
+            ``model_dir="last"`` the newest below trained_models; it gives what is not named. ``background="white"``
+            lays transparent parts on a colour.
 
     Returns:
         The model; where ``stop`` ended the training with the stages that it has so far.
@@ -81,20 +84,21 @@ def train(
     Raises:
         UserError: the picture or a setting cannot be used, a file cannot be written, or the training went wrong.
     """
-    job = _job(
-        image,
-        mode=mode,
-        preset=preset,
-        device=device,
-        outdir=None if outdir is None else str(outdir),
-        resume=None if resume is None else str(resume),
-        checkpoint_every=checkpoint_every,
-        settings=settings,
-    )
     inside = notebook.in_notebook()
     name = display or ("notebook" if inside else "quiet")
-    with closing(displays.display(name, sys.stdout if inside else sys.stderr)) as shown:
-        ended = job.run([shown, *observers], stop)
+    with _in_files(settings) as given:
+        job = _job(
+            image,
+            mode=mode,
+            preset=preset,
+            device=device,
+            outdir=None if outdir is None else str(outdir),
+            resume=None if resume is None else str(resume),
+            checkpoint_every=checkpoint_every,
+            settings=given,
+        )
+        with closing(displays.display(name, sys.stdout if inside else sys.stderr)) as shown:
+            ended = job.run([shown, *observers], stop)
     for fault in ended.faults:
         warnings.warn(fault, RuntimeWarning, stacklevel=2)
     if ended.model is None:
@@ -123,7 +127,8 @@ def estimate(
         ``--dry_run``.
     """
     place = None if outdir is None else str(outdir)
-    return _job(image, mode=mode, preset=preset, device=device, outdir=place, settings=settings).plan()
+    with _in_files(settings) as given:
+        return _job(image, mode=mode, preset=preset, device=device, outdir=place, settings=given).plan()
 
 
 def sample(
@@ -144,7 +149,7 @@ def sample(
         application: a name in ``consingan.applications.APPLICATIONS``; what the model was trained for unless given.
         device: where a model that is loaded, or a picture, is worked on: auto, cpu, cuda:N or mps.
         naive_img, mask: for harmonization and editing, in any form that ``train`` takes a picture in.
-        options: those of the application by name, the flags of ``consingan sample``.
+        options: those of the application by name, the flags of ``consingan sample``; pictures among them in any form.
 
     Raises:
         UserError: the source or an option cannot be used.
@@ -157,8 +162,8 @@ def sample(
     if reason := wanted.unfit(material):
         raise UserError(reason)
     own = use.options if name == use.application else {}
-    with _in_files(naive_img, mask) as files:
-        made = tuple(wanted.apply(material, chosen(wanted, {**own, **options, **files}), quiet))
+    with _in_files({**own, **options, "naive_img": naive_img, "mask": mask}) as given:
+        made = tuple(wanted.apply(material, chosen(wanted, given), quiet))
     return Gallery(made)
 
 
@@ -212,8 +217,8 @@ def fill(
     Raises:
         UserError: picture, mask or an option cannot be used.
     """
-    with _in_files(None, mask) as files:
-        return _filled("fill", image, layout, outdir, device, {**options, **files})
+    with _in_files({**options, "mask": mask}) as given:
+        return _filled("fill", image, layout, outdir, device, given)
 
 
 def uncrop(
@@ -285,20 +290,23 @@ def _picture(image: Any) -> images.Picture:
 
 
 @contextmanager
-def _in_files(naive_img: Picture | None, mask: Picture | None) -> Iterator[dict[str, str]]:
-    """The options of a naive picture and its mask, which applications read from files."""
+def _in_files(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same options, with the pictures among them in files, from which trainings and applications read them."""
     with TemporaryDirectory() as folder:
-        given = {"naive_img": naive_img, "mask": mask}
-        files = {}
-        for name, image in given.items():
-            if isinstance(image, str | Path):
-                files[name] = str(image)
-            elif image is not None:
-                called = decoding.name_of(image) if name == "naive_img" and isinstance(image, Image.Image) else name
-                files[name] = str(Path(folder, f"{Path(called).stem}.png"))
-                picture = _picture(image)
-                images.save(files[name], picture.pixels, kind=picture.known)
-        yield files
+        pictures = {name: options[name] for name in PICTURES if options.get(name) is not None}
+        files = {name: _file_of(image, name, Path(folder, name)) for name, image in pictures.items()}
+        yield {name: value for name, value in options.items() if name not in PICTURES} | files
+
+
+def _file_of(image: Picture, name: str, folder: Path) -> str:
+    """The file that a picture is read from, which is made in a folder for one in memory; it is called what that is."""
+    if isinstance(image, str | Path):
+        return str(image)
+    folder.mkdir()
+    called = decoding.name_of(image) if name != "mask" and isinstance(image, Image.Image) else name
+    file, picture = folder / f"{Path(called).stem}.png", _picture(image)
+    images.save(file, picture.pixels, kind=picture.known)
+    return str(file)
 
 
 def _job(image: Picture | None, **order: Any) -> Job:

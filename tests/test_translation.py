@@ -509,3 +509,14 @@ def test_a_palette_is_the_other_pictures_and_keeps_the_order():
     assert toward_palette(layout, other, 1.0).flatten().tolist() == [5, 9, 7]
     assert torch.equal(toward_palette(layout, other, 0.0), layout)
     torch.testing.assert_close(toward_palette(layout, other, 0.5).flatten(), torch.tensor([2.55, 4.95, 3.75]))
+
+
+def test_both_pictures_may_be_in_memory(files):
+    first, second = stripes(), 255 - stripes(52, 40)[:, :, [2, 0, 1]]
+    given = {**SMALL, "niter": 2, "train_stages": 1}
+    model = consingan.train(first, mode="translation", target_name=second, **given)
+    of_files = consingan.train(str(files[0]), mode="translation", target_name=Image.open(files[1]), **given)
+    assert [each.settings.translation.target_name for each in (model, of_files)] == ["target_name.png", "second.png"]
+    same_tensors(model.tensors(), of_files.tensors())
+    made = consingan.sample(model, input_name=second, direction="forward", finish="none")
+    assert made.of("translated")[0].size == (40, 52)
