@@ -26,18 +26,28 @@ PROGRAMS = {
 }
 
 
+def ran(program, *words):
+    """A program run as from a terminal, also where the tests run in the background, in which Ctrl-C is ignored."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
 @pytest.mark.parametrize("moment", ["consingan.config", "consingan.command.cli"])
 @pytest.mark.parametrize("start", PROGRAMS.values(), ids=PROGRAMS)
 def test_ctrl_c_while_modules_are_imported(start, moment):
-    done = subprocess.run(
-        [sys.executable, "-c", PRESS + start, moment], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = ran(PRESS + start, moment)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped at once.\n")
 
 
 def test_a_library_leaves_ctrl_c_alone():
     program = "import signal, consingan; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = ran(program)
     assert done.stdout == "True\n"
 
 
