@@ -3,8 +3,8 @@
     python benchmarks/translation.py --out FOLDER PICTURE TARGET [PICTURE TARGET ...] [--set niter=200]
 
 The trainings are the default one, and the same without the cycle, without identity and with more of it, without the
-history of fakes, and with layers that are shared. Figures are of both directions; those of the generator alone show the loss, those of the
-result what is left of that when patches are laid over it.
+history of fakes, and with layers that are shared. Figures are of both directions; those of the generator alone show the
+loss, those of the result what is left of that when patches are laid over it.
 
 distance    the patch distance of ``consingan score`` (swd) to the picture whose manner is wanted, as a share of that of
             the source; less is nearer
