@@ -86,17 +86,10 @@ def train(
     """
     inside = notebook.in_notebook()
     name = display or ("notebook" if inside else "quiet")
+    places = {name: None if place is None else str(place) for name, place in (("outdir", outdir), ("resume", resume))}
+    order = {"mode": mode, "preset": preset, "device": device, "checkpoint_every": checkpoint_every}
     with _in_files(settings) as given:
-        job = _job(
-            image,
-            mode=mode,
-            preset=preset,
-            device=device,
-            outdir=None if outdir is None else str(outdir),
-            resume=None if resume is None else str(resume),
-            checkpoint_every=checkpoint_every,
-            settings=given,
-        )
+        job = _job(image, **order, **places, settings=given)
         with closing(displays.display(name, sys.stdout if inside else sys.stderr)) as shown:
             ended = job.run([shown, *observers], stop)
     for fault in ended.faults:
