@@ -123,18 +123,11 @@ def window_side(config: Train, size: Size) -> int | None:
 
 def check(declared: Declared, value: Any) -> Any:
     """The value in its declared type, or a UserError that names flag, value and range."""
-    how, flag = declared.setting, f"--{declared.name}"
+    flag = f"--{declared.name}"
     if declared.kind == Iterations:
-        numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
-        if not numbers or not all(is_whole(n) and 1 <= n <= MOST_ITERATIONS for n in numbers):
-            seen = short(",".join(map(str, numbers)))
-            raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
-        return numbers
+        return _by_stage(value, flag)
     if declared.kind == Words:
-        words = (value,) if isinstance(value, str) else value
-        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            raise UserError(f"{flag} is {value!r}; give a word, or a list of them.")
-        return tuple(words)
+        return _words(value, flag)
     kind = declared.plain_kind
     if value is None and kind is not declared.kind:
         return None
@@ -142,10 +135,34 @@ def check(declared: Declared, value: Any) -> Any:
         value = float(value) if abs(value) < 2**1023 else inf
     if type(value) is not kind:
         raise UserError(f"{flag} is {short(repr(value))}; give a value of type {kind.__name__}.")
-    if isinstance(value, str):  # dashes and underscores are the same
+    return _in_range(_chosen(value, declared.setting, flag), declared.setting, flag)
+
+
+def _by_stage(value: Any, flag: str) -> Iterations:
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not numbers or not all(is_whole(n) and 1 <= n <= MOST_ITERATIONS for n in numbers):
+        seen = short(",".join(map(str, numbers)))
+        raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
+    return numbers
+
+
+def _words(value: Any, flag: str) -> Words:
+    words = (value,) if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise UserError(f"{flag} is {value!r}; give a word, or a list of them.")
+    return tuple(words)
+
+
+def _chosen(value: Any, how: Setting, flag: str) -> Any:
+    """One of the declared choices, where dashes and underscores are the same."""
+    if isinstance(value, str):
         value = next((word for word in how.choices if word.replace("-", "_") == value.replace("-", "_")), value)
     if how.choices and value not in how.choices:
         raise UserError(f"{flag} is {short(repr(value))}; choose one of {', '.join(how.choices)}.")
+    return value
+
+
+def _in_range(value: Any, how: Setting, flag: str) -> Any:
     if isinstance(value, float) and value != value:
         raise UserError(f"{flag} is not a number; {range_of(how)}.")
     below = (how.low is not None and value < how.low) or (how.above is not None and value <= how.above)
@@ -186,30 +203,32 @@ def check_together(config: Train) -> None:
         raise UserError(
             f"--min_size {pyramid.min_size} is above --max_size {pyramid.max_size}; lower the one or raise the other."
         )
-    window = config.optimisation.window
-    if window not in ("auto", "off"):
-        digits = window.isascii() and window.isdigit() and len(window) < 5
-        if not (digits and SMALLEST_WINDOW <= int(window) <= 8192):
-            raise UserError(
-                f"--window is {short(window)!r}; give auto, off or a side of {SMALLEST_WINDOW} to 8192 pixels."
-            )
-        if network.whole:
-            norm = "--batch_norm" if network.batch_norm else "--virtual_batch_norm"
-            raise UserError(
-                f"--window {window} does not go with {norm}, whose statistics are of the whole picture; "
-                "give --window off."
-            )
-        if config.techniques.history:
-            raise UserError(
-                f"--window {window} does not go with --history {config.techniques.history}, which keeps whole samples; "
-                "give --window off."
-            )
+    _check_window(config)
     if (contradiction := config.naive.contradiction()) is not None:
         raise UserError(contradiction)
     if pyramid.start_scale >= pyramid.train_stages:
         raise UserError(
             f"--start_scale {pyramid.start_scale} leaves none of the --train_stages {pyramid.train_stages}; "
             f"give at most {pyramid.train_stages - 1}."
+        )
+
+
+def _check_window(config: Train) -> None:
+    window, network = config.optimisation.window, config.network
+    if window in ("auto", "off"):
+        return
+    digits = window.isascii() and window.isdigit() and len(window) < 5
+    if not (digits and SMALLEST_WINDOW <= int(window) <= 8192):
+        raise UserError(f"--window is {short(window)!r}; give auto, off or a side of {SMALLEST_WINDOW} to 8192 pixels.")
+    if network.whole:
+        norm = "--batch_norm" if network.batch_norm else "--virtual_batch_norm"
+        raise UserError(
+            f"--window {window} does not go with {norm}, whose statistics are of the whole picture; give --window off."
+        )
+    if config.techniques.history:
+        raise UserError(
+            f"--window {window} does not go with --history {config.techniques.history}, which keeps whole samples; "
+            "give --window off."
         )
 
 

@@ -16,7 +16,6 @@ from consingan.pictures.sketches import perceived
 
 MOST_PIXELS = 16384  # of the picture that are looked at, evenly spread
 TURNS = 30  # of Lloyd's iteration
-MOST_COLOURS = 256
 TOGETHER = 2**16  # pixels whose nearest colour is looked for together
 
 
