@@ -14,7 +14,7 @@ from consingan.watch.clock import duration
 SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
 MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
 EVERY = 5.0  # seconds between two words
-COUNTED = {Role.SAMPLE, Role.ENLARGED, Role.PAINTED}
+COUNTED = {Role.SAMPLE, Role.ENLARGED, Role.PAINTED, Role.TRANSLATED}
 WORTH_A_WORD = 3.0  # seconds; what takes less is not announced
 
 
@@ -28,6 +28,7 @@ class Progress:
         sizes: ``(H, W)`` of the samples.
         finished: whether they are finished.
         before: seconds that each takes before that.
+        what: they are called.
     """
 
     say: Callable[[str], None]
@@ -35,6 +36,7 @@ class Progress:
     sizes: Sequence[Size]
     finished: bool = True
     before: float = 0.0
+    what: str = "samples"
     done: float = 0.0
     begun: float = field(default_factory=monotonic)
     spoken: float = field(default_factory=monotonic)
@@ -44,7 +46,7 @@ class Progress:
             shown = ", ".join(f"{width}x{height}" for height, width in self.sizes)
             memory = MEGABYTES + max(BYTES_PER_PIXEL * h * w for h, w in self.sizes) / 2**20
             self.say(
-                f"{self.total} samples of {shown} px: about {duration(self.seconds)} on one core, and "
+                f"{self.total} {self.what} of {shown} px: about {duration(self.seconds)} on one core, and "
                 f"{memory:.0f} MB of memory."
             )
 
@@ -65,7 +67,7 @@ class Progress:
         if at and now - self.spoken >= EVERY:
             self.spoken = now
             left = (now - self.begun) * (self.total - at) / at
-            self.say(f"{at / self.total:.0%} of {self.total} samples, {duration(left)} left.")
+            self.say(f"{at / self.total:.0%} of {self.total} {self.what}, {duration(left)} left.")
 
     def seen(self, results: Iterable[Result]) -> Iterator[Result]:
         """The results as they come, counted."""

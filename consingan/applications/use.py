@@ -34,6 +34,13 @@ def previews(model: SingleImageModel, run: Run | None = None) -> Iterator[Result
     return used(TASKS[model.settings.mode].preview, Material.of(model, run))
 
 
+def glimpses(model: SingleImageModel, run: Run | None = None) -> Iterator[Result]:
+    """The same on the way through a stage: of a model that sees pictures its colours alone, which take no seconds."""
+    use = TASKS[model.settings.mode].preview
+    options = {**use.options, "finish": "none"} if model.guided else use.options
+    return used(Use(use.application, options), Material.of(model, run))
+
+
 def first_look(photo: Photo) -> Iterator[Result]:
     """New pictures of a picture that nothing has been trained on."""
     return used(FIRST_LOOK, Material(photo=photo))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -35,10 +36,12 @@ def line(run: Run) -> str:
     from consingan.watch.clock import duration
     from consingan.watch.log import last_time
 
-    try:
-        mode = recorded(run).mode
-    except UserError:
-        mode = "unreadable"
+    mode, other = "unreadable", ""
+    with suppress(UserError):
+        settings = recorded(run)
+        mode = settings.mode
+        if (target := settings.translation.target_name) is not None:
+            other = f"  with {target}"
     state = "finished" if run.finished.exists() else "training" if run.locked() else "stopped"
     began = "-".join(run.folder.name.split("_")[:3]) + " " + ":".join(run.folder.name.split("_")[3:6])
-    return f"{began}  {state:8}  {duration(last_time(run.log)):>12}  {mode:13}  {run.folder}"
+    return f"{began}  {state:8}  {duration(last_time(run.log)):>12}  {mode:13}  {run.folder}{other}"

@@ -281,7 +281,7 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
         if material.model is not None:
             material.model.say = talk.message
         expected = application.announce(material, wanted)
-        progress = Progress(talk.message, expected.number, expected.sizes, expected.finished, expected.before)
+        progress = Progress(talk.message, **vars(expected))
         made = application.apply(material, wanted, progress.told)
         if single:
             write_one(progress.seen(made), out, opened.facts, talk.message)

@@ -15,6 +15,8 @@ from consingan.command.common import loading, note
 from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
 from consingan.storage.run import Run
+from consingan.training.plan import recorded
+from consingan.watch.report.directions import Direction, of_run, rows
 
 
 @command(
@@ -34,7 +36,8 @@ from consingan.storage.run import Run
 def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | None) -> None:
     """Compare SAMPLES with the REAL picture: consingan score photo.jpg RUN/Evaluation
 
-    A RUN alone stands for its picture and the newest samples in RUN/Evaluation.
+    A RUN alone stands for its picture and the newest samples in RUN/Evaluation. Of a translation, both directions are
+    measured.
 
     REAL is one picture; SAMPLES are files, folders or file patterns. All are compared at the size of the first sample.
 
@@ -46,14 +49,28 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
         if not samples:
             run = Run.open(real, "score", needs_model=False)
             loading()
-            from consingan.metrics.study import of_run
+            from consingan.metrics import study
 
-            picture, files = of_run(run)
+            if found := of_run(run, recorded(run)):
+                return score_translation(found, as_json)
+            picture, files = study.of_run(run)
             return score_picture(picture, [str(file) for file in files], as_json, weights)
         if not os.path.exists(real):
             raise UserError(f"There is nothing at {real}; name the picture, or a folder of pictures.")
         loading()
         (score_study if os.path.isdir(real) else score_picture)(Path(real), samples, as_json, weights)
+
+
+def score_translation(found: Sequence[Direction], as_json: bool) -> None:
+    """Print the figures of both directions of a translation."""
+    from rich.table import Table
+
+    if as_json:
+        return show({each.word: {"title": each.title, **each.figures} for each in found})
+    table = Table("", *(each.title for each in found), "meaning", box=None)
+    for title, cells, meaning in rows(found):
+        table.add_row(title, *cells, meaning)
+    show(table)
 
 
 def score_picture(real: Path, samples: Sequence[str], as_json: bool, weights: str | None) -> None:

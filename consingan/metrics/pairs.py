@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from consingan.grid.ranges import signed
-from consingan.metrics.figures import SCALES, mean_of
+from consingan.metrics.figures import SCALES, mean_of, swd
 from consingan.metrics.pictures import prepare, shrink
 from consingan.pictures.structure import difference
 
@@ -41,3 +41,33 @@ def cycle_error(source: Tensor, back: Tensor) -> float:
     """
     back, source = prepare(back, source)
     return (back - source).abs().mean().item()
+
+
+# By name the title of a figure, what it means, and where better lies (-1 lower, 1 higher, 0 neither).
+PAIRS = {
+    "before": (
+        "Distance before",
+        "distance of the source's patches to those of the picture whose manner is wanted",
+        0,
+    ),
+    "after": ("Distance after", "the same distance of the result; half of the one before or less is a new manner", -1),
+    "structure": (
+        "Structure kept",
+        "likeness of light and dark, place by place, with the source: 1 all of it, 0 none",
+        1,
+    ),
+    "cycle": ("Cycle error", "mean difference of the source to what comes of going there and back, in [0, 1]", -1),
+}
+
+
+def of_pair(source: Tensor, made: Tensor, target: Tensor, back: Tensor | None = None) -> dict[str, float]:
+    """All figures of one direction by their names in ``PAIRS``.
+
+    Args:
+        source: the picture whose content is to be kept.
+        made: what was made of it.
+        target: the picture whose manner is wanted.
+        back: what the way back makes of it; without it there is no cycle error.
+    """
+    found = {"before": swd(target, source), "after": swd(target, made), "structure": structure_kept(source, made)}
+    return found | ({} if back is None else {"cycle": cycle_error(source, back)})

@@ -100,7 +100,7 @@ class Translation:
     takes_naive: bool = False
     first_noise: int = 20  # no stage takes noise alone
     sampling: Use = Use("translate")
-    preview: Use = Use("translate", {"longest": 250})
+    preview: Use = Use("translate", {"longest": 400})
 
     @property
     def recipes(self) -> Recipes:

@@ -233,10 +233,11 @@ def read_standing(header: Mapping[str, Any], model: SingleImageModel, where: str
 def sound_figures(figures: Sequence[Figures], iteration: int) -> bool:
     """Whether these can be a stage's figures before an iteration."""
     return (
-        all(type(each.iteration) is int for each in figures)
-        and all(a.iteration < b.iteration for a, b in pairwise(figures))
+        all(type(each.iteration) is int and type(each.branch) is str for each in figures)
+        and all(a.iteration < b.iteration for a, b in pairwise(figures) if a.branch == b.branch)
+        and all(a.iteration <= b.iteration for a, b in pairwise(figures))
         and all(0 <= each.iteration < iteration for each in figures)
-        and all(sound_number(value) for each in figures for value in astuple(each)[1:])
+        and all(sound_number(value) for each in figures for value in astuple(each)[1:-1])
     )
 
 

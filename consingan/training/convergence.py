@@ -36,6 +36,7 @@ class Figures:
         balance: of critic and generator, 0 where neither is ahead (``Objective.measure``).
         swd: distance of the picture's patches to those of one made from fixed noise, in units of [0, 1]
             (``metrics.quick_swd``).
+        branch: the name of the one that they are of; the first is called "".
         convergence: the objective's measure; where it is not given, BEGAN's for a critic of scores.
     """
 
@@ -44,6 +45,7 @@ class Figures:
     balance: float
     swd: float
     convergence: float = nan
+    branch: str = ""
 
     def __post_init__(self) -> None:
         if isnan(self.convergence):
@@ -144,10 +146,10 @@ class Pace:
 
 
 def pace(history: Sequence[Figures], settings: Train, stage: int, rate: float, judged: Sequence[str]) -> Pace:
-    """How a stage goes on, by its figures so far.
+    """How a stage goes on, by its figures so far: with several branches, as the one that needs longest.
 
     Args:
-        history: of the stage, oldest first.
+        history: of the stage, oldest first, of all branches.
         settings: of the run: ``--niter``, ``--stop``, and whether the objective is ``Slowing``.
         stage: its number.
         rate: the attempt's factor on the rates; a slower attempt changes less where it has not arrived.
@@ -155,6 +157,10 @@ def pace(history: Sequence[Figures], settings: Train, stage: int, rate: float, j
     """
     chosen, tolerance = settings.objective.chosen, settings.stopping.stop_tolerance * rate
     iterations = config.iterations(settings.optimisation.niter, stage)
-    if settings.stopping.stop == "auto":
-        iterations = length(history, iterations, tolerance, judged)
-    return Pace(iterations, slowed(history, chosen.slower, tolerance, judged) if isinstance(chosen, Slowing) else 1.0)
+    rates = [1.0]
+    branches = [[one for one in history if one.branch == name] for name in dict.fromkeys(one.branch for one in history)]
+    if settings.stopping.stop == "auto" and branches:
+        iterations = max(length(own, iterations, tolerance, judged) for own in branches)
+    if isinstance(chosen, Slowing) and branches:
+        rates = [slowed(own, chosen.slower, tolerance, judged) for own in branches]
+    return Pace(iterations, max(rates))

@@ -32,6 +32,7 @@ from consingan.training.plan import Plan
 from consingan.watch.clock import duration
 from consingan.watch.log import Observer, last_time, read_log
 from consingan.watch.monitor import Monitor
+from consingan.watch.report import directions
 from consingan.watch.report.commands import resuming, sampling
 
 if TYPE_CHECKING:
@@ -329,6 +330,8 @@ class Job:
         for sentence in lost:
             monitor.message(sentence)
         if run:
+            for sentence in directions.summary(run, state.model.settings):
+                monitor.message(sentence)
             monitor.message(f"Done in {duration(monotonic() - begun)}; look at {run.report}")
             monitor.message(f"Sample it with: {sampling(run)}")
         monitor.tell("finished")

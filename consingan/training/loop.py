@@ -162,10 +162,13 @@ def keep_or_go_back(state: Training, done: Done, monitor: Monitor) -> bool:
 
 def take_figures(state: Training, monitor: Monitor) -> None:
     """Note how far the stage has come."""
-    figures = state.measure()
-    state.figures.append(figures)
-    values = {name: getattr(figures, name) for name in ("reconstruction", "balance", "convergence", "swd")}
-    monitor.figures(figures.iteration, values)
+    values = {}
+    for number, branch in enumerate(state.branches):
+        figures = state.measure(number)
+        state.figures.append(figures)
+        for name in ("reconstruction", "balance", "convergence", "swd"):
+            values[branch.called(name)] = getattr(figures, name)
+    monitor.figures(state.iteration - 1, values)
 
 
 def look_ahead(state: Training, pace: Pace, monitor: Monitor) -> Pace:
@@ -276,7 +279,10 @@ def take_snapshot(state: Training, run: Run, monitor: Monitor) -> None:
     if not run.samples.is_dir():
         return
     with monitor.beside(f"There is no picture of iteration {state.iteration}"):
-        result = next(result for result in use.previews(state.result, run) if result.role is not Role.RECONSTRUCTION)
+        made = (result for result in use.glimpses(state.result, run) if result.role is not Role.RECONSTRUCTION)
+        result = next(made)
+        if state.branches[1:]:  # the view shows what each of them makes
+            result = next((each for each in made if each.role is Role.VIEW), result)
         if not result.frames[0].isfinite().all():  # the watchdog sees to it
             return
         file = writing.snapshot(result, run.samples / f"stage_{state.stage}", state.iteration)

@@ -62,7 +62,7 @@ class Training:
         attempt: which one at this stage, see ``watchdog``.
         good: the state of this stage to go back to when it goes wrong.
         begun: the stage's beginning, from which it is begun anew; without tensors where they come from the seed.
-        figures: those of this stage so far, oldest first, of the first branch.
+        figures: those of this stage so far, oldest first, of all branches.
         widest: the largest side of a window, in pixels, since memory ran out; None while it has not.
     """
 
@@ -301,22 +301,20 @@ class Training:
         """Iterations of the stage in progress: ``niter``, or fewer where ``--stop auto`` has seen it stand still."""
         return self.pace().iterations
 
-    def measure(self) -> Figures:
-        """Figures of the stage after the iteration just done, always of the same noise and the same window.
-
-        They are the first branch's.
-        """
-        branch = self.branches[0]
+    def measure(self, number: int = 0) -> Figures:
+        """Figures of a branch after the iteration just done, always of the same noise and the same window."""
+        branch = self.branches[number]
         model, real = branch.model, branch.reals[self.stage]
         sizes = model.sizes[: model.stages]
-        now = self._entered(branch, Draw(model.settings.runtime.seed, ("figures",), model.device))
+        now = self._entered(branch, branch.at(Draw(model.settings.runtime.seed, ("figures",), model.device)))
         window = now.window
         parts = model.generator.parts(sizes, window)
         anchors = [anchor(part.noise) for part, anchor in zip(parts, model.anchors, strict=True)]
         reconstruction, fake = (model.generate(each, sizes, window) for each in (anchors, now.inputs))
         sight = Sight(window.cut(real) if window else real, fake, {}, branch.state)
         critic = branch.critic_at(window)
-        return convergence.measure(self.iteration - 1, sight, reconstruction, critic, branch.objective)
+        found = convergence.measure(self.iteration - 1, sight, reconstruction, critic, branch.objective)
+        return replace(found, branch=branch.name)
 
     def draw(self, critic_steps: int) -> list[Drawn]:
         """The random inputs of the next iteration, by branch."""

@@ -13,19 +13,22 @@ from consingan import config
 from consingan.errors import UserError
 from consingan.grid.ranges import unit
 from consingan.grid.sizes import at_most, size_of
+from consingan.metrics.pairs import PAIRS
 from consingan.metrics.pictures import PATCH, match
 from consingan.metrics.table import METRICS, evaluate
 from consingan.pictures import images
 from consingan.storage.files import write_bytes
 from consingan.storage.run import Run
+from consingan.tasks.translation import TARGET
 from consingan.watch.clock import duration
-from consingan.watch.report import reading
+from consingan.watch.report import directions, reading
 from consingan.watch.report.judged import judged_files, read_samples
 from consingan.watch.report.page import (
     SHOT_SIDE,
     Plot,
     Shot,
     described,
+    figure,
     memory,
     render,
     shown,
@@ -104,6 +107,7 @@ def comparison(runs: Sequence[Run]) -> str:
         different=different,
         side=size,
         figures=figure_rows(columns, same=not different),
+        directions=direction_rows(read, same=not different),
         costs=cost_rows(read),
         settings=setting_rows(read),
         curves=overlaid(columns),
@@ -126,6 +130,8 @@ def column(name: str, facts: Facts, side: int) -> Column:
     """A run with its pictures and figures."""
     stage = facts.newest
     items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
+    if directions.manners(facts.settings):
+        items.append((facts.run.picture_of(TARGET), "the other picture"))
     if stage:
         items.append((stage.reconstruction, "reconstruction"))
         items += [(each.path, words(each.path)) for each in stage.samples[:SAMPLES]]
@@ -174,11 +180,32 @@ def figure_rows(columns: Sequence[Column], same: bool) -> list[Row]:
     for name in dict.fromkeys(name for each in columns for name in each.figures):
         metric = METRICS[name]
         values = [each.figures.get(name) for each in columns]
-        known = [value for value in values if value is not None]
-        best = (min(known) if metric.better < 0 else max(known)) if same and metric.better and len(known) > 1 else None
         cells = ["–" if value is None else metric.shown(value) for value in values]
-        marked = [number for number, value in enumerate(values) if best is not None and value == best]
-        rows.append(Row(metric.title, cells, metric.note, marked))
+        rows.append(Row(metric.title, cells, metric.note, best_of(values, metric.better if same else 0)))
+    return rows
+
+
+def best_of(values: Sequence[float | None], better: int) -> list[int]:
+    """The numbers of the best values; none where better has no meaning, or there is one value alone."""
+    known = [value for value in values if value is not None]
+    if not better or len(known) < 2:
+        return []
+    best = min(known) if better < 0 else max(known)
+    return [number for number, value in enumerate(values) if value == best]
+
+
+def direction_rows(runs: Sequence[Facts], same: bool) -> list[Row]:
+    """A row for each figure of each direction of translations; none where no run is one. ``same`` as above."""
+    found = [{each.word: each for each in directions.of_previews(facts.run, facts.settings)} for facts in runs]
+    rows = []
+    for word, words_of_it in (("forward", "to the target's manner"), ("back", "the target, to the picture's manner")):
+        for name, (title, note, better) in PAIRS.items():
+            values = [each[word].figures.get(name) if word in each else None for each in found]
+            if any(value is not None for value in values):
+                cells = [figure(value) for value in values]
+                rows.append(
+                    Row(f"{title}, {word}", cells, f"{words_of_it}: {note}", best_of(values, better if same else 0))
+                )
     return rows
 
 
@@ -225,7 +252,9 @@ def overlaid(columns: Sequence[Column]) -> list[Plot]:
             Curve(each.letter, curve.pieces) for each in columns for curve in kind(each.facts) if curve.name == name
         ]
         if found:
-            title, meaning, _ = described(name)
+            branch, _, bare = name.rpartition(".")
+            title, meaning, _ = described(bare)
+            title += f", {branch}" if branch else ""
             plots.append(Plot(title, meaning, [curve.name for curve in found], plot(title, found)))
     return plots
 
@@ -233,4 +262,4 @@ def overlaid(columns: Sequence[Column]) -> list[Plot]:
 def figure_names(columns: Sequence[Column]) -> list[str]:
     """Figures of the logs that are not losses as well."""
     names = dict.fromkeys(curve.name for each in columns for curve in each.facts.figures)
-    return [name for name in names if name != "reconstruction"]
+    return [name for name in names if name.rpartition(".")[2] != "reconstruction"]

@@ -185,7 +185,9 @@ class Monitor:
         stage = self._open("figures")
         self._flush()  # lines of the log stand in the order of their iterations
         # the loss term of the reconstruction is shown already
-        self._pending.figures = {name: value for name, value in values.items() if name != "reconstruction"}
+        self._pending.figures = {
+            name: value for name, value in values.items() if name.split(".")[-1] != "reconstruction"
+        }
         place = {"stage": stage.number, "iteration": iteration, "time_s": self._time()}
         self._emit({"event": "figures", **place, **values})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -15,9 +15,11 @@ from consingan.storage.files import write_bytes
 from consingan.storage.results import Kept, Role
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.tasks.translation import TARGET
 from consingan.watch.clock import duration
-from consingan.watch.report import reading
+from consingan.watch.report import directions, reading
 from consingan.watch.report.commands import commands
+from consingan.watch.report.directions import Direction
 from consingan.watch.report.pictures import Embedded, embedded
 from consingan.watch.report.plots import plot
 from consingan.watch.report.reading import Curve, Facts, Stage
@@ -123,23 +125,25 @@ def report_page(run: Run, live: bool = False) -> str:
     from consingan.watch.report.judged import find
 
     facts = reading.read(run)
-    found = find(facts)
+    found, pair = find(facts), directions.of_previews(run, facts.settings)
     return render(
         "report.html",
         title=f"{facts.name} · {facts.settings.mode}",
         live=live,
         facts=facts,
         state=state(facts),
-        hero=hero(facts),
-        pyramid=[shot for stage in facts.stages if (shot := shown(stage.picture, SMALL_SIDE, sized(stage)))],
+        hero=[shot for each in pair for shot in directed(each)] or hero(facts),
+        pyramids=pyramids(facts),
+        pair=pair,
+        compared=directions.rows(pair),
         film=film(facts),
         samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
         evaluation=evaluation(run),
         found=found,
-        meaning=meaning(facts, found.figures),
+        meaning=[*meaning(facts, found.figures), *directions.meaning(pair, facts.finished)],
         figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
-        losses=plots(facts.losses, facts.starts),
-        curves=plots(facts.figures, facts.starts),
+        losses=plots(facts.losses, facts.starts, directions.manners(facts.settings)),
+        curves=plots(facts.figures, facts.starts, directions.manners(facts.settings)),
         settings=setting_rows(facts),
         commands=commands(run, facts.settings, facts.finished),
         now=datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -176,9 +180,30 @@ def state(facts: Facts) -> str:
     return f"stage {stage.number + 1}/{len(facts.stages)}, iteration {stage.done}/{stage.planned}"
 
 
-def sized(stage: Stage) -> str:
+def directed(direction: Direction) -> list[Shot]:
+    """A direction in pictures: the source, what was made of it, and what comes back."""
+    items = [
+        (direction.source, direction.name),
+        (direction.made, direction.title),
+        (direction.back, f"{direction.name}, there and back, by colours alone"),
+    ]
+    return [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
+
+
+def pyramids(facts: Facts) -> list[list[Shot]]:
+    """The pictures of all stages, of each picture that the run learns from."""
+    own = [[(stage.picture, sized(stage, stage.size)) for stage in facts.stages]]
+    if directions.manners(facts.settings):
+        files = [stage.picture.with_name(f"{TARGET}.{stage.picture.name}") for stage in facts.stages]
+        own.append(
+            [(file, sized(stage, reading.size_of(file))) for file, stage in zip(files, facts.stages, strict=True)]
+        )
+    return [[shot for file, text in each if (shot := shown(file, SMALL_SIDE, text))] for each in own]
+
+
+def sized(stage: Stage, size: tuple[int, int]) -> str:
     """A stage in words, counted from 1 as everywhere that people read."""
-    height, width = stage.size
+    height, width = size
     return f"stage {stage.number + 1} · {width}×{height} px"
 
 
@@ -194,6 +219,8 @@ def hero(facts: Facts) -> list[Shot]:
     stage = facts.newest
     picture = facts.picture if facts.stages else None
     items: list[tuple[Path | None, str]] = [(picture, "the picture")]
+    if picture and directions.manners(facts.settings):
+        items.append((facts.run.picture_of(TARGET), "the picture in whose manner it will be, and the other way"))
     if stage and (naive := next((each for each in stage.samples if each.role is Role.PASTED), None)):
         own = sorted((each for each in stage.samples if each.role not in BESIDE), key=place)
         items = [(each.path, caption(each)) for each in (naive, *own[:1])] + items
@@ -209,12 +236,13 @@ def hero(facts: Facts) -> list[Shot]:
 
 
 def film(facts: Facts) -> list[Shot]:
-    """What the training made over time."""
+    """What the training made over time; of two pictures it is a view of both directions."""
+    side = WIDE_SIDE if directions.manners(facts.settings) else SHOT_SIDE
     return [
         shot
         for stage in facts.stages
         for moment in stage.moments
-        if (shot := shown(moment.picture, SHOT_SIDE, f"stage {stage.number + 1} · iteration {moment.iteration}"))
+        if (shot := shown(moment.picture, side, f"stage {stage.number + 1} · iteration {moment.iteration}"))
     ]
 
 
@@ -259,23 +287,39 @@ def words(path: Path) -> str:
     return path.stem.replace("_", " ")
 
 
-def plots(curves: Iterable[Curve], starts: Sequence[int]) -> list[Plot]:
-    """A plot for each term, one for those that are read against each other."""
+def plots(curves: Iterable[Curve], starts: Sequence[int], branches: Mapping[str, str] | None = None) -> list[Plot]:
+    """A plot for each term, one for those that are read against each other, and for the branches of a training.
+
+    Args:
+        curves: of the log.
+        starts: see ``plot``.
+        branches: by name, what each is called.
+    """
     groups: list[list[Curve]] = []
     for curve in curves:
-        kin = next((names for names in TOGETHER if curve.name in names), {curve.name})
-        group = next((group for group in groups if group[0].name in kin), None)
+        kin = next((names for names in TOGETHER if term(curve) in names), {term(curve)})
+        group = next((group for group in groups if term(group[0]) in kin), None)
         if group is None:
             groups.append([curve])
         else:
             group.append(curve)
-    return [drawn(group, starts) for group in groups]
+    return [drawn(group, starts, branches or {}) for group in groups]
 
 
-def drawn(group: Sequence[Curve], starts: Sequence[int]) -> Plot:
+def term(curve: Curve) -> str:
+    """A curve's name without that of its branch."""
+    return curve.name.rpartition(".")[2]
+
+
+def drawn(group: Sequence[Curve], starts: Sequence[int], branches: Mapping[str, str]) -> Plot:
     """Curves in one plot."""
-    names = [curve.name.replace("_", " ") for curve in group]
-    title, meaning, _ = described(group[0].name, " and ".join(names).capitalize())
+    terms = list(dict.fromkeys(term(curve).replace("_", " ") for curve in group))
+    title, meaning, _ = described(term(group[0]), " and ".join(terms).capitalize())
+    names = []
+    for curve in group:
+        branch = branches.get(curve.name.rpartition(".")[0], "") if len(group) > len(terms) else ""
+        parts = [branch, term(curve).replace("_", " ") if len(terms) > 1 or not branch else ""]
+        names.append(" ".join(filter(None, parts)))
     return Plot(title, meaning, names, plot(title, group, starts))
 
 

@@ -49,7 +49,8 @@ def of_training(facts: Facts) -> Iterator[str]:
             "leave --niter out, or give 1000 or more."
         )
     error = next((curve.pieces[-1][-1][1] for curve in facts.figures if curve.name == "reconstruction"), None)
-    if error is not None and error > FAR and not short:
+    kept = facts.settings.translation.target_name is None  # a translation is not made to give its own picture back
+    if error is not None and error > FAR and not short and kept:
         yield (
             f"The reconstruction is far from the picture (error {error:.2g}; trained models have less than {FAR:g}): "
             "train longer with a larger --niter, or with --preset best."
