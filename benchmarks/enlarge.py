@@ -74,10 +74,11 @@ def main(pictures: tuple[str, ...], out: str) -> None:
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     for factor in reversed(FACTORS):
         for file in files:
-            key = f"{file.stem} {factor}"
-            if key not in rows:
-                rows[key] = judged(file, factor, folder)
+            row = rows.setdefault(f"{file.stem} {factor}", {})
+            for way in (way for way in WAYS if way not in row):
+                row[way] = judged(file, factor, way, folder)
                 kept.write_text(json.dumps(rows, indent=1))
+            write_sheet(file, factor, folder)
     print("| picture, factor | figure |", " | ".join(WAYS), "|")
     print("|---" * (len(WAYS) + 2) + "|")
     for factor in FACTORS:
@@ -87,25 +88,37 @@ def main(pictures: tuple[str, ...], out: str) -> None:
                 print(f"| {file.stem}, {factor} | {figure} | {values} |")
 
 
-def judged(file: Path, factor: int, folder: Path) -> dict[str, dict[str, float]]:
-    """The figures of every way, by name."""
-    truth = unit(images.load(file).pixels)
-    height, width = size_of(truth)
-    truth = truth[:, :, : height // factor * factor, : width // factor * factor]
+def judged(file: Path, factor: int, way: str, folder: Path) -> dict[str, float]:
+    """The figures of a way, whose picture is written."""
+    truth = read(file, factor)
     size = size_of(truth)
     small = resize(truth, (size[0] // factor, size[1] // factor)).clamp(0, 1)
-    found, shown = {}, [("truth", truth)]
-    for name, way in WAYS.items():
-        begun = perf_counter()
-        made = way(small, size)
-        seconds = perf_counter() - begun
-        back = (resize(made, size_of(small)) - small).abs().max().item() * 255
-        figures = {"psnr": psnr(truth, made), "ssim": ssim(truth, made), "swd": swd(truth, made)}
-        found[name] = figures | {"back": back, "seconds": seconds}
-        images.save(folder / f"{file.stem}_{factor}_{name}.png", signed(made))
-        shown.append((name, made))
-    images.save(folder / f"{file.stem}_{factor}_sheet.png", labelled_row([(n, middle(x)) for n, x in shown]))
-    return found
+    begun = perf_counter()
+    made = WAYS[way](small, size)
+    seconds = perf_counter() - begun
+    images.save(folder / f"{file.stem}_{factor}_{way}.png", signed(made))
+    back = (resize(made, size_of(small)) - small).abs().max().item() * 255
+    return {
+        "psnr": psnr(truth, made),
+        "ssim": ssim(truth, made),
+        "swd": swd(truth, made),
+        "back": back,
+        "seconds": seconds,
+    }
+
+
+def read(file: Path, factor: int) -> Tensor:
+    """A picture, ``[1, C, H, W]`` in [0, 1], without the rows and columns that the factor does not divide."""
+    whole = unit(images.load(file).pixels)
+    height, width = (side // factor * factor for side in size_of(whole))
+    return whole[:, :, :height, :width]
+
+
+def write_sheet(file: Path, factor: int, folder: Path) -> None:
+    """The middle of the truth and of what every way made, side by side."""
+    made = [(way, unit(images.load(folder / f"{file.stem}_{factor}_{way}.png").pixels)) for way in WAYS]
+    shown = [("truth", read(file, factor)), *made]
+    images.save(folder / f"{file.stem}_{factor}_sheet.png", labelled_row([(name, middle(x)) for name, x in shown]))
 
 
 def middle(x: Tensor) -> Tensor:
