@@ -21,13 +21,26 @@ from consingan import config
 from consingan.gan.objectives import OBJECTIVES
 
 __version__ = "0.1.0"
-__all__ = ["Job", "Order", "SingleImageModel", "UserError", "estimate", "fill", "sample", "style", "train", "uncrop"]
+__all__ = [
+    "Job",
+    "Order",
+    "SingleImageModel",
+    "UserError",
+    "enlarge",
+    "estimate",
+    "fill",
+    "sample",
+    "style",
+    "train",
+    "uncrop",
+]
 
 WHERE = {
     "Job": "consingan.training.job",
     "Order": "consingan.training.order",
     "SingleImageModel": "consingan.gan.model",
     "UserError": "consingan.errors",
+    "enlarge": "consingan.api",
     "estimate": "consingan.api",
     "fill": "consingan.api",
     "sample": "consingan.api",

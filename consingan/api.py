@@ -239,6 +239,41 @@ def uncrop(
     return _filled("uncrop", image, layout, outdir, device, {**options, **margins})
 
 
+def enlarge(
+    image: Picture,
+    *,
+    method: Literal["patches", "singan"] = "patches",
+    outdir: str | Path | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Gallery:
+    """What ``consingan enlarge`` makes: the picture with more pixels, and a view of it beside bicubic interpolation.
+
+    >>> consingan.enlarge("photo.jpg", factor=2.0, method="singan")[0].pictures[0].save("large.png")   # doctest: +SKIP
+
+    Args:
+        image: in any form that ``train`` takes.
+        method: patches: detail of the picture's own patches, in seconds; singan: of a generator trained on it first.
+        outdir: where to make the run folder of that training; nothing is written without one.
+        device: auto, cpu, cuda:N or mps.
+        options: ``factor``, ``truth`` and the other flags of ``consingan enlarge`` by name.
+
+    Raises:
+        UserError: the picture or an option cannot be used.
+    """
+    application = APPLICATIONS["enlarge"]
+    with _in_files({**options, "method": method}) as given:
+        wanted, picture = chosen(application, given), _picture(image)
+        material = Material.of_picture(picture, devices.pick(device), whole=True)
+        application.announce(material, replace(wanted, method="patches"))  # refuses
+        if wanted.method != "patches":
+            called = Path(image).name if isinstance(image, str | Path) else "picture"
+            place = None if outdir is None else str(outdir)
+            order = Order(called, "enlargement", settings={"seed": wanted.seed}, outdir=place, device=device)
+            material = replace(material, model=Job(order, picture).run().model)
+        return Gallery(tuple(application.apply(material, wanted, quiet)))
+
+
 def _filled(
     name: str, image: Picture, layout: str, outdir: str | Path | None, device: str, given: dict[str, Any]
 ) -> Gallery:

@@ -324,7 +324,7 @@ def test_smaller_tiles_where_memory_runs_out(exhausted, monkeypatch):
         return finer(self, convolutions, below, noise, *rest)
 
     monkeypatch.setattr(Extend, "finer", tight)
-    monkeypatch.setattr("consingan.gan.model.SMALLEST_TILE", 16)
+    monkeypatch.setattr("consingan.gan.memory.SMALLEST_TILE", 16)
     model.say = said.append
     model.tile = 4 * 4800
     torch.testing.assert_close(model.sample(1, (90, 200)), expected, rtol=0, atol=2e-5)

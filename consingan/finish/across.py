@@ -2,7 +2,8 @@
 
 In small steps. Enlarged by a step, the picture is as blurred as the photo is when it is shrunk by that step and
 enlarged again; of that copy we know what is missing. For every place the copy's nearest patch is looked for, near the
-same place first, and the detail that is missing there is added. After each step the result is corrected so that, shrunk
+same place first, and the detail that is missing there is added; less of it where even the nearest patch is another
+one. After each step the result is corrected so that, shrunk
 again, it is the photo.
 
 Sources: patches recur across scales (Glasner, Bagon and Irani, "Super-Resolution from a Single Image", ICCV 2009), most
@@ -27,8 +28,10 @@ from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
 
 STEP = 1.26  # by which a step enlarges at most: three steps double
+SIDE = 2 * REACH + 1  # of a patch
 NEAR = 5  # px around a place's own within which every patch is looked at
 FAR, HOP = 32, 8  # px around it within which one patch in so many along each axis is, and then those near the best
+DOUBT = 0.1  # what a patch's squared distance counts beside its detail: higher adds less where the patch differs
 SPREAD = 2.0  # of the votes: higher blurs the detail, lower leaves seams
 SMALLEST = 2 * REACH + 2  # px of a copy's sides
 CORRECTIONS, LAST_CORRECTIONS = 3, 10  # of a step, and at the end
@@ -43,6 +46,7 @@ class Examples:
 
     Attributes:
         detail: the photo less its blurred copy, as pixels to vote with.
+        strength: ``[H - 6, W - 6]``, the sum of the squares of a patch's detail.
         keys: ``[(H - 6) * (W - 6), D]``, the copy's patches.
     """
 
@@ -51,6 +55,8 @@ class Examples:
         small = (max(SMALLEST, round(size[0] / step)), max(SMALLEST, round(size[1] / step)))
         copy = resize(resize(photo, small), size)
         self.detail = Scale(photo - copy, copy, searched=False)
+        squares = (photo - copy).square().sum(1, keepdim=True)
+        self.strength = F.avg_pool2d(squares, SIDE, stride=1)[0, 0] * SIDE**2
         self.filters, self.offset = components(copy)
         self.keys = self.patches(copy).flatten(0, 2)
 
@@ -77,7 +83,8 @@ def enlarge(photo: Tensor, size: Size, told: Callable[[float], None] = lambda sh
     whole, done, made = sum(h * w for h, w in way), 0, photo
     for now in way:
         made = resize(made, now)
-        made += vote(nearest(made, examples), now, examples.detail, SPREAD)
+        field, least = nearest(made, examples)
+        made += vote(field, now, examples.detail, SPREAD) * trust(field, least, examples)
         made = corrected(made.clamp_(0, 1), photo, CORRECTIONS)
         done += now[0] * now[1]
         told(done / whole)
@@ -109,14 +116,29 @@ def corrected(made: Tensor, photo: Tensor, times: int) -> Tensor:
     return made
 
 
-def nearest(made: Tensor, examples: Examples) -> Field:
-    """The field of the copy's nearest patches, strip by strip.
+def trust(field: Field, least: Tensor, examples: Examples) -> Tensor:
+    """The share of its detail that each pixel gets, ``[1, 1, h, w]`` in [0, 1]: the mean of the patches around it.
+
+    Of a patch whose detail has the squares' sum ``s`` and that differs by the squared distance ``d`` it is
+    ``s / (s + DOUBT * d)``, as a Wiener filter weighs a signal beside its noise.
+
+    Args:
+        field, least: from ``nearest``.
+        examples: whose patches they are.
+    """
+    strength = examples.strength[field[0] - REACH, field[1] - REACH]
+    share = strength / (strength + DOUBT * least + 1e-12)
+    return F.avg_pool2d(F.pad(share[None], [2 * REACH] * 4, mode="replicate"), SIDE, stride=1)
+
+
+def nearest(made: Tensor, examples: Examples) -> tuple[Field, Tensor]:
+    """The field of the copy's nearest patches and their squared distances ``[1, h - 6, w - 6]``, strip by strip.
 
     Args:
         made: ``[1, C, h, w]``.
         examples: whose patches.
     """
-    size, strips = size_of(made), []
+    size, strips, found = size_of(made), [], []
     for rows in strips_of(size[0] - 2 * REACH, 4 * size[1]):
         queries = examples.patches(made[:, :, rows.start : rows.stop + 2 * REACH])
         own = own_places(rows, size, examples.detail)
@@ -128,7 +150,8 @@ def nearest(made: Tensor, examples: Examples) -> Field:
             for down, right in around(2, 1):
                 best, least = better(best, least, (settled[0] + down, settled[1] + right), queries, examples)
         strips.append(best)
-    return torch.cat([s[0] for s in strips], dim=1), torch.cat([s[1] for s in strips], dim=1)
+        found.append(least)
+    return (torch.cat([s[0] for s in strips], dim=1), torch.cat([s[1] for s in strips], dim=1)), torch.cat(found, dim=1)
 
 
 def better(best: Field, least: Tensor, candidate: Field, queries: Tensor, examples: Examples) -> tuple[Field, Tensor]:

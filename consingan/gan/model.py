@@ -9,15 +9,14 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from consingan import devices
 from consingan.config import Train
-from consingan.errors import out_of_memory
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
 from consingan.gan import codes, guides, model_file, sampling, shown, steering
 from consingan.gan.after import Chain
 from consingan.gan.generator import of_settings
 from consingan.gan.layers import move
+from consingan.gan.memory import patiently
 from consingan.gan.model_file import ANCHOR, GENERATOR, PHOTO, Header, check_tensors, checked_photo
 from consingan.gan.norms import refer
 from consingan.gan.sampling import Walk
@@ -31,7 +30,6 @@ from consingan.grid.torus import going_on, joined
 from consingan.grid.windows import Window, tiles
 
 TILE = 64 * 512**2  # numbers of a feature map that are computed together; about five such maps are in memory
-SMALLEST_TILE = 64**2  # pixels
 UNUSED = torch.empty(0)  # in place of a stage's input that is not looked at
 KEPT = 256**2  # pixels up to which an anchor stays in memory
 
@@ -157,15 +155,7 @@ class SingleImageModel:
         Raises:
             RuntimeError, MemoryError: even the smallest tiles need more memory than there is.
         """
-        while True:
-            try:
-                return self._render(sources, sizes, start, below)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.tile // 4 < SMALLEST_TILE or self.settings.network.whole:
-                    raise
-            devices.release(self.device)  # here, where the failed attempt's tensors are gone
-            self.tile //= 4
-            self.say(f"Memory ran out: going on with tiles of {round(self.tile**0.5)} px.")
+        return patiently(self, lambda: self._render(sources, sizes, start, below))
 
     @torch.no_grad()
     def _render(self, sources: Sequence[Source], sizes: Sequence[Size], start: int, below: Tensor | None) -> Tensor:

@@ -40,6 +40,16 @@ def geometric(stages: int, ratio: float) -> list[float]:
     return [ratio ** ((steps - i) / steps) for i in range(steps)] + [1.0]
 
 
+def thirds(stages: int, ratio: float) -> list[float]:
+    """Steps of 2^(1/3) down from the picture, as many as there are stages: SinGAN's super-resolution.
+
+    Args:
+        stages: their number.
+        ratio: of no matter; how small the coarsest is follows from their number.
+    """
+    return [2 ** (-(stages - 1 - i) / 3) for i in range(stages)]
+
+
 def repeating(law: Law, times: int) -> Law:
     """A law whose last stages all have the picture's size.
 
