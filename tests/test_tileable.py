@@ -12,6 +12,8 @@ from conftest import trained
 from PIL import Image
 
 from consingan import config
+from consingan.applications.base import Result
+from consingan.applications.tiles import Tiles
 from consingan.command.cli import main
 from consingan.finish import search
 from consingan.finish.instant import instant
@@ -20,12 +22,14 @@ from consingan.finish.photo import Photo
 from consingan.finish.scales import Plan
 from consingan.finish.vote import vote
 from consingan.gan.model import SingleImageModel
+from consingan.gan.stills import Stills
 from consingan.grid.noise import Draw, Field
 from consingan.grid.sizes import NOWHERE, WRAPS
-from consingan.grid.torus import going_on, halfway, joined, repeated, resized, seams, surrounded
+from consingan.grid.torus import going_on, halfway, joined, quiet, repeated, resized, seams, surrounded
 from consingan.grid.windows import Window
 from consingan.pictures import images
 from consingan.storage.files import load_tensors
+from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.training import plan
 from consingan.training.loop import resume, train, write_start
@@ -105,6 +109,19 @@ def test_the_figure_of_a_seam_is_the_step_across_it_over_those_inside():
     assert seams(ramp.transpose(2, 3)) == {"x": 1.0, "y": 7.0}
     zigzag = torch.tensor([0.0, 1.0] * 4).view(1, 1, 1, 8).expand(1, 1, 6, 8)
     assert seams(zigzag)["x"] == 1.0
+
+
+def test_a_tile_is_cut_at_the_nearest_place_whose_step_is_at_most_the_mean():
+    line = torch.tensor([5.0, 4.0, 4.0, 3.0, 0.0, 0.0, 0.0, 0.0]).view(1, 1, 1, 8).expand(1, 1, 6, 8)
+    cut = quiet(line, WRAPS["xy"])  # steps before place 0: 5, 1: 1, 4: 3; their mean is 10 / 8
+    assert torch.equal(cut, line.roll(-1, 3))
+    before = torch.tensor([0.0, 9.0, 0.0, 9.0, 9.0, 9.0, 5.0, 5.0]).view(1, 1, 1, 8)  # 5, 9, 9, 9, 0, 0, 4, 0
+    assert torch.equal(quiet(before, WRAPS["x"]), before.roll(1, 3))
+    assert torch.equal(quiet(line.transpose(2, 3), WRAPS["y"]), cut.transpose(2, 3))
+    assert torch.equal(quiet(line, WRAPS["y"]), line)
+    assert torch.equal(quiet(cut, WRAPS["xy"]), cut)  # one that is cut well stays
+    rough = noisy(20, 30)
+    assert max(seams(quiet(rough, WRAPS["xy"])).values()) <= 1
 
 
 def test_a_plane_is_rolled_by_half_and_repeated_along_the_axes_that_wrap():
@@ -248,13 +265,38 @@ def test_a_trained_run_makes_tiles_with_their_views_and_figures(trained_run, tmp
         assert (f"seam_{axis}" in facts) == (axis in word)
         if axis in word:
             assert float(facts[f"seam_{axis}"]) == pytest.approx(seams(tile)[axis], rel=0.02)
+            assert float(facts[f"seam_{axis}"]) <= 1.02
             assert f"seam_{axis} {facts[f'seam_{axis}']}" in heard
+            assert f"made_{axis} {facts[f'made_{axis}']}" in heard
     assert f"_tileable_{word}/" in found["sample"]["file"]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_tile_is_moved_unless_it_follows_a_sketch(tmp_path, moved):
+    tile = noisy(20, 30).cumsum(3)
+    tile = (tile / tile.abs().max()).roll(15, 3)
+    tile[:, :, :, 0] = 1 - tile[:, :, :, -1]  # a large step at the border
+    given = Result("folder/a", Role.SAMPLE, [tile], format="png")
+    shown, view = Tiles(WRAPS["x"], moved=moved).shown(given)
+    wanted = quiet(tile, WRAPS["x"])
+    assert not torch.equal(wanted, tile)
+    assert torch.equal(shown.frames[0], wanted if moved else tile)
+    assert torch.equal(view.frames[0], repeated(shown.frames[0].clamp(-1, 1), 3, WRAPS["x"]))
+    assert shown.facts["made_x"] == f"{seams(tile)['x']:.3f}"
+    assert shown.facts["seam_x"] == f"{seams(shown.frames[0])['x']:.3f}"
+    assert set(shown.facts) == {"tileable", "seam_x", "made_x"}
+
+
+def test_a_sketch_says_where_a_tile_lies():
+    assert Tiles.wanted(Stills(tileable="x")).moved
+    assert not Tiles.wanted(Stills(tileable="x", like="sketch.png")).moved
 
 
 def test_an_ordinary_sample_has_a_figure_only_where_it_is_asked_for(trained_run, tmp_path):
     sampled(trained_run, "--out", tmp_path / "a.png")
     sampled(trained_run, "--out", tmp_path / "b.png", "--seam")
+    assert images.load(tmp_path / "a.png").pixels.equal(images.load(tmp_path / "b.png").pixels)
+    assert "made_x" not in Image.open(tmp_path / "b.png").info
     assert "seam_x" not in Image.open(tmp_path / "a.png").info
     assert float(Image.open(tmp_path / "b.png").info["seam_x"]) > 0
 

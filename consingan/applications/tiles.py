@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,12 @@ class Tiles:
     Args:
         wraps: along which axes they do.
         seam: whether the person wants to hear how well they close.
+        moved: whether a tile may be moved to where its cut shows least, or has to lie where it was made.
     """
 
     wraps: Wraps
     seam: bool = False
+    moved: bool = True
 
     @classmethod
     def wanted(cls, options: Stills, model: SingleImageModel | None = None) -> Tiles:
@@ -45,7 +47,7 @@ class Tiles:
                 f"--tileable {options.tileable} needs a model that makes new pictures, and this one, of "
                 f"{model.settings.mode}, changes given ones; name a run of generation, or the picture alone."
             )
-        return cls(wraps, options.seam)
+        return cls(wraps, options.seam, moved=options.like is None)
 
     @property
     def word(self) -> str:
@@ -58,19 +60,29 @@ class Tiles:
         return "" if self.wraps == NOWHERE else f"_tileable_{self.word}"
 
     def shown(self, result: Result) -> Iterator[Result]:
-        """A sample with its seams' figures among its facts; behind a tile how it repeats."""
-        from consingan.grid.torus import repeated, resized, seams
+        """A sample with its seams' figures among its facts; behind a tile how it repeats.
+
+        A tile closes everywhere, so it is cut where that shows little (``torus.quiet``), unless it follows a sketch.
+        The figures of the cut are ``seam_x`` and ``seam_y``; those of the place where it was made to close, which no
+        choice has improved, ``made_x`` and ``made_y``.
+        """
+        from consingan.grid.torus import quiet, repeated, resized, seams
 
         wraps = self.wraps
         if wraps == NOWHERE and not self.seam:
             yield result
             return
         (picture,) = result.frames
-        figures = {f"seam_{axis}": f"{value:.3f}" for axis, value in seams(picture).items() if self._tells(axis)}
+        made = picture
+        if self.moved:
+            picture = quiet(made, wraps)
+        figures = self._figures("seam", seams(picture))
+        if wraps != NOWHERE:
+            figures |= self._figures("made", seams(made))
         said = ", ".join(f"{name} {value}" for name, value in figures.items())
         notes = (f"{result.name}: {said}.",) if self.seam else ()
         facts = {**result.facts, **({} if wraps == NOWHERE else {"tileable": self.word}), **figures}
-        yield replace(result, facts=facts, notes=(*result.notes, *notes))
+        yield replace(result, frames=[picture], facts=facts, notes=(*result.notes, *notes))
         if wraps != NOWHERE:
             tile = resized(picture, at_most(size_of(picture), SIDE), wraps).clamp(-1, 1)
             folder, _, name = result.name.rpartition("/")
@@ -78,6 +90,7 @@ class Tiles:
             view = f"{folder}/repeated/{name}_{laid}"
             yield replace(result, name=view, role=Role.REPEATED, frames=[repeated(tile, TIMES, wraps)], facts=facts)
 
-    def _tells(self, axis: str) -> bool:
-        """Whether a figure of an axis is of interest: of ordinary samples both are, to compare with."""
-        return self.wraps == NOWHERE or axis in self.word
+    def _figures(self, name: str, found: Mapping[str, float]) -> dict[str, str]:
+        """Figures of the axes that are of interest: of ordinary samples both are, to compare with."""
+        told = [axis for axis in found if self.wraps == NOWHERE or axis in self.word]
+        return {f"{name}_{axis}": f"{found[axis]:.3f}" for axis in told}

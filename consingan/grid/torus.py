@@ -179,6 +179,26 @@ def repeated(x: Tensor, times: int, wraps: Wraps) -> Tensor:
     return x.repeat(1, 1, *(times if wrap else 1 for wrap in wraps))
 
 
+def quiet(picture: Tensor, wraps: Wraps) -> Tensor:
+    """A picture that goes on at its other side, cut where that shows little: rolled, and otherwise as it is.
+
+    Where it is cut is a choice, for it closes everywhere. It is the nearest place whose step is at most the mean one,
+    so that no line of the picture, such as a brick's edge, is cut along.
+
+    Args:
+        picture: ``[1, C, H, W]``.
+        wraps: along which axes it goes on; along others it stays.
+    """
+    for dim, wrap in zip((2, 3), wraps, strict=True):
+        if wrap:
+            steps = (picture - picture.roll(1, dim)).abs().mean(dim=(0, 1, 5 - dim))  # between place k - 1 and k
+            away = torch.arange(len(steps), device=steps.device)
+            away = torch.minimum(away, len(steps) - away)
+            away[steps > steps.mean()] = len(steps)
+            picture = picture.roll(-int(away.argmin()), dim)
+    return picture
+
+
 def seams(picture: Tensor) -> dict[str, float]:
     """How well a picture closes with its other side: the mean step across the seam over the mean step inside.
 
