@@ -10,6 +10,7 @@ from consingan.command.enlarge import enlarge
 from consingan.command.export import export
 from consingan.command.fill import fill, uncrop
 from consingan.command.flags import CONTEXT, OrderedGroup
+from consingan.command.help import help_
 from consingan.command.pages import compare, report, show
 from consingan.command.paste import paste
 from consingan.command.presets import presets
@@ -33,6 +34,6 @@ def main() -> None:
 for command in (
     *(train, batch, sample, style),
     *(enlarge, fill, uncrop, paint, edit, harmonize, paste),
-    *(show, listing, score, compare, report, export, presets),
+    *(show, listing, score, compare, report, export, presets, help_),
 ):
     main.add_command(command)
