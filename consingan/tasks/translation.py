@@ -3,7 +3,7 @@
 Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (1703.10593), for
 two collections; Lin et al., "TuiGAN: Learning Versatile Image-to-Image Translation with Two Unpaired Images" (ECCV
 2020), for two pictures and their pyramids; Kim et al., "Learning to Discover Cross-Domain Relations with Generative
-Adversarial Networks" (1703.05192).
+Adversarial Networks" (1703.05192); Liu et al., "Unsupervised Image-to-Image Translation Networks" (1703.00848).
 
 The branch "" has the picture of --input_name, the branch "target" that of --target_name. A branch's critic compares
 with its own picture, and its generator sees the other's, cut to the shape of its own; so the branch "target" makes the
@@ -199,8 +199,8 @@ def latent_kl(made: Mapping[str, Made]) -> Tensor:
     """
     found = []
     for name, one in made.items():
-        found.append(_coder(one).mean(_seen(one)).float().square().mean())
-        found.append(_coder(made[BACK[name]]).mean(one.fake).float().square().mean())
+        found.append(_wide(_coder(one).mean(_seen(one))).square().mean())
+        found.append(_wide(_coder(made[BACK[name]]).mean(one.fake)).square().mean())
     return _total(found)
 
 
@@ -215,20 +215,20 @@ def rebuilt(made: Mapping[str, Made]) -> Tensor:
     for name, one in made.items():
         seen = _seen(one)
         again = _coder(made[BACK[name]]).decoded(_coder(one).code(seen), seen)
-        apart.append((again.float() - seen).abs().mean())
+        apart.append((again - seen).abs().mean())
     return _total(apart)
 
 
 def identity(made: Mapping[str, Made]) -> Tensor:
     """``sum over both of |G_b(b's own picture) - it|`` (CycleGAN, section 5.2)."""
-    return _total([(one.reconstruction.float() - one.real).abs().mean() for one in made.values()])
+    return _total([(one.reconstruction - one.real).abs().mean() for one in made.values()])
 
 
 def total_variation(made: Mapping[str, Made]) -> Tensor:
     """``sum over both of |difference of neighbours|`` of what is made, along both axes (TuiGAN, equation 6)."""
     found = []
     for one in made.values():
-        x = one.fake.float()
+        x = _wide(one.fake)
         found.append((x[:, :, 1:] - x[:, :, :-1]).abs().mean() + (x[:, :, :, 1:] - x[:, :, :, :-1]).abs().mean())
     return _total(found)
 
@@ -241,6 +241,11 @@ def _seen(one: Made) -> Tensor:
 def _coder(one: Made) -> Coder:
     assert one.coder is not None  # the latent is shared
     return one.coder
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x if x.dtype.itemsize >= 4 else x.float()
 
 
 def _total(losses: Sequence[Tensor]) -> Tensor:
