@@ -3,8 +3,9 @@
     python benchmarks/translation.py --out FOLDER PICTURE TARGET [PICTURE TARGET ...] [--set niter=200]
 
 The trainings are the default one, and the same without the cycle, without identity and with more of it, without the
-history of fakes, and with layers that are shared. Figures are of both directions; those of the generator alone show the
-loss, those of the result what is left of that when patches are laid over it.
+history of fakes, with layers that are shared, and with a shared latent; --only takes some of them. Figures are of both
+directions; those of the generator alone show the loss, those of the result what is left of that when patches are laid
+over it.
 
 distance    the patch distance of ``consingan score`` (swd) to the picture whose manner is wanted, as a share of that of
             the source; less is nearer
@@ -42,6 +43,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "identity 5": {"identity": 5},
     "no history": {"history": 0},
     "shared layers": {"share": "layers"},
+    "shared latent": {"share": "latent"},
 }
 DIRECTIONS = ("forward", "back")
 COLUMNS = (
@@ -60,7 +62,8 @@ COLUMNS = (
 @click.argument("files", nargs=-1, required=True, metavar="PICTURE TARGET...")
 @click.option("--out", required=True, metavar="FOLDER")
 @click.option("--set", "settings", multiple=True, metavar="NAME=NUMBER", help="a setting of all trainings")
-def main(files: tuple[str, ...], out: str, settings: tuple[str, ...]) -> None:
+@click.option("--only", multiple=True, type=click.Choice(list(WAYS)), help="this training; may be given again")
+def main(files: tuple[str, ...], out: str, settings: tuple[str, ...], only: tuple[str, ...]) -> None:
     if len(files) % 2:
         raise click.UsageError("give a target for every picture")
     given = {name: float(value) for name, value in (each.split("=") for each in settings)}
@@ -69,10 +72,10 @@ def main(files: tuple[str, ...], out: str, settings: tuple[str, ...]) -> None:
     click.echo(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for one, two in zip(files[::2], files[1::2], strict=True):
         rows: dict[str, list[Tensor]] = {way: [] for way in DIRECTIONS}
-        for name, lacking in WAYS.items():
+        for name in only or WAYS:
             began = perf_counter()
             numbers = {key: int(value) if value.is_integer() else value for key, value in given.items()}
-            model = consingan.train(one, mode="translation", target_name=two, **{**numbers, **lacking})
+            model = consingan.train(one, mode="translation", target_name=two, **{**numbers, **WAYS[name]})
             seconds = perf_counter() - began
             for way, shown, row in directions(model, Path(one), Path(two)):
                 rows[way].append(side_by_side([(name, shown[0]), ("generator", shown[1]), ("result", shown[2])]))

@@ -6,7 +6,7 @@ A training is one or more branches, each a generator with its critic and its pic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from consingan.grid.windows import Window
 
 
+class Coder(Protocol):
+    """A generator in two halves, of which the code between is another's as well; pictures as in ``Made``."""
+
+    def mean(self, picture: Tensor) -> Tensor:
+        """The mean of a picture's code, ``[1, N, h', w']``, from a distribution with variances of 1."""
+
+    def code(self, picture: Tensor) -> Tensor:
+        """A code of a picture, with noise."""
+
+    def decoded(self, code: Tensor, picture: Tensor) -> Tensor:
+        """The picture of a code, which any of the coders made of ``picture``."""
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """What a branch made in an iteration; pictures are ``[1, C, h, w]`` in [-1, 1], of the part that it looks at.
@@ -31,6 +44,8 @@ class Made:
         model: who made them.
         seen: the picture that its generator saw, where its task is ``Guided``; None elsewhere.
         passed: what its generator makes of another picture that it sees, with gradients, where its task is ``Guided``.
+        given: numbers of the iteration by name (``training.given``).
+        coder: its generator in two halves, where branches share a latent.
     """
 
     real: Tensor
@@ -40,6 +55,8 @@ class Made:
     model: SingleImageModel
     seen: Tensor | None = None
     passed: Callable[[Tensor], Tensor] = lambda picture: picture
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+    coder: Coder | None = None
 
 
 @dataclass(frozen=True, eq=False)

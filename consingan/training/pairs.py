@@ -31,10 +31,34 @@ def check_settings(settings: Train, given: Collection[str]) -> None:
                     f"{', '.join(name for name, task in TASKS.items() if isinstance(task, Guided))}."
                 )
         return
+    check_share(settings, given)
     if settings.objective.noise != "pure":
         raise UserError(f"--noise {settings.objective.noise} does not go with --train_mode {mode}; leave it out.")
     if (run := settings.naive.model_dir) is not None:
         raise UserError(f"--model_dir {run} does not go with --train_mode {mode}; train both pictures anew.")
+
+
+def check_share(settings: Train, given: Collection[str]) -> None:
+    """Refuse a latent of generators without layers for one, and weights of losses that there are not.
+
+    Args:
+        settings, given: as for ``check_settings``.
+    """
+    wanted, layers = settings.translation, settings.network.num_layer
+    if wanted.share == "latent" and layers < 2:
+        raise UserError(
+            f"--share latent needs two layers to share, and --num_layer is {layers}; raise it to 2 or more."
+        )
+    for name in ("latent_kl", "autoencoder"):
+        if name in given and wanted.share != "latent":
+            raise UserError(
+                f"--{name} {getattr(wanted, name):g} is for --share latent, and this is --share {wanted.share}; leave "
+                "it out."
+            )
+    if "cycle_start" in given and not wanted.cycle_from:
+        raise UserError(
+            f"--cycle_start {wanted.cycle_start:g} holds until --cycle_from, which is 0; give --cycle_from as well."
+        )
 
 
 def check_files(mode: str, picture: str | None, given: Mapping[str, Any]) -> None:

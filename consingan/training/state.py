@@ -28,6 +28,7 @@ from consingan.training.branch import Branch, beside, tied
 from consingan.training.checkpoint import Part
 from consingan.training.convergence import Figures, Pace
 from consingan.training.entering import Entered, entered
+from consingan.training.given import given
 from consingan.training.graphs import Captured, CudaRecorder
 from consingan.training.lessons import Lesson, OfTask, known_of
 from consingan.training.step import Drawn, Step
@@ -328,7 +329,8 @@ class Training:
             now = self._entered(branch, draw)
             shape = (1, branch.model.generator.channels, *(now.window.size if now.window else branch.model.size))
             numbers = [objective.draw(draw, step, shape) for step in range(critic_steps)]
-            drawn.append(Drawn(now.inputs, numbers, objective.draw(draw, None, shape), now.window, now.seen))
+            more = objective.draw(draw, None, shape) | given(branch.model, self.stage, self.iteration, draw)
+            drawn.append(Drawn(now.inputs, numbers, more, now.window, now.seen))
         return drawn
 
     def _entered(self, branch: Branch, draw: Draw) -> Entered:

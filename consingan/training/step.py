@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from consingan.devices import Products
-from consingan.gan import guides, schedule
+from consingan.gan import guides, latent, schedule
 from consingan.gan.critics import Critic
 from consingan.gan.model import KEPT, channels_last
 from consingan.gan.objectives.base import Estimating, Sight
@@ -197,18 +197,23 @@ class Learner:
             channels_last(torch.cat([x, anchor(part.noise)]))
             for x, anchor, part in zip(drawn.inputs, self.anchors, parts, strict=True)
         ]
-        below = None
-        if self.anchor_prefix is not None:
+        below, start, coder = None, self.frozen, None
+        passed: Callable[[Tensor], Tensor] = partial(guides.translated, model)
+        if (noise := drawn.generator.get(latent.NOISE)) is not None:
+            coder = latent.Coder(model, noise)
+            passed, start = coder.passed, 1
+            below = parts[0].needed.cut(latent.coarse(model.generator, both[0], noise[:2])[0])
+        elif self.anchor_prefix is not None:
             prefix = self._frozen_features(drawn.inputs, parts)
             below = channels_last(torch.cat([prefix, parts[self.frozen - 1].needed.cut(self.anchor_prefix)]))
         elif self.frozen:
             below = self._frozen_features(both, parts)
-        fake, reconstruction = model.generator(both, model.amplitudes, sizes, self.frozen, below, window).chunk(2)
+        fake, reconstruction = model.generator(both, model.amplitudes, sizes, start, below, window).chunk(2)
         if window is None:
             fake = halfway(fake, model.wraps)
         real, seen = (window.cut(x) if window and x is not None else x for x in (self.real, drawn.seen))
         assert real is not None
-        return Made(real, fake, reconstruction, window, model, seen, partial(guides.translated, model))
+        return Made(real, fake, reconstruction, window, model, seen, passed, drawn.generator, coder)
 
     def update_critic(self, made: Made, drawn: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The critic's steps on one fake; the losses are those of the last."""
