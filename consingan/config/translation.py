@@ -29,10 +29,10 @@ class Translation:
         choices=("none", "layers", "latent"),
     )
     latent_kl: float = setting(
-        0.01, "weight of the loss that holds the latent of --share latent to a standard normal distribution", low=0
+        0.01, "weight, where a latent is shared, of the loss that holds it to a standard normal distribution", low=0
     )
     autoencoder: float = setting(
-        10.0, "weight, with --share latent, of the loss of each picture made of its own latent", low=0
+        10.0, "weight, where a latent is shared, of the loss of each picture made of its own latent", low=0
     )
     guide_noise: float = setting(
         0.0, "deviation of the noise beside the picture at every stage, by which translations differ", low=0, high=10
