@@ -1,8 +1,8 @@
 """Enlarging: every method on pictures that were shrunk, against what they were; the table of docs/enlarge.md.
 
-    python benchmarks/enlarge.py --out FOLDER [PICTURE ...]
+    python benchmarks/enlarge.py --out FOLDER [--way WAY ...] [PICTURE ...]
 
-By default the pictures of images/generation and images/textures. Each is shrunk bicubically with antialiasing, by 2 and
+By default every way, and the pictures of images/generation and images/textures. Each is shrunk bicubically with antialiasing, by 2 and
 by 4, and enlarged again by
 
 bicubic     interpolation alone
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -65,7 +65,8 @@ WAYS: dict[str, Way] = {"bicubic": bicubic, "corrected": corrected, "patches": a
 @click.command(help=__doc__)
 @click.argument("pictures", nargs=-1, metavar="[PICTURE...]")
 @click.option("--out", required=True, metavar="FOLDER")
-def main(pictures: tuple[str, ...], out: str) -> None:
+@click.option("--way", "ways", type=click.Choice(list(WAYS)), multiple=True, default=list(WAYS))
+def main(pictures: tuple[str, ...], out: str, ways: tuple[str, ...]) -> None:
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     files = [Path(name) for name in pictures] or sorted(ROOT.glob("images/generation/*.png"))
@@ -75,16 +76,16 @@ def main(pictures: tuple[str, ...], out: str) -> None:
     for factor in reversed(FACTORS):
         for file in files:
             row = rows.setdefault(f"{file.stem} {factor}", {})
-            for way in (way for way in WAYS if way not in row):
+            for way in (way for way in ways if way not in row):
                 row[way] = judged(file, factor, way, folder)
                 kept.write_text(json.dumps(rows, indent=1))
-            write_sheet(file, factor, folder)
-    print("| picture, factor | figure |", " | ".join(WAYS), "|")
-    print("|---" * (len(WAYS) + 2) + "|")
+            write_sheet(file, factor, folder, ways)
+    print("| picture, factor | figure |", " | ".join(ways), "|")
+    print("|---" * (len(ways) + 2) + "|")
     for factor in FACTORS:
         for file in files:
             for figure in ("psnr", "ssim", "swd", "back", "seconds"):
-                values = " | ".join(f"{rows[f'{file.stem} {factor}'][way][figure]:.4g}" for way in WAYS)
+                values = " | ".join(f"{rows[f'{file.stem} {factor}'][way][figure]:.4g}" for way in ways)
                 print(f"| {file.stem}, {factor} | {figure} | {values} |")
 
 
@@ -114,9 +115,9 @@ def read(file: Path, factor: int) -> Tensor:
     return whole[:, :, :height, :width]
 
 
-def write_sheet(file: Path, factor: int, folder: Path) -> None:
-    """The middle of the truth and of what every way made, side by side."""
-    made = [(way, unit(images.load(folder / f"{file.stem}_{factor}_{way}.png").pixels)) for way in WAYS]
+def write_sheet(file: Path, factor: int, folder: Path, ways: Sequence[str]) -> None:
+    """The middle of the truth and of what each of the ways made, side by side."""
+    made = [(way, unit(images.load(folder / f"{file.stem}_{factor}_{way}.png").pixels)) for way in ways]
     shown = [("truth", read(file, factor)), *made]
     images.save(folder / f"{file.stem}_{factor}_sheet.png", labelled_row([(name, middle(x)) for name, x in shown]))
 

@@ -63,6 +63,29 @@ def test_detail_comes_back():
     assert psnr(truth, made) > psnr(truth, plain) + 2
 
 
+def test_a_value_goes_no_further_beyond_those_around_it_than_their_range():
+    """An edge from 0.4 to 0.6: beside it 0.2 to 0.8 is left, and two pixels away from it the colour itself."""
+    photo = torch.full((1, 1, 10, 16), 0.4)
+    photo[..., 8:] = 0.6
+    limits = across.Limits(photo)
+    dark, bright = limits.keep(torch.zeros(1, 1, 40, 64)), limits.keep(torch.ones(1, 1, 40, 64))
+    for x, found in ((2, (0.4, 0.4)), (31, (0.2, 0.8)), (32, (0.2, 0.8)), (61, (0.6, 0.6))):
+        assert (dark[0, 0, 20, x].item(), bright[0, 0, 20, x].item()) == pytest.approx(found)
+    inside = resize(photo, (40, 64)).clamp(0.3, 0.7)
+    assert torch.allclose(limits.keep(inside.clone()), inside, atol=1e-6)
+
+
+def test_lines_of_bricks_leave_no_streaks_between_them():
+    """Bright lines on grey, shrunk and enlarged four times: between them it stays nearly grey."""
+    truth = torch.full((1, 1, 128, 160), 0.4)
+    for column in range(8, 160, 36):
+        truth[..., column : column + 3] = 0.8
+    small = resize(truth, (32, 40))
+    made = across.enlarge(small, (128, 160))
+    between = made[:, :, 20:-20, 62:74]  # px 18 to 30 behind a line
+    assert (between - 0.4).abs().max() < 0.03
+
+
 def test_strips_change_nothing(monkeypatch):
     whole = across.enlarge(picture(), (60, 80))
     monkeypatch.setattr(

@@ -4,7 +4,8 @@ In small steps. Enlarged by a step, the picture is as blurred as the photo is wh
 enlarged again; of that copy we know what is missing. For every place the copy's nearest patch is looked for, near the
 same place first, and the detail that is missing there is added; less of it where even the nearest patch is another
 one. After each step the result is corrected so that, shrunk
-again, it is the photo.
+again, it is the photo; between these corrections no value may go far beyond those around its place in the photo, or
+what rings beside an edge would be taken for detail by the next step.
 
 Sources: patches recur across scales (Glasner, Bagon and Irani, "Super-Resolution from a Single Image", ICCV 2009), most
 of them near their own place (Freedman and Fattal, "Image and Video Upscaling from Local Self-Examples", TOG 2011, whose
@@ -35,6 +36,7 @@ DOUBT = 0.1  # what a patch's squared distance counts beside its detail: higher 
 SPREAD = 2.0  # of the votes: higher blurs the detail, lower leaves seams
 SMALLEST = 2 * REACH + 2  # px of a copy's sides
 CORRECTIONS, LAST_CORRECTIONS = 3, 10  # of a step, and at the end
+LEEWAY = 1.0  # how far a step may go beyond the photo's values around a place, as a share of their range
 
 
 class Examples:
@@ -80,15 +82,36 @@ def enlarge(photo: Tensor, size: Size, told: Callable[[float], None] = lambda sh
     """
     way = steps(size_of(photo), size)
     examples = Examples(photo, (size[0] * size[1] / photo[0, 0].numel()) ** (0.5 / len(way)))
+    limits = Limits(photo)
     whole, done, made = sum(h * w for h, w in way), 0, photo
     for now in way:
         made = resize(made, now)
         field, least = nearest(made, examples)
         made += vote(field, now, examples.detail, SPREAD) * trust(field, least, examples)
-        made = corrected(made.clamp_(0, 1), photo, CORRECTIONS)
+        made = limits.keep(corrected(made.clamp_(0, 1), photo, CORRECTIONS))
         done += now[0] * now[1]
         told(done / whole)
     return corrected(made, photo, LAST_CORRECTIONS)
+
+
+class Limits:
+    """How dark and how bright each place of an enlarged picture may be.
+
+    Args:
+        photo: ``[1, C, H, W]`` in [0, 1], whose 3x3 pixels around a place say it, with ``LEEWAY``.
+    """
+
+    def __init__(self, photo: Tensor):
+        around = F.pad(photo, (1,) * 4, mode="replicate")
+        darkest, brightest = -F.max_pool2d(-around, 3, stride=1), F.max_pool2d(around, 3, stride=1)
+        beyond = LEEWAY * (brightest - darkest)
+        self.least, self.most = darkest - beyond, brightest + beyond
+
+    def keep(self, made: Tensor) -> Tensor:
+        """A picture ``[1, C, h, w]`` within the limits, changed in place."""
+        for limit, kept in ((self.least, torch.maximum), (self.most, torch.minimum)):
+            kept(made, F.interpolate(limit, size_of(made), mode="bilinear"), out=made)
+        return made
 
 
 def steps(photo: Size, size: Size) -> list[Size]:
