@@ -2,8 +2,8 @@
 
     python benchmarks/enlarge.py --out FOLDER [--way WAY ...] [PICTURE ...]
 
-By default every way, and the pictures of images/generation and images/textures. Each is shrunk bicubically with antialiasing, by 2 and
-by 4, and enlarged again by
+By default every way, and the pictures of images/generation and images/textures. Each is shrunk bicubically with
+antialiasing, by 2 and by 4, and enlarged again by
 
 bicubic     interpolation alone
 corrected   interpolation, corrected until it is the small picture when it is shrunk again (back-projection)

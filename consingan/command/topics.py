@@ -38,6 +38,7 @@ TOPICS: Mapping[str, Topic] = {
     "sizes": Topic(README, "Sample", "the same: --size and how large results can be"),
     "disk": Topic(README, "The run folder", "What a run folder holds"),
     "python": Topic(README, "From Python", "Training and sampling from Python"),
+    "applications": Topic("docs/applications.md"),
     "harmonization": Topic("docs/harmonization.md"),
     "masks": Topic("docs/harmonization.md", "Masks", "Masks of pasted objects"),
     "animation": Topic("docs/animation.md"),

@@ -86,8 +86,8 @@ def paint(ctx: click.Context, **flags: Any) -> None:
 def edit(ctx: click.Context, **flags: Any) -> None:
     """Blend what you moved or copied in PHOTO into the picture, with the model of a RUN of any task.
 
-    PHOTO enters the model at a stage; a higher one keeps more of it. Outside the mask PHOTO stays as it is, at its own
-    size.
+    PHOTO enters the model at a stage; with a model of editing a higher one keeps more of it. Outside the mask PHOTO
+    stays as it is, at its own size.
     """
     with_run(ctx, "edit", flags, naive_img=flags["picture"])
 
@@ -103,7 +103,7 @@ def edit(ctx: click.Context, **flags: Any) -> None:
 def harmonize(ctx: click.Context, **flags: Any) -> None:
     """Repaint the object that was pasted into NAIVE in the style of the picture, with the model of a RUN of any task.
 
-    NAIVE enters the model at a stage; a higher one keeps more of it. Outside the mask NAIVE stays as it is, at its own
-    size.
+    NAIVE enters the model at a stage; with a model of harmonization a higher one keeps more of it. Outside the mask
+    NAIVE stays as it is, at its own size.
     """
     with_run(ctx, "harmonize", flags, naive_img=flags["picture"])
