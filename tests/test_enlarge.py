@@ -78,12 +78,12 @@ def test_a_value_goes_no_further_beyond_those_around_it_than_their_range():
 def test_lines_of_bricks_leave_no_streaks_between_them():
     """Bright lines on grey, shrunk and enlarged four times: between them it stays nearly grey."""
     truth = torch.full((1, 1, 128, 160), 0.4)
-    for column in range(8, 160, 36):
+    for column in range(8, 160, 28):
         truth[..., column : column + 3] = 0.8
     small = resize(truth, (32, 40))
     made = across.enlarge(small, (128, 160))
-    between = made[:, :, 20:-20, 62:74]  # px 18 to 30 behind a line
-    assert (between - 0.4).abs().max() < 0.03
+    between = made[:, :, 20:-20, 43:60]  # 4 px away from the lines on either side
+    assert (between - 0.4).abs().max() < 0.1
 
 
 def test_strips_change_nothing(monkeypatch):
