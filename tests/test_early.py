@@ -45,6 +45,13 @@ def test_ctrl_c_while_modules_are_imported(start, moment):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped at once.\n")
 
 
+@pytest.mark.parametrize("moment", ["consingan", "consingan.early"])
+@pytest.mark.parametrize("start", ["train", "sample"])
+def test_ctrl_c_before_the_package_can_see_to_it(start, moment):
+    done = ran(PRESS + PROGRAMS[start], moment)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_library_leaves_ctrl_c_alone():
     program = "import signal, consingan; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     done = ran(program)
