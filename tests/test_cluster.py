@@ -130,7 +130,7 @@ def test_workers_that_do_not_fit_are_refused(address, tmp_path, monkeypatch):
         return str(caught.value)
 
     assert "cannot be reached" in refusal_fast(monkeypatch, tmp_path)
-    assert "nowhere.json does not exist" in refusal("nowhere.json")
+    assert "--scheduler nowhere.json cannot be read" in refusal("nowhere.json")
     assert "has {'GPU': 1.0}; start some with --resources" in refusal(resources="GPU=1")
     assert "--worker_resources is 'GPU'" in refusal(resources="GPU")
     assert parsed("GPU=1, MEMORY=2e9") == {"GPU": 1.0, "MEMORY": 2e9}

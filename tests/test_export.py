@@ -132,6 +132,7 @@ def test_batches_other_variations_and_what_a_file_says_of_itself(onnx):
         "amplitudes": model.amplitudes,
         "variation": 0.7,
         "codes": 2,
+        "categories": 0,
         "border": "extend",
         "size": None,
     }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import secrets
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +28,7 @@ from consingan.training.order import FILES
 
 TIMEOUT_S = 15.0  # to reach the scheduler
 TICK_S = 0.5  # between two tries while the scheduler is away
+LOOK_S = 1.0  # between two questions to the scheduler who is there
 BEAT_S = 5.0  # between two signs of life to the workers
 AHEAD = 2  # tasks for each worker that the scheduler has at a time
 EXTRA = "The package distributed is not installed; install it with: {} -m pip install 'consingan[cluster]'"
@@ -55,6 +59,8 @@ class Cluster:
         self._news: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._names: dict[str, str] = {}
         self._sign: object = 0
+        self._known: Mapping[str, Any] = {}
+        self._until = float("-inf")  # what is known holds until then
         self._end = threading.Event()
         try:
             self._check()
@@ -217,13 +223,16 @@ class Cluster:
 
     def _workers(self) -> Mapping[str, Any]:
         """Workers that a task may go to."""
-        found = self._client.scheduler_info(n_workers=-1)["workers"]
-        wanted = self._resources or {}
-        return {
-            address: worker
-            for address, worker in found.items()
-            if all(worker["resources"].get(name, 0) >= count for name, count in wanted.items())
-        }
+        if monotonic() > self._until:  # each question costs the scheduler as much as a job
+            found = self._client.scheduler_info(n_workers=-1)["workers"]
+            wanted = self._resources or {}
+            self._known = {
+                address: worker
+                for address, worker in found.items()
+                if all(worker["resources"].get(name, 0) >= count for name, count in wanted.items())
+            }
+            self._until = monotonic() + LOOK_S
+        return self._known
 
     def _check(self) -> None:
         every = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -287,13 +296,42 @@ def reached(address: str) -> Any:
         import distributed
     except ModuleNotFoundError:
         raise UserError(EXTRA.format(sys.executable)) from None
-    how = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
-    if address.endswith(".json") and not Path(address).is_file():
-        raise UserError(f"--scheduler {address} does not exist; start the scheduler with --scheduler-file {address}.")
+    place = of_file(Path(address)) if address.endswith(".json") else address
     try:
-        return distributed.Client(**how, timeout=TIMEOUT_S, set_as_default=False)
-    except Exception as error:  # of many kinds: no such host, no TLS, no answer, no address
+        with ThreadPoolExecutor(1) as beside:  # a notebook's thread has a loop of its own
+            beside.submit(asyncio.run, answered(place)).result()
+        return distributed.Client(place, timeout=TIMEOUT_S, set_as_default=False)
+    except Exception as error:  # of many kinds: no such host, no certificate, no answer, no address
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"--scheduler {address} cannot be reached ({type(error).__name__}: {error}); check the address and whether "
-            "the scheduler runs."
+            f"--scheduler {address} cannot be reached ({reason}); check the address, whether the scheduler runs, and "
+            "for tls:// the certificates in Dask's configuration."
         ) from error
+
+
+def of_file(file: Path) -> str:
+    """The address in the file that a scheduler has written.
+
+    Raises:
+        UserError: it is not there, or another one.
+    """
+    try:
+        return str(json.loads(file.read_bytes())["address"])
+    except OSError as error:
+        raise UserError(
+            f"--scheduler {file} cannot be read ({error.strerror}); start the scheduler with --scheduler-file {file}."
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"--scheduler {file} is no file of a Dask scheduler; give the one of its --scheduler-file."
+        ) from error
+
+
+async def answered(address: str) -> None:
+    """Connect, and no more: a client that cannot would try to say goodbye to nobody for half a minute."""
+    import distributed
+    from distributed.comm import connect
+
+    security = distributed.Security().get_connection_args("client")
+    comm = await connect(address, timeout=TIMEOUT_S, **security)
+    comm.abort()

@@ -225,6 +225,7 @@ def facts(model: SingleImageModel, version: str, size: Size | None) -> dict[str,
         "amplitudes": list(model.amplitudes),
         "variation": model.settings.sampling.variation,
         "codes": model.settings.codes.channels,
+        "categories": model.settings.codes.code_categories,
         "border": model.generator.border.name,
         "size": list(size) if size else None,
     }
