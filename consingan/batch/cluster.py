@@ -223,7 +223,7 @@ class Cluster:
 
     def _workers(self) -> Mapping[str, Any]:
         """Workers that a task may go to."""
-        if monotonic() > self._until:  # each question costs the scheduler as much as a job
+        if monotonic() > self._until:  # each question goes to the scheduler and back
             found = self._client.scheduler_info(n_workers=-1)["workers"]
             wanted = self._resources or {}
             self._known = {
