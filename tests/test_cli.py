@@ -259,7 +259,6 @@ MISTAKES = [
     ("a.png --max_pixels 3000", "a.png has 64x48 pixels, above the limit of 3000"),
     ("a.png --background nocolour", "--background is 'nocolour', which is no colour"),
     ("a.png b.png", "Got unexpected extra argument (b.png)"),
-    ("a.png --input_name b.png", "Two pictures are given, a.png and --input_name b.png; give one."),
     # contradictions
     ("a.png --min_size 41", "--min_size 41 is above --max_size 40; lower the one or raise the other."),
     ("a.png --padd_size 2", "--padd_size 2 is more than half of --ker_size 3; give at most 1."),
