@@ -62,7 +62,8 @@ def train(
     Args:
         image: a file; a picture of Pillow's; an array ``[H, W]`` or ``[H, W, C]`` (uint8, uint16, or float in [0, 1]);
             or a tensor ``[C, H, W]`` in [-1, 1];
-            or several files, for one model of all of them. None where ``resume`` names a run, which goes on with its own.
+            or several files, for one model of all of them. None where ``resume`` names a run,
+            which goes on with its own.
         mode: a name in ``consingan.tasks.TASKS``; generation unless given.
         preset: a name in the task's recipes; fast unless given.
         device: auto, cpu, cuda:N or mps.
