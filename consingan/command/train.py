@@ -234,7 +234,7 @@ def pictures_of(flags: dict[str, Any]) -> list[str]:
     Raises:
         UserError: a folder is to be taken as one and is none, or stands beside other pictures.
     """
-    typed, plain = list(flags["input_name"]), list(flags["picture"])
+    typed, plain = ([file for file in flags[name] if file] for name in ("input_name", "picture"))
     files = plain if typed == plain and len(typed) == 1 else [*typed, *plain]
     if not flags["as_one"]:
         return files

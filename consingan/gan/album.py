@@ -33,6 +33,20 @@ def pages_of(model: SingleImageModel) -> list[SingleImageModel]:
     return [model, *model.pages]
 
 
+def page_of(model: SingleImageModel, sizes: Sequence[Size], seed: int) -> SingleImageModel:
+    """A model with this one's generator, of another picture: with its sizes, and without a stage yet.
+
+    Args:
+        model: the first picture's.
+        sizes: ``(H, W)`` of its stages, as many as the first has.
+        seed: of its anchors' noise.
+    """
+    made = copy.copy(model)
+    made.sizes, made.noise_seed, made.photo, made.pages = list(sizes), seed, None, []
+    made.fixed, made.anchors, made.amplitudes = [], [], []
+    return made
+
+
 def tensors(pages: Sequence[SingleImageModel], photos: bool = True) -> dict[str, Tensor]:
     """What of pages has to be stored beside the generator, by name; where it is wanted with their photos."""
     found: dict[str, Tensor] = {}
@@ -60,7 +74,7 @@ def restored(
     for number, (sizes, amplitudes, seed) in enumerate(headers, 1):
         if len(sizes) != len(model.sizes) or len(amplitudes) != model.stages:
             raise UserError(f"{where} holds pictures of different stages; {USE}.")
-        page, prefix = model.page(sizes, seed), f"{PAGE}{number}."
+        page, prefix = page_of(model, sizes, seed), f"{PAGE}{number}."
         own = {name.removeprefix(prefix): rest.pop(name) for name in list(rest) if name.startswith(prefix)}
         if (pixels := own.pop(PHOTO, None)) is not None:
             page.photo = Photo(checked_photo(pixels, model.kind, where), model.device, model.kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -397,15 +396,3 @@ class SingleImageModel:
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]
         self.pages = [album.sharing(page, self.generator).to(device) for page in self.pages]
         return self
-
-    def page(self, sizes: Sequence[Size], seed: int) -> SingleImageModel:
-        """A model with this generator, of another picture: with its sizes, and without a stage yet.
-
-        Args:
-            sizes: ``(H, W)`` of its stages, as many as this has.
-            seed: of its anchors' noise.
-        """
-        made = copy.copy(self)
-        made.sizes, made.noise_seed, made.photo, made.pages = list(sizes), seed, None, []
-        made.fixed, made.anchors, made.amplitudes = [], [], []
-        return made

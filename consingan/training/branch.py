@@ -13,7 +13,7 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.finish.photo import Photo
 from consingan.finish.photo import stored as kept_pixels
-from consingan.gan.album import seed_of
+from consingan.gan.album import page_of, seed_of
 from consingan.gan.critics import Critic, located
 from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
@@ -111,7 +111,7 @@ class Branch:
         """The same networks with a further picture, ``[1, C, H, W]`` in [-1, 1], of the same kind."""
         settings, kind = self.model.settings, self.model.kind
         sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
-        model = self.model.page(sizes, seed_of(settings.runtime.seed, number))
+        model = page_of(self.model, sizes, seed_of(settings.runtime.seed, number))
         model.photo = Photo(kept_pixels(picture, kind), model.device, kind)
         reals = [channels_last(real) for real in pyramid.build(picture.to(model.device), sizes)]
         return Branch(self.name, model, self.critic, reals, self.state, number=number)

@@ -27,7 +27,8 @@ from consingan.training import kept, watchdog
 from consingan.training.checkpoint import most_bytes
 from consingan.training.convergence import Pace
 from consingan.training.signals import StoppedError
-from consingan.training.state import Done, Training
+from consingan.training.state import Training
+from consingan.training.step import Done
 from consingan.watch import report
 from consingan.watch.monitor import Monitor
 

@@ -31,23 +31,10 @@ from consingan.training.entering import Entered, entered
 from consingan.training.given import given
 from consingan.training.graphs import Captured, CudaRecorder
 from consingan.training.lessons import Lesson, OfTask, known_of
-from consingan.training.step import Drawn, Step
+from consingan.training.step import Done, Drawn, Step
 from consingan.training.watchdog import Attempt, Good, Look
 
 SNAPSHOTS = (0.1, 0.5)  # of a stage's iterations; its end has one too
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """One iteration that was done.
-
-    Args:
-        drawn: by branch, its random inputs.
-        terms: loss terms by name, 0-dim, on the device.
-    """
-
-    drawn: Sequence[Drawn]
-    terms: Mapping[str, Tensor]
 
 
 @dataclass
@@ -191,10 +178,7 @@ class Training:
         return self.branches[0].reals
 
     def trains_on(self, reals: Sequence[Tensor]) -> bool:
-        """Whether this is the training of a picture, ``[1, C, H, W]`` at each stage's size, up to rounding.
-
-        Of several pictures they are those of all, see ``every_real``.
-        """
+        """Whether this is the training of pictures (see ``every_real``), up to rounding."""
         own = self.every_real
         return len(reals) == len(own) and all(
             a.shape == b.shape and torch.allclose(a, b, atol=1e-3) for a, b in zip(reals, own, strict=True)

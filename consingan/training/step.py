@@ -67,6 +67,19 @@ class Drawn:
         return Drawn(inputs, critic, generator[0], self.window, seen, self.number)
 
 
+@dataclass(frozen=True, eq=False)
+class Done:
+    """One iteration that was done.
+
+    Args:
+        drawn: by branch, its random inputs.
+        terms: loss terms by name, 0-dim, on the device.
+    """
+
+    drawn: Sequence[Drawn]
+    terms: Mapping[str, Tensor]
+
+
 class Step:
     """The iteration of one stage: a callable from the iteration's random inputs to its loss terms.
 
