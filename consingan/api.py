@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    image: Picture | None = None,
+    image: Picture | Sequence[str | Path] | None = None,
     *,
     mode: str | None = None,
     preset: str | None = None,
@@ -61,7 +61,9 @@ def train(
 
     Args:
         image: a file; a picture of Pillow's; an array ``[H, W]`` or ``[H, W, C]`` (uint8, uint16, or float in [0, 1]);
-            or a tensor ``[C, H, W]`` in [-1, 1]. None where ``resume`` names a run, which goes on with its own.
+            or a tensor ``[C, H, W]`` in [-1, 1];
+            or several files, for one model of all of them. None where ``resume`` names a run,
+            which goes on with its own.
         mode: a name in ``consingan.tasks.TASKS``; generation unless given.
         preset: a name in the task's recipes; fast unless given.
         device: auto, cpu, cuda:N or mps.
@@ -101,7 +103,7 @@ def train(
 
 
 def estimate(
-    image: Picture,
+    image: Picture | Sequence[str | Path],
     *,
     mode: str | None = None,
     preset: str | None = None,
@@ -337,14 +339,19 @@ def _file_of(image: Picture, name: str, folder: Path) -> str:
     return str(file)
 
 
-def _job(image: Picture | None, **order: Any) -> Job:
-    """The job of a picture in any of its forms."""
+def _job(image: Picture | Sequence[str | Path] | None, **order: Any) -> Job:
+    """The job of a picture in any of its forms, or of several files."""
     settings: dict[str, Any] = {
         name: str(value) if isinstance(value, Path) else value for name, value in order["settings"].items()
     }
     if isinstance(settings.get("model_dir"), str):
         settings["model_dir"] = str(Run.open(settings["model_dir"]).folder)
     order |= {"settings": settings, "background": settings.pop("background", None)}
+    if isinstance(image, list | tuple):
+        if not image or not all(isinstance(each, str | Path) for each in image):
+            raise UserError("Of several pictures each has to be a file; give a list of paths.")
+        image, *also = image
+        settings |= {"also": tuple(map(str, also))} if also else {}
     if image is None or isinstance(image, str | Path):
         return Job(Order(picture=None if image is None else str(image), **order))
     name = decoding.name_of(image) if isinstance(image, Image.Image) else "array"

@@ -107,7 +107,7 @@ def test_help_of_all_flags_shows_headings_and_defaults(command, tmp_path):
         headings = ["Task:", *(f"{title}:" for title in SECTION_TITLES.values()), "Machine:", "Messages:"]
         flags = [s.name for s in config.settings()]
         usual = {s.name: TASKS["generation"].recipes["fast"].get(s.name, s.default) for s in config.settings()}
-        defaults = {name: value for name, value in usual.items() if value not in (None, False)}
+        defaults = {name: value for name, value in usual.items() if value not in (None, False, ())}
         assert (defaults["nfc"], defaults["max_size"], defaults["lr_g"], defaults["gamma"]) == (32, 40, "auto", 0.02)
         defaults |= {"nc_im": "by picture"}
     else:
@@ -247,7 +247,7 @@ MISTAKES = [
         "https://example.com/a.png",
         "https://example.com/a.png is an address, and nothing is fetched",
     ),
-    ("folder.png", "folder.png is a folder, and a run has one picture; for a run of each: ... batch folder.png"),
+    ("folder.png", "folder.png is a folder; for a run of each of its pictures: ... batch folder.png, and for one model of all"),
     ("text.png", "text.png is no picture that can be read"),
     ("empty.png", "empty.png is empty (0 bytes)"),
     ("pixel.png", "pixel.png has only 1x1 pixels: use a picture with at least 8 pixels"),
@@ -258,8 +258,7 @@ MISTAKES = [
     ("a.png --min_size 10", "The coarsest stage would be 14x10 px, smaller than the critic's patch of 11 px"),
     ("a.png --max_pixels 3000", "a.png has 64x48 pixels, above the limit of 3000"),
     ("a.png --background nocolour", "--background is 'nocolour', which is no colour"),
-    ("a.png b.png", "Got unexpected extra argument (b.png)"),
-    ("a.png --input_name b.png", "Two pictures are given, a.png and --input_name b.png; give one."),
+    ("a.png folder.png", "folder.png is a folder; name its pictures, or give the folder alone with --as_one."),
     # contradictions
     ("a.png --min_size 41", "--min_size 41 is above --max_size 40; lower the one or raise the other."),
     ("a.png --padd_size 2", "--padd_size 2 is more than half of --ker_size 3; give at most 1."),

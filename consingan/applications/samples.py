@@ -57,7 +57,7 @@ class Samples:
         return Expected(options.num_samples, sizes, finished, before)
 
     def apply(self, material: Material, options: Stills, told: Told) -> Iterator[Result]:
-        from consingan.gan import codes, sampling, steering
+        from consingan.gan import album, codes, sampling, steering
         from consingan.gan.after import Chain
 
         model, start = material.trained, options.gen_start_scale
@@ -73,10 +73,10 @@ class Samples:
             before = max(moving(model, options, size) for size in sizes)
             first = before / (before + (max(map(finishing, sizes)) if photo else 0.0))
             toward = replace(toward, told=lambda share: told(first * share))
-        chain = sampling.chain(model, options, lambda share: told(first + (1 - first) * share))
+        shares: list[tuple[float, ...]] = []
+        chain = sampling.chain(model, options, lambda share: told(first + (1 - first) * share), shares.extend)
         if options.reconstruction:
-            made = [model.reconstruct()]
-            yield Result("reconstruction", Role.RECONSTRUCTION, made, format=format, kind=kind)
+            yield from reconstructions(model, format)
         own = model.settings.sampling.variation
         variation = own if options.variation is None else options.variation
         facts = {
@@ -90,6 +90,7 @@ class Samples:
             folder += f"_variation_{variation:g}" if variation < 1 else ""
             folder += "_patches" if photo else ""
             folder += "" if options.finish_seed is None else f"_finish_seed_{options.finish_seed}"
+            folder += f"_of_{(album.number_of(model, options.of) or 0) + 1}" if options.of else ""
             folder += following(options) + tiles.folder
             if toward:
                 notes = toward.sketch.notes
@@ -100,7 +101,18 @@ class Samples:
                 name = f"{folder}/seed_{options.seed}_sample_{number:03d}"
                 _, values = sampling.coded(model, options, number, given)
                 place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(model.settings.codes, values)}
+                place |= album.facts(model, options, number, shares.pop(0) if shares else ())
                 yield from tiles.shown(Result(name, Role.SAMPLE, [picture], place | facts, format, kind=kind))
+
+
+def reconstructions(model: SingleImageModel, format: str) -> Iterator[Result]:
+    """Each picture of a model, as the model learned it."""
+    from consingan.gan.album import names, pages_of
+
+    for number, (page, name) in enumerate(zip(pages_of(model), names(model), strict=True), 1):
+        facts = {"picture": name} if model.pages else {}
+        called = "reconstruction" if number == 1 else f"reconstruction_{number}"
+        yield Result(called, Role.RECONSTRUCTION, [page.reconstruct()], facts, format, kind=model.kind)
 
 
 def followed(options: Stills) -> dict[str, str]:
@@ -139,10 +151,12 @@ def shown(sketch: Sketch, size: Size) -> Tensor:
 
 def sizes_of(model: SingleImageModel, options: Stills, toward: Toward | None = None) -> list[Size]:
     """Sizes ``(H, W)`` to draw from a model, see ``output_sizes`` and ``sampling.own_size``."""
+    from consingan.gan.album import number_of
     from consingan.gan.sampling import own_size, photo_for
 
     finished = photo_for(model, options.finish) is not None
-    return output_sizes(options, own_size(model, options.finish, options.longest, toward), finished)
+    of = number_of(model, options.of) or 0
+    return output_sizes(options, own_size(model, options.finish, options.longest, toward, of), finished)
 
 
 def first_noise(model: SingleImageModel) -> int:

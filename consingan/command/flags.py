@@ -41,6 +41,20 @@ class IterationList(click.ParamType):
         return tuple(int(part) for part in parts)
 
 
+class ShareList(click.ParamType):
+    """``1`` or ``2,1,1``."""
+
+    name = "N[,N...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no number nor a list such as 2,1,1.", param, ctx)
+
+
 class Words(click.Choice):
     """A choice whose words help shows as they are written; dashes and underscores are the same in them."""
 
@@ -168,6 +182,8 @@ def declared_option(group: str, setting: Declared, **changes: Any) -> Callable:
         how["shown_default"] = shown(setting.default)
     if how["type"] == config.Iterations:
         how["type"] = IterationList()
+    if how["type"] == config.Shares:
+        how["type"] = ShareList()
     if how["type"] == config.Words:
         how |= {"type": click.STRING, "multiple": True}
     if setting.setting.auto:

@@ -19,7 +19,16 @@ from consingan.storage.files import write_bytes
 from consingan.training import plan
 from consingan.training.plan import Plan
 
-OF_ONE_COMMAND = {"config", "save", "dry_run", "resume", "input_name", "picture"}  # no settings: typed, not kept
+OF_ONE_COMMAND = {
+    "config",
+    "save",
+    "dry_run",
+    "resume",
+    "input_name",
+    "picture",
+    "as_one",
+    "also",
+}  # no settings: typed, not kept
 MOST_BYTES = 1_000_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from consingan import config
 from consingan.command import settings_file
 from consingan.command.common import DEVICE, TALK, WATCH, loading, watching
 from consingan.command.flags import (
+    GroupedCommand,
     command,
     declared_option,
     one_sentence,
@@ -25,6 +27,7 @@ from consingan.errors import UserError
 from consingan.storage.runs import HOME, VARIABLE, home
 from consingan.tasks import TASKS
 from consingan.training import plan
+from consingan.training.album import in_folder
 from consingan.training.job import Job
 from consingan.training.order import FIRST_MODE, MOST_PIXELS, Order
 from consingan.training.plan import DEFAULT_PRESET, Plan, shown
@@ -40,6 +43,7 @@ EXAMPLES = [
     ("photo.jpg --preset best --live", "five minutes, with a page that shows how it goes"),
     ("photo.jpg --max_size 80 --dry_run", "what that would do, and how long it takes"),
     ("painting.png --train_mode harmonization --naive_img naive.png", "repaint a pasted object"),
+    ("a.jpg b.jpg c.jpg --weights 2,1,1", "one model of three pictures of a kind"),
     ("--resume last", "go on with the run that was stopped last"),
 ]
 SECTION_TITLES = {
@@ -54,6 +58,7 @@ SECTION_TITLES = {
     "sampling": "Samples and previews",
     "naive": "Naive picture, and learning on from a run",
     "translation": "Translation of two pictures",
+    "album": "Several pictures of a kind",
 }
 
 PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
@@ -61,13 +66,16 @@ PRESETS = sorted({preset for task in TASKS.values() for preset in task.recipes})
 USUAL = {s.name: TASKS[FIRST_MODE].recipes[DEFAULT_PRESET].get(s.name, s.default) for s in config.settings()}
 
 NAMED = [
-    click.argument("picture", required=False),
+    click.argument("picture", nargs=-1),
     option(
         "Task",
         "--input_name",
-        metavar="FILE",
-        help="the picture, or - for one from standard input; PICTURE without the flag means the same",
+        metavar="FILE...",
+        multiple=True,
+        help="the picture, or - for one from standard input; PICTURE without the flag means the same; several files "
+        "give one model of all of them",
     ),
+    option("Task", "--as_one", is_flag=True, help="one model of all pictures of the folder that is named"),
 ]
 OF_PICTURE = [
     option(
@@ -159,8 +167,33 @@ def shown_default(s: config.Declared) -> dict[str, str]:
 SETTINGS = options([declared_option(title(s), s, **shown_default(s)) for s in config.settings()])
 
 
+class OfFiles(GroupedCommand):
+    """A command whose ``--input_name`` takes all the files that follow it, in order."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, each_flagged(args))
+
+
+def each_flagged(args: Sequence[str]) -> list[str]:
+    """``--input_name a b`` -> ``--input_name a --input_name b``."""
+    found: list[str] = []
+    flag = ""
+    for number, word in enumerate(args):
+        if word == "--":
+            return [*found, *args[number:]]
+        if word.startswith("-") and word != "-":
+            name = word.partition("=")[0].replace("-", "_")
+            flag = "--input_name" if name == "__input_name" else ""
+            found.append(word)
+            continue
+        behind = bool(found) and found[-1].startswith("-") and found[-1] != "-" and "=" not in found[-1]
+        found += [word] if behind or not flag else [flag, word]
+    return found
+
+
 @command(
-    "learn from one picture",
+    "learn from one picture, or from several as one",
+    cls=OfFiles,
     turned=TURNED,
     examples=EXAMPLES,
     epilog=f"Defaults are those of --train_mode {FIRST_MODE} with --preset {DEFAULT_PRESET}. In every flag, dashes and "
@@ -173,7 +206,10 @@ SETTINGS = options([declared_option(title(s), s, **shown_default(s)) for s in co
 @TALK
 @click.pass_context
 def train(ctx: click.Context, **flags: Any) -> None:
-    """Train on one PICTURE. It is saved in a new run folder, from which you sample."""
+    """Train on one PICTURE. It is saved in a new run folder, from which you sample.
+
+    Several PICTUREs of a kind become one model of all of them.
+    """
     with one_sentence():
         job = Job(ordered(ctx, flags), about_to_load=lambda: loading(flags))
         if flags["save"] is not None:
@@ -192,6 +228,23 @@ def train(ctx: click.Context, **flags: Any) -> None:
             sys.exit(128 + (ended.signal or 0))
 
 
+def pictures_of(flags: dict[str, Any]) -> list[str]:
+    """The files of the pictures, those behind the flag first.
+
+    Raises:
+        UserError: a folder is to be taken as one and is none, or stands beside other pictures.
+    """
+    typed, plain = ([file for file in flags[name] if file] for name in ("input_name", "picture"))
+    files = plain if typed == plain and len(typed) == 1 else [*typed, *plain]
+    if not flags["as_one"]:
+        return files
+    if len(files) != 1:
+        raise UserError(
+            f"--as_one takes one folder of pictures, and {len(files)} paths are given; name the folder alone."
+        )
+    return in_folder(files[0])
+
+
 def with_file(ctx: click.Context, planned: Plan) -> Plan:
     """The plan with the file of settings named as the origin of what it gave."""
     source = {name: ctx.get_parameter_source(name) for name, by in planned.origins.items() if by == "flag"}
@@ -206,9 +259,9 @@ def ordered(ctx: click.Context, flags: dict[str, Any]) -> Order:
         UserError: a setting is out of range, or two pictures are given.
     """
     given = plan.checked({s.name: flags[s.name] for s in config.settings() if typed(ctx, s.name)})
-    files = list(dict.fromkeys(name for name in (flags["picture"], flags["input_name"]) if name))
+    files = pictures_of(flags)
     if len(files) > 1:
-        raise UserError(f"Two pictures are given, {files[0]} and --input_name {files[1]}; give one.")
+        given["also"] = (*files[1:], *given.get("also", ()))
     own = {name: flags[name] for name in ("preset", "background", "max_pixels", "outdir", "gpu") if typed(ctx, name)}
     new = flags["resume"] in (None, "auto")
     if not new and flags["dry_run"]:

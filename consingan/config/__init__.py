@@ -9,11 +9,13 @@
 No torch here: the command line answers ``--help`` from this room.
 """
 
+from consingan.config.album import Shares
 from consingan.config.declarations import (
     MOST_STAGES,
     SECTIONS,
     SEED,
     TABLES,
+    Album,
     Codes,
     Declared,
     Iterations,
@@ -57,6 +59,7 @@ __all__ = [
     "SMALLEST_WINDOW",
     "TABLES",
     "UNKNOWN",
+    "Album",
     "Chosen",
     "Codes",
     "Declared",
@@ -69,6 +72,7 @@ __all__ = [
     "Runtime",
     "Sampling",
     "Setting",
+    "Shares",
     "Stopping",
     "Techniques",
     "Train",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
+from consingan.config.album import Album
 from consingan.config.codes import Codes
 from consingan.config.setting import Setting, setting
 from consingan.config.techniques import Techniques
@@ -287,6 +288,7 @@ class Train:
     sampling: Sampling = Sampling()
     naive: Naive = Naive()
     translation: Translation = Translation()
+    album: Album = Album()
 
     @property
     def whole(self) -> bool:
@@ -306,6 +308,7 @@ SECTIONS = {
     "sampling": Sampling,
     "naive": Naive,
     "translation": Translation,
+    "album": Album,
 }
 
 

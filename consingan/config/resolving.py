@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
+from consingan.config.album import Shares
 from consingan.config.declarations import (
     SECTIONS,
     TABLES,
@@ -128,6 +129,8 @@ def check(declared: Declared, value: Any) -> Any:
         return _by_stage(value, flag)
     if declared.kind == Words:
         return _words(value, flag)
+    if declared.kind == Shares:
+        return tuple(_in_range(number, declared.setting, flag) for number in _numbers(value, flag))
     kind = declared.plain_kind
     if value is None and kind is not declared.kind:
         return None
@@ -144,6 +147,13 @@ def _by_stage(value: Any, flag: str) -> Iterations:
         seen = short(",".join(map(str, numbers)))
         raise UserError(f"{flag} is {seen!r}; give a whole number of at least 1, or a list of them by stage.")
     return numbers
+
+
+def _numbers(value: Any, flag: str) -> Shares:
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not all(isinstance(n, float) or is_whole(n) for n in numbers):
+        raise UserError(f"{flag} is {short(','.join(map(str, numbers)))!r}; give numbers, as 2,1,1.")
+    return tuple(float(n) if abs(n) < 2**1023 else inf for n in numbers)
 
 
 def _words(value: Any, flag: str) -> Words:
@@ -174,8 +184,10 @@ def _in_range(value: Any, how: Setting, flag: str) -> Any:
 
 
 def kept(declared: Declared, value: Any) -> Any:
-    """What a configuration keeps of a checked value: of a path the name."""
-    return name_of(value) if declared.setting.file and value is not None else value
+    """What a configuration keeps of a checked value: of paths the names."""
+    if not declared.setting.file or value is None:
+        return value
+    return tuple(map(name_of, value)) if isinstance(value, tuple) else name_of(value)
 
 
 def range_of(how: Setting) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from consingan.config.declarations import (
     SECTIONS,
     TABLES,
+    Album,
     Codes,
     Naive,
     Sampling,
@@ -41,6 +42,8 @@ LATER: dict[str, dict[str, Any]] = {
     "naive": {"keep_structure": 0.0, "hand": 0.0},
 }
 
+
+OF_FEW = {"album": Album()}  # sections that a file has only where they differ from this
 
 CHOSEN = "chosen"  # the key that says who set what; files of older versions lack it
 
@@ -77,7 +80,8 @@ def to_json(config: Train, chosen: Chosen = UNKNOWN) -> dict[str, Any]:
     if chosen != UNKNOWN:
         values[CHOSEN] = {name: _plain(value) for name, value in asdict(chosen).items()}
     for section in SECTIONS:
-        values[section] = to_json_section(getattr(config, section))
+        if (part := getattr(config, section)) != OF_FEW.get(section):
+            values[section] = to_json_section(part)
     return values
 
 
@@ -107,6 +111,7 @@ def from_json(values: Mapping[str, Any], where: str) -> Train:
         "techniques": Techniques(),
         "codes": Codes(),
         "translation": Translation(),
+        **OF_FEW,
     }
     values = {section: to_json_section(part) for section, part in whole.items()} | dict(values)
     values.pop(CHOSEN, None)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from consingan.finish.photo import REACH, Photo, Scale
+from consingan.finish.atlas import Atlas
+from consingan.finish.photo import REACH, Photo, Store
 from consingan.finish.scales import Plan
 from consingan.finish.search import Field, distances, enlarged, exact, field_of, improved, mended
 from consingan.finish.vote import vote
@@ -40,7 +41,7 @@ class Finished:
 
 
 def finish(
-    photo: Photo,
+    photo: Photo | Atlas,
     layout: Tensor,
     size: Size,
     draws: Sequence[Draw],
@@ -51,7 +52,7 @@ def finish(
     """Make a layout anew of patches of the picture.
 
     Args:
-        photo: the picture.
+        photo: the picture, or several.
         layout: ``[B, C, h, w]`` in [-1, 1] of any resolution; only what ``scales.TRUST`` px of the picture show counts.
         size: ``(H, W)`` of the sample.
         draws: of each picture of the batch; others give other finishes of one layout.
@@ -66,7 +67,8 @@ def finish(
     made = resized(unit(layout.to(photo.device)), plan.sample[0], wraps)
     fields: list[Field] = []
     done = 0
-    for number, (scale, now) in enumerate(zip(photo.prepared(plan), plan.sample, strict=True)):
+    stores: Sequence[Store] = photo.prepared(plan)
+    for number, (scale, now) in enumerate(zip(stores, plan.sample, strict=True)):
         made = resized(made, now, wraps).clamp(0, 1)
         given = None
         if fields:
@@ -99,7 +101,7 @@ def steady(photo: Photo, layouts: Iterable[Tensor], size: Size, draw: Draw) -> I
 
 
 def searched(
-    scale: Scale,
+    scale: Store,
     made: Tensor,
     given: Field | None,
     before: Field | None,
@@ -122,7 +124,7 @@ def searched(
     size = size_of(made)
     for keys, spread in zip((scale.blurred, scale.sharp), SPREADS, strict=True):
         queries = scale.patches(surrounded(made, REACH, wraps))
-        if given is None or max(scale.size) <= EXACT:
+        if given is None or scale.longest <= EXACT:
             field = compared(queries, keys, scale, plan, draws, wraps)
         else:
             field = improved(queries, keys, scale, given, wraps)
@@ -133,7 +135,7 @@ def searched(
 
 
 def compared(
-    queries: Tensor, keys: Tensor, scale: Scale, plan: Plan, draws: Sequence[Draw], wraps: Wraps = NOWHERE
+    queries: Tensor, keys: Tensor, scale: Store, plan: Plan, draws: Sequence[Draw], wraps: Wraps = NOWHERE
 ) -> Field:
     """The field of the best patches of all, each the dearer the further it has to go from its own place.
 
@@ -143,13 +145,16 @@ def compared(
         scale, plan, draws, wraps: as for ``searched``.
     """
     grid = (queries.shape[1], queries.shape[2])
-    here, there = (located(each, plan.canvas, wraps).to(keys.device) for each in (grid, scale.grid))
-    keys = torch.cat([keys, there], dim=1)
+    here = located(grid, plan.canvas, wraps).to(keys.device)
+    there = torch.cat([located(each, plan.canvas, wraps) for each in scale.grids]).to(keys.device)
+    keys = torch.cat([keys if scale.places is None else keys[scale.places], there], dim=1)
+    sets = [height * width for height, width in scale.grids]
     found = []
     for query, draw in zip(queries, draws, strict=True):
         dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),)).to(keys.device)
-        found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear))
-    return field_of(torch.stack(found), scale, grid)
+        found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear, sets))
+    index = torch.stack(found)
+    return field_of(index if scale.places is None else scale.places[index], scale, grid)
 
 
 def located(grid: Size, canvas: tuple[float, float], wraps: Wraps = NOWHERE) -> Tensor:
@@ -163,7 +168,7 @@ def located(grid: Size, canvas: tuple[float, float], wraps: Wraps = NOWHERE) -> 
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
 
 
-def steadied(field: Field, before: Field, queries: Tensor, keys: Tensor, scale: Scale) -> Field:
+def steadied(field: Field, before: Field, queries: Tensor, keys: Tensor, scale: Store) -> Field:
     """A frame's field that keeps the patches of the frame before, where the new ones are not much better."""
     new, old = (distances(queries, keys, scale, each) for each in (field, before))
     stays = STAY * old <= new

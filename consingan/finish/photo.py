@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +18,46 @@ REACH = 3  # px from a patch's centre to its border: patches of 7x7
 COMPONENTS = 24  # numbers that a patch is compared by
 LARGEST = 4096  # px, the longer side of a picture that is kept with a model
 LEARNED_FROM = 20_000  # patches that the principal components are taken of, at most
+
+
+Field = tuple[Tensor, Tensor]  # see ``search``
+
+
+class Store(Protocol):
+    """Patches at one scale: of a picture (``Scale``), or of several (``atlas.Sheet``).
+
+    Attributes:
+        size: ``(H, W)`` of what a field's rows and columns count.
+        longest: px of the longest side of a picture.
+        grid, pixels, blurred, sharp: see ``Scale``.
+        grids: by picture, how many patches lie along its height and its width.
+        places: the numbers of the patches that may be taken, picture by picture; all if None.
+    """
+
+    size: Size
+    longest: int
+    grid: Size
+    grids: Sequence[Size]
+    places: Tensor | None
+    pixels: Tensor
+    searched: bool
+    blurred: Tensor
+    sharp: Tensor
+
+    def patches(self, x: Tensor) -> Tensor:
+        """See ``Scale.patches``."""
+
+    def inside(self, field: Field) -> Field:
+        """A field whose patches lie within a picture."""
+
+    def carried(self, field: Field, at: Field, places: Field, shown: Size) -> Field:
+        """A field of the scale below, carried to this one: see ``search.enlarged``.
+
+        Args:
+            field: what the coarse places ``at`` have, one for each place.
+            at, places: rows and columns, the coarse and the fine ones, ``[1, h, 1]`` and ``[1, 1, w]``.
+            shown: ``(h, w)`` of the picture at the scale below.
+        """
 
 
 class Scale:
@@ -34,8 +77,10 @@ class Scale:
 
     def __init__(self, sharp: Tensor, blurred: Tensor, searched: bool = True):
         channels, height, width = sharp.shape[1:]
-        self.size = (height, width)
+        self.size, self.longest = (height, width), max(height, width)
         self.grid = (height - 2 * REACH, width - 2 * REACH)
+        self.grids: Sequence[Size] = [self.grid]
+        self.places: Tensor | None = None
         self.pixels = sharp[0].permute(1, 2, 0).reshape(-1, channels).contiguous()
         self.searched = searched
         if not searched:
@@ -51,6 +96,19 @@ class Scale:
         """
         return precise(x, self.filters, self.offset).permute(0, 2, 3, 1).contiguous()
 
+    def inside(self, field: Field) -> Field:
+        """See ``Store.inside``."""
+        height, width = self.size
+        return field[0].clamp(REACH, height - 1 - REACH), field[1].clamp(REACH, width - 1 - REACH)
+
+    def carried(self, field: Field, at: Field, places: Field, shown: Size) -> Field:
+        """See ``Store.carried``."""
+        found = []
+        for axis in (0, 1):
+            grown = ((field[axis] - at[axis]) * (self.size[axis] / shown[axis])).round().long()
+            found.append(grown + places[axis])
+        return self.inside((found[0], found[1]))
+
 
 def precise(x: Tensor, filters: Tensor, offset: Tensor) -> Tensor:
     """``torch.nn.functional.conv2d`` that never rounds to TF32, whose ten bits are too few to tell patches apart.
@@ -62,17 +120,18 @@ def precise(x: Tensor, filters: Tensor, offset: Tensor) -> Tensor:
     return torch._convolution(x, filters, offset, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, tuned, exact, True, False)
 
 
-def components(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """The first principal components of a picture's patches, as a convolution.
+def components(*pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """The first principal components of the patches of one or more pictures, as a convolution.
 
     Args:
-        picture: ``[1, C, H, W]``.
+        pictures: ``[1, C, H, W]`` each.
 
     Returns:
         Filters ``[24, C, 7, 7]`` (fewer where a patch has fewer numbers) and offsets ``[24]`` of the mean patch.
     """
     side = 2 * REACH + 1
-    found = F.unfold(picture, side)[0].T  # [patches, C * 49]
+    picture = pictures[0]
+    found = torch.cat([F.unfold(each, side)[0].T for each in pictures])  # [patches, C * 49]
     found = found[:: max(1, len(found) // LEARNED_FROM)].cpu().double()
     mean = found.mean(0)
     centred = found - mean

@@ -7,16 +7,14 @@ at its other side, every pixel has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 
 import torch
 from torch import Tensor
 
-from consingan.finish.photo import REACH, Scale
+from consingan.finish.photo import REACH, Field, Store
 from consingan.grid.sizes import NOWHERE, Size, Wraps
-
-Field = tuple[Tensor, Tensor]
 
 CHUNK = 2**24  # numbers of a table of distances that are in memory at once
 BALANCED = 2**23  # entries of a table up to which shares are balanced
@@ -28,7 +26,7 @@ JOINED = 0.5  # what the distance of a neighbour's continued patch counts: large
 STRIP = 2**18  # places that are worked on together
 
 
-def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None) -> Tensor:
+def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None, sets: Sequence[int] = ()) -> Tensor:
     """The best key of each query among all of them, so that no key is forgotten.
 
     Small tables are balanced: each key is taken about equally often, as by optimal transport with an entropy term
@@ -39,6 +37,8 @@ def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None) -> Tensor:
     Args:
         queries, keys: ``[Q, D]``, ``[K, D]``.
         dear: ``[K]``, what each key's distances are multiplied by; 1 if None.
+        sets: how many keys belong together, where they are balanced within their set: each set has the share of the
+            queries whose nearest key is in it.
 
     Returns:
         ``[Q]``, indices of keys.
@@ -50,7 +50,7 @@ def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None) -> Tensor:
         right = right * dear[:, None]
     if len(queries) * len(keys) <= BALANCED:
         distance = (left @ right.T).clamp_min(0)
-        return (distance - prices(distance)).argmin(1)
+        return (distance - prices(distance, wanted_of(distance, sets) if len(sets) > 1 else None)).argmin(1)
     parts = left.split(max(1, CHUNK // len(keys)))
     nearest = torch.full((len(keys),), inf, device=keys.device)
     for part in parts:
@@ -59,18 +59,37 @@ def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None) -> Tensor:
     return torch.cat([(part @ right.T).argmin(1) for part in parts])
 
 
-def prices(distance: Tensor) -> Tensor:
-    """What each key earns in a balanced assignment, ``[K]``; subtracted from its distances ``[Q, K]``."""
+def wanted_of(distance: Tensor, sets: Sequence[int]) -> Tensor:
+    """How often each key is to be taken, ``[K]`` with a mean of 1, where a set has the queries nearest to it.
+
+    Args:
+        distance: ``[Q, K]``.
+        sets: the number of keys of each set, in order.
+    """
+    numbers = torch.repeat_interleave(torch.arange(len(sets)), torch.tensor(sets)).to(distance.device)
+    taken = torch.bincount(numbers[distance.argmin(1)], minlength=len(sets)).float()
+    wanted = (taken / torch.tensor(sets, device=taken.device))[numbers]
+    return wanted / wanted.mean()
+
+
+def prices(distance: Tensor, wanted: Tensor | None = None) -> Tensor:
+    """What each key earns in a balanced assignment, ``[K]``; subtracted from its distances ``[Q, K]``.
+
+    Args:
+        distance: ``[Q, K]``.
+        wanted: ``[K]``, how often each is to be taken; all alike if None.
+    """
     softness = SOFTNESS * distance.mean().clamp_min(1e-12)
     near = torch.exp((distance.amin(1, keepdim=True) - distance) / softness)
     weight = torch.ones(distance.shape[1], device=distance.device)
     for _ in range(STEPS):
         weight = 1 / (near.T @ (1 / (near @ weight).clamp_min(1e-30))).clamp_min(1e-30)
+        weight = weight if wanted is None else weight * wanted
         weight = weight / weight.mean()
     return softness * weight.clamp_min(1e-30).log()
 
 
-def field_of(index: Tensor, scale: Scale, grid: Size) -> Field:
+def field_of(index: Tensor, scale: Store, grid: Size) -> Field:
     """Indices of patches ``[B * h * w]`` as a field."""
     index = index.view(-1, *grid)
     width = scale.grid[1]
@@ -90,7 +109,7 @@ def nearest(places: Tensor, count: int, wrap: bool) -> tuple[Tensor, Tensor]:
     return inside, inside
 
 
-def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field, wraps: Wraps = NOWHERE) -> Field:
+def improved(queries: Tensor, keys: Tensor, scale: Store, field: Field, wraps: Wraps = NOWHERE) -> Field:
     """A field after every place has looked at what its neighbours found and at the pixels beside what it has.
 
     All places look at the field as it was, so that it does not matter in which strips they are worked on
@@ -118,14 +137,14 @@ def improved(queries: Tensor, keys: Tensor, scale: Scale, field: Field, wraps: W
     return torch.cat([s[0] for s in strips], dim=1), torch.cat([s[1] for s in strips], dim=1)
 
 
-def distances(queries: Tensor, keys: Tensor, scale: Scale, field: Field) -> Tensor:
+def distances(queries: Tensor, keys: Tensor, scale: Store, field: Field) -> Tensor:
     """Squared distances ``[B, h, w]`` of patches ``[B, h, w, D]`` to those that a field names."""
     index = (field[0] - REACH) * scale.grid[1] + (field[1] - REACH)
     return (queries - keys.index_select(0, index.flatten()).view(queries.shape)).square_().sum(3)
 
 
 def candidates(
-    field: Field, rows: range, best: Field, scale: Scale, wraps: Wraps = NOWHERE
+    field: Field, rows: range, best: Field, scale: Store, wraps: Wraps = NOWHERE
 ) -> Iterator[tuple[Field, float]]:
     """What the places of some rows look at, and what its distance counts.
 
@@ -152,13 +171,12 @@ def continued(field: Field, rows: range, down: int, right: int, wraps: Wraps = N
     return rows_found - (from_rows - at_rows)[:, None], columns_found - (from_columns - at_columns)
 
 
-def within(field: Field, scale: Scale) -> Field:
+def within(field: Field, scale: Store) -> Field:
     """A field whose patches lie within the picture."""
-    height, width = scale.size
-    return field[0].clamp(REACH, height - 1 - REACH), field[1].clamp(REACH, width - 1 - REACH)
+    return scale.inside(field)
 
 
-def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale, wraps: Wraps = NOWHERE) -> Field:
+def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Store, wraps: Wraps = NOWHERE) -> Field:
     """A field of the scale below, carried to a finer one: patches that lay together stay together.
 
     Args:
@@ -168,22 +186,20 @@ def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Scale, w
         scale: of the picture at the finer one.
         wraps: along which axes the sample goes on at its other side.
     """
-    found, firsts = [], [first_place(wrap) for wrap in wraps]
-    for axis, each in enumerate(field):
-        along = zip(firsts, size, strict=True)
-        places = [torch.arange(first, side - first, device=each.device) for first, side in along]
-        at = [  # in integers: devices divide differently
-            ((2 * place + 1) * old // (2 * new)).clamp(first, old - 1 - first)
-            for place, new, old, first in zip(places, size, below, firsts, strict=True)
-        ]
-        shape = (-1, 1) if axis == 0 else (1, -1)
-        offset = each[:, at[0] - firsts[0]][:, :, at[1] - firsts[1]] - at[axis].view(shape)
-        grown = (offset * (scale.size[axis] / shown[axis])).round().long()
-        found.append(grown + places[axis].view(shape))
-    return within((found[0], found[1]), scale)
+    device, firsts = field[0].device, [first_place(wrap) for wrap in wraps]
+    along = zip(firsts, size, strict=True)
+    places = [torch.arange(first, side - first, device=device) for first, side in along]
+    at = [  # in integers: devices divide differently
+        ((2 * place + 1) * old // (2 * new)).clamp(first, old - 1 - first)
+        for place, new, old, first in zip(places, size, below, firsts, strict=True)
+    ]
+    rows, columns = (each[:, at[0] - firsts[0]][:, :, at[1] - firsts[1]] for each in field)
+    down, right = (-1, 1), (1, -1)
+    coarse, fine = ((each[0].view(down), each[1].view(right)) for each in (at, places))
+    return scale.carried((rows, columns), coarse, fine, shown)
 
 
-def mended(picture: Tensor, scale: Scale, field: Field, wraps: Wraps = NOWHERE) -> Field:
+def mended(picture: Tensor, scale: Store, field: Field, wraps: Wraps = NOWHERE) -> Field:
     """A field whose seams have moved to where they show least; everything else stays.
 
     A place at a seam, where a neighbour's patch does not continue its own, takes the neighbour's if that is nearer.
@@ -220,7 +236,7 @@ def mended(picture: Tensor, scale: Scale, field: Field, wraps: Wraps = NOWHERE) 
     return found
 
 
-def apart(wanted: Tensor, scale: Scale, places: Field) -> Tensor:
+def apart(wanted: Tensor, scale: Store, places: Field) -> Tensor:
     """Squared distances ``[N]`` of patches ``[N, 49 * C]`` to those of the picture at places ``[N]``."""
     width = scale.size[1]
     return (wanted - raw(scale.pixels, places[0] * width + places[1], width)).square_().sum(1)

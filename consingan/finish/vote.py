@@ -7,7 +7,7 @@ from math import ceil, exp
 import torch
 from torch import Tensor
 
-from consingan.finish.photo import REACH, Scale
+from consingan.finish.photo import REACH, Store
 from consingan.finish.search import Field, first_place, nearest, strips_of
 from consingan.grid.sizes import NOWHERE, Size, Wraps
 
@@ -27,7 +27,7 @@ def weights(spread: float) -> dict[tuple[int, int], float]:
     return {offset: weight / total for offset, weight in found.items()}
 
 
-def vote(field: Field, size: Size, scale: Scale, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
+def vote(field: Field, size: Size, scale: Store, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
     """The picture ``[B, C, h, w]`` in [0, 1] that a field makes.
 
     Args:
@@ -50,7 +50,7 @@ def vote(field: Field, size: Size, scale: Scale, spread: float, wraps: Wraps = N
 
 
 def source(
-    field: Field, size: Size, scale: Scale, rows: range, down: int, right: int, wraps: Wraps = NOWHERE
+    field: Field, size: Size, scale: Store, rows: range, down: int, right: int, wraps: Wraps = NOWHERE
 ) -> Tensor:
     """Where the pixels of some rows lie in the patches around others that are so far down and right of them.
 

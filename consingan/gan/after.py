@@ -7,13 +7,14 @@ a seed); the generator knows none of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
 
 from consingan.finish import motion, patches
+from consingan.finish.atlas import Atlas
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
 from consingan.finish.scales import Plan, check_size
@@ -81,18 +82,20 @@ class Patches:
     """The finish of stills: a layout is made anew of the photo's patches.
 
     Args:
-        photo: whose patches.
+        photo: whose patches; one, or several photos.
         trained: ``(H, W)`` of the layout that shows as much as the photo does.
         seed: of the finish alone; that of the layout if None.
         told: hears how far each batch has come, from 0 to 1.
         wraps: along which axes layouts and pictures go on at their other side.
+        tally: hears, by picture of a batch, the shares of its patches that come from each of several photos.
     """
 
-    photo: Photo
+    photo: Photo | Atlas
     trained: Size
     seed: int | None = None
     told: Told = lambda share: None
     wraps: Wraps = NOWHERE
+    tally: Callable[[list[tuple[float, ...]]], None] | None = None
 
     def size_before(self, size: Size) -> Size:
         """As many trained pictures high and wide as the result shows of the photo."""
@@ -102,7 +105,10 @@ class Patches:
     def apply(self, pictures: Tensor, size: Size, draws: Sequence[Draw]) -> Tensor:
         if self.seed is not None:
             draws = [replace(draw, seed=self.seed) for draw in draws]
-        return patches.finish(self.photo, pictures, size, draws, told=self.told, wraps=self.wraps).picture
+        made = patches.finish(self.photo, pictures, size, draws, told=self.told, wraps=self.wraps)
+        if self.tally is not None and isinstance(self.photo, Atlas):
+            self.tally(self.photo.shares(made.fields[-1]))
+        return made.picture
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 from consingan.config import Train
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan import codes, guides, model_file, sampling, shown, steering
+from consingan.gan import album, codes, guides, model_file, sampling, shown, steering
 from consingan.gan.after import Chain
 from consingan.gan.generator import of_settings
 from consingan.gan.layers import move
@@ -49,6 +49,8 @@ class SingleImageModel:
             noise that is known by its place. Of a guided model the picture at every stage's size.
         noise_seed: of these.
         guided, others: whether it sees pictures (``guides``); by branch, those trained beside it.
+        pages: the models of the further pictures that it has learned from, which have its generator and the rest of
+            their own (``album``).
         photo: the training picture at its own size, whose patches finish samples; None where that is not known.
         kind: what the channels of its pictures are; those with alpha are premultiplied.
         tile: pixels of a picture that are computed together, see ``render``.
@@ -59,6 +61,7 @@ class SingleImageModel:
         self.settings, self.sizes, self.device = settings, list(sizes), torch.device(device)
         self.guided = guides.guided(settings)
         self.others: dict[str, SingleImageModel] = {}
+        self.pages: list[SingleImageModel] = []
         self.fixed: list[Tensor] = []
         self.anchors: list[Source] = []
         self.amplitudes: list[float] = []
@@ -85,7 +88,7 @@ class SingleImageModel:
         """``(H, W)`` of the pictures that its newest stage makes."""
         return self.sizes[self.stages - 1]
 
-    def grow(self, real: Tensor, first_anchor: Tensor) -> None:
+    def grow(self, real: Tensor, first_anchor: Tensor, networks: bool = True) -> None:
         """Add a stage with its anchor and fix its amplitude.
 
         The amplitude is ``noise_amp`` times the root mean squared error of the reconstruction before the new stage
@@ -94,6 +97,7 @@ class SingleImageModel:
         Args:
             real: ``[1, C, H, W]`` in [-1, 1], the picture at the new stage's size.
             first_anchor: ``[1, C, h, w]``, the anchor of stage 0; used there only.
+            networks: whether its generator grows too; that of several pictures has grown with the first.
         """
         stage = self.stages
         if stage == 0:
@@ -101,8 +105,9 @@ class SingleImageModel:
             self.anchors = [self._anchor(0)]
             refer(self)
             return
-        self.generator.grow()
-        move(self.generator, self.device)
+        if networks:
+            self.generator.grow()
+            move(self.generator, self.device)
         self.amplitudes.append(float(self.guided))
         self.fixed += [real] if self.guided else []
         self.anchors.append(self._anchor(stage))
@@ -310,12 +315,13 @@ class SingleImageModel:
         """Everything that has to be stored, by name."""
         weights = {f"{GENERATOR}{name}": value for name, value in self.generator.state_dict().items()}
         anchors = {f"{ANCHOR}{stage}": anchor for stage, anchor in enumerate(self.fixed)}
-        return weights | anchors | ({PHOTO: self.photo.pixels} if self.photo else {})
+        return weights | anchors | ({PHOTO: self.photo.pixels} if self.photo else {}) | album.tensors(self.pages)
 
     def header(self) -> dict[str, Any]:
         """What has to be stored beside the tensors, as JSON values."""
         border = self.generator.border.name
-        return Header(self.settings, border, self.sizes, self.amplitudes, self.noise_seed, self.kind).values()
+        pages = tuple((tuple(page.sizes), tuple(page.amplitudes), page.noise_seed) for page in self.pages)
+        return Header(self.settings, border, self.sizes, self.amplitudes, self.noise_seed, self.kind, pages).values()
 
     def save(self, path: str | Path, picture: bool = True) -> None:
         """Write the portable file: safetensors with the configuration in its header.
@@ -327,7 +333,7 @@ class SingleImageModel:
         """
         tensors = self.tensors()
         if not picture:
-            tensors.pop(PHOTO, None)
+            tensors = {name: value for name, value in tensors.items() if name.rpartition(".")[2] != PHOTO}
         model_file.write(Path(path), tensors, self.header())
 
     @classmethod
@@ -364,7 +370,7 @@ class SingleImageModel:
     def _fill(self, tensors: dict[str, Tensor], header: Header, where: str) -> None:
         """Take over the parts of a file once they are known to fit."""
         self.amplitudes, self.kind = list(header.amplitudes), header.kind
-        pixels = tensors.pop(PHOTO, None)
+        pixels, of_pages = tensors.pop(PHOTO, None), album.split(tensors)
         if pixels is not None:
             self.photo = Photo(checked_photo(pixels, header.kind, where), self.device, header.kind)
         fixed = self.stages if self.guided else model_file.anchors_held(tensors, header)
@@ -376,6 +382,7 @@ class SingleImageModel:
         self.generator.load_state_dict({name: tensors[f"{GENERATOR}{name}"] for name in weights}, assign=True)
         self.fixed = [tensors[f"{ANCHOR}{stage}"] for stage in range(fixed)]
         self.noise_seed = self.settings.runtime.seed if header.noise_seed is None else header.noise_seed
+        self.pages = album.restored(self, header.pages, of_pages, where)
 
     def _repr_png_(self) -> bytes | None:
         return shown.as_png(self)
@@ -387,4 +394,5 @@ class SingleImageModel:
         self.photo = Photo(self.photo.pixels, self.device, self.kind) if self.photo else None
         self.fixed = [channels_last(anchor.to(self.device)) for anchor in self.fixed]
         self.anchors = [self._anchor(stage) for stage in range(self.stages)]
+        self.pages = [album.sharing(page, self.generator).to(device) for page in self.pages]
         return self

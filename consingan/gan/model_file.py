@@ -26,6 +26,7 @@ from consingan.storage import files
 PHOTO = "picture"  # the name of the training picture in a file
 GENERATOR, ANCHOR = "generator.", "anchor."  # what the names of its other tensors begin with
 USE = "use a file that this program wrote"
+PageHeader = tuple[tuple[Size, ...], tuple[float, ...], int]  # sizes, amplitudes, seed of the anchors
 SMALL = 256  # px: stages of long pictures are longer than max_size, so that they are high enough, but of few pixels
 MOST_BYTES = 768 * 2**20  # of a file; some 25 stages of 512 features
 
@@ -41,6 +42,7 @@ class Header:
         amplitudes: of the stages that it has grown.
         noise_seed: of the anchors that are known by their place; None in files that hold all anchors.
         kind: what the channels of its pictures are.
+        pages: of the further pictures that it has learned from.
     """
 
     settings: Train
@@ -49,6 +51,7 @@ class Header:
     amplitudes: Sequence[float]
     noise_seed: int | None
     kind: Kind
+    pages: tuple[PageHeader, ...] = ()
 
     def values(self) -> dict[str, Any]:
         """As JSON values."""
@@ -58,6 +61,7 @@ class Header:
             "sizes": [list(size) for size in self.sizes],
             "amplitudes": list(self.amplitudes),
             **({} if self.kind.plain else {"channels": self.kind.values()}),
+            **({"pages": [pages_values(page) for page in self.pages]} if self.pages else {}),
             "noise": {"seed": self.noise_seed, "torch": str(torch.__version__), "fingerprint": fingerprint()},
         }
 
@@ -74,6 +78,7 @@ class Header:
             amplitudes = [float(a) for a in values["amplitudes"]]
             border = values["border"]
             kind = Kind.read(values.get("channels"), settings.network.nc_im)
+            pages = tuple(read_page(page) for page in values.get("pages", []))
             if border not in BORDERS:
                 raise KeyError("border")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -85,8 +90,41 @@ class Header:
             or not all(0 <= amplitude < inf for amplitude in amplitudes)
         ):
             raise UserError(f"{where} has sizes and amplitudes that do not fit; {USE}.")
+        most = max(settings.pyramid.max_size, SMALL) ** 2
+        if len(pages) != len(settings.album.also) or not all(sound_page(page, most) for page in pages):
+            raise UserError(f"{where} has pictures that do not fit its configuration; {USE}.")
         noise = values.get("noise")
-        return cls(settings, border, sizes, amplitudes, None if noise is None else stored_seed(noise, where), kind)
+        return cls(
+            settings, border, sizes, amplitudes, None if noise is None else stored_seed(noise, where), kind, pages
+        )
+
+
+def pages_values(page: PageHeader) -> dict[str, Any]:
+    """A page as JSON values."""
+    sizes, amplitudes, seed = page
+    return {"sizes": [list(size) for size in sizes], "amplitudes": list(amplitudes), "seed": seed}
+
+
+def read_page(values: Mapping[str, Any]) -> PageHeader:
+    """The inverse of ``pages_values``.
+
+    Raises:
+        KeyError, TypeError, ValueError: it makes no sense.
+    """
+    sizes = tuple((int(h), int(w)) for h, w in values["sizes"][: config.MOST_STAGES + 1])
+    return sizes, tuple(float(a) for a in values["amplitudes"]), int(values["seed"])
+
+
+def sound_page(page: PageHeader, most: int) -> bool:
+    """Whether a page can be a model's whose stages have ``most`` pixels at most."""
+    sizes, amplitudes, seed = page
+    sides = all(1 <= side <= 65536 for size in sizes for side in size)
+    return (
+        sides
+        and all(height * width <= most for height, width in sizes)
+        and all(0 <= each < inf for each in amplitudes)
+        and 0 <= seed < 2**63
+    )
 
 
 def read(source: str | Path | bytes | BinaryIO) -> tuple[dict[str, Tensor], dict[str, Any], str]:
@@ -137,13 +175,14 @@ def network_bytes(header: Header) -> int:
         generator = of_settings(header.settings, header.border)
     anchors = (prod(generator.input_shape(stage, size)) for stage, size in enumerate(header.sizes))
     numbers = sum(value.numel() for value in generator.state_dict().values()) * len(header.sizes)
-    return 4 * (numbers + sum(anchors))
+    of_pages = sum(header.settings.network.nc_im * h * w for sizes, *_ in header.pages for h, w in sizes)
+    return 4 * (numbers + sum(anchors) + of_pages)
 
 
 def most_bytes(header: Header) -> int:
     """The bytes that the tensors of a model file can have, with its picture."""
     picture = header.settings.network.nc_im * LARGEST**2 * getattr(torch, header.kind.depth).itemsize
-    return min(MOST_BYTES, network_bytes(header) + picture)
+    return min(MOST_BYTES, network_bytes(header) + picture * (1 + len(header.pages)))
 
 
 def anchors_held(tensors: Mapping[str, Tensor], header: Header) -> int:

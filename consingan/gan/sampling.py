@@ -12,9 +12,10 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.finish import scales as finished
+from consingan.finish.atlas import Atlas
 from consingan.finish.patches import Told
 from consingan.finish.photo import Photo
-from consingan.gan import codes, guides
+from consingan.gan import album, codes, guides
 from consingan.gan.after import Chain, FrameStep, Moved, Patches, Steadied
 from consingan.gan.sources import channels_last, expanded, stacked
 from consingan.gan.steering import Toward, shaped
@@ -28,6 +29,7 @@ from consingan.grid.windows import Window, tiles
 if TYPE_CHECKING:
     from consingan.gan.model import SingleImageModel
 
+Tally = Callable[[list[tuple[float, ...]]], None]
 TOGETHER = 8 * 1024**2  # pixels that go through the steps together
 
 
@@ -52,8 +54,18 @@ def photo_for(model: SingleImageModel, finish: str | None = None) -> Photo | Non
     return model.photo
 
 
+def store_for(model: SingleImageModel, finish: str | None, of: int = 0) -> Photo | Atlas | None:
+    """As ``photo_for``, with the patches of all pictures of a model of several; number ``of`` sets the size."""
+    photo = photo_for(model, finish)
+    return album.atlas(model, of) if photo and model.pages else photo
+
+
 def own_size(
-    model: SingleImageModel, finish: str | None = None, longest: int = finished.BOUND, toward: Toward | None = None
+    model: SingleImageModel,
+    finish: str | None = None,
+    longest: int = finished.BOUND,
+    toward: Toward | None = None,
+    of: int = 0,
 ) -> Size:
     """``(H, W)`` of samples where none is asked for: finished, the picture's up to a longer side; else the trained.
 
@@ -61,25 +73,30 @@ def own_size(
         model, finish: as for ``photo_for``.
         longest: px.
         toward: what they follow, whose proportions they have.
+        of: the number of the picture, from 0, of a model of several.
     """
-    photo = photo_for(model, finish)
-    own = finished.own_size(photo.size, longest) if photo else model.size
+    photo = store_for(model, finish, of)
+    own = finished.own_size(photo.size, longest) if photo else album.pages_of(model)[of].size
     return own if toward is None else shaped(own, size_of(toward.sketch.picture))
 
 
-def chain(model: SingleImageModel, options: Stills, told: Told = lambda share: None) -> Chain:
+def chain(
+    model: SingleImageModel, options: Stills, told: Told = lambda share: None, tally: Tally | None = None
+) -> Chain:
     """The steps that the options name; this is where an option becomes a step.
 
     Args:
         model: whose samples go through them.
         options: what the samples are to be like.
         told: hears how far each finished batch has come, from 0 to 1.
+        tally: as for ``Patches``.
 
     Raises:
         UserError: as ``photo_for``.
     """
-    photo, wraps = photo_for(model, options.finish), wraps_with(model, options.tileable)
-    return Chain([Patches(photo, model.size, options.finish_seed, told, wraps)] if photo else [])
+    of, wraps = album.number_of(model, options.of) or 0, wraps_with(model, options.tileable)
+    store, trained = store_for(model, options.finish, of), album.pages_of(model)[of].size
+    return Chain([Patches(store, trained, options.finish_seed, told, wraps, tally)] if store else [])
 
 
 def stills(
@@ -125,7 +142,8 @@ def pictures(
     model = tiling(model, options.tileable)
     after = after or chain(model, options)
     if size is None:
-        size = output_sizes(options, own_size(model, options.finish, options.longest, toward), bool(after.steps))[0]
+        own = own_size(model, options.finish, options.longest, toward, album.number_of(model, options.of) or 0)
+        size = output_sizes(options, own, bool(after.steps))[0]
     layout, *_ = after.sizes(size)
     together = batch_size(model.device)
     if after.steps:  # a large one fills memory by itself
@@ -133,7 +151,11 @@ def pictures(
     waiting = iter(wanted)
     while batch := list(islice(waiting, together)):
         draws, values = [draw for draw, _ in batch], torch.cat([values for _, values in batch])
-        made = model.layouts(draws, layout, options.gen_start_scale, options.variation, values, toward)
+        how = (layout, options.gen_start_scale, options.variation, values)
+        if model.pages and toward is None:
+            made = album.laid_out(model, draws, album.number_of(model, options.of), *how)
+        else:
+            made = model.layouts(draws, *how, toward)
         yield from after.apply(made, size, draws).split(1)
 
 

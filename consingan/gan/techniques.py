@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from consingan.config import Network, Train
 from consingan.errors import UserError
-from consingan.gan import norms
+from consingan.gan import album, norms
 from consingan.gan.critics import Critic, PatchCritic
 from consingan.gan.history import History
 from consingan.gan.layers import widened
@@ -354,4 +354,5 @@ def averaged(model: SingleImageModel, state: Mapping[str, Tensor]) -> SingleImag
         for name, p in twin.generator.named_parameters():
             p.copy_(state[mean.called(name)])
     norms.refer(twin)
+    twin.pages = [album.sharing(page, twin.generator) for page in model.pages]
     return twin

@@ -28,6 +28,9 @@ def tiling(model: SingleImageModel, tileable: str | None) -> SingleImageModel:
     made.generator.border = wrapping(model.generator.border, WRAPS[tileable])
     made.to(model.device)  # draws the anchors anew, whose planes are others
     made.photo = model.photo  # with what it has prepared
+    for page, own in zip(made.pages, model.pages, strict=True):
+        page.settings, page.photo = made.settings, own.photo
+        page.to(model.device)
     return made
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,3 +86,12 @@ class Task(Protocol):
 
     def first_input(self, coarsest: Tensor, draw: Draw) -> Tensor:
         """Stage 0's input of one iteration, ``[1, C, h, w]``; arguments as ``anchor``."""
+
+
+@runtime_checkable
+class Mixing(Protocol):
+    """What a task has beside ``Task`` whose models can learn from several pictures of a kind."""
+
+    @property
+    def mixes(self) -> str:
+        """What their samples mix, in a few words."""

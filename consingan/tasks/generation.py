@@ -53,6 +53,7 @@ class Generation:
     border: str = "extend"
     takes_naive: bool = False
     first_noise: int = 0
+    mixes: str = "layouts near each picture, patches of all"
     variation: float | None = None
     sampling: Use = Use("samples")
     preview: Use = Use(

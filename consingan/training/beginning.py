@@ -11,8 +11,8 @@ from consingan.grid.sizes import Size
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.terms import Guided
-from consingan.training import pairs, plan
-from consingan.training.order import Order
+from consingan.training import album, pairs, plan
+from consingan.training.order import MOST_PIXELS, Order
 
 if TYPE_CHECKING:
     import torch
@@ -96,8 +96,11 @@ class FromSeed:
         from consingan.training.state import Training
 
         pairs.check_channels(self.order.image, picture.pixels.shape[1], self.order.settings)
-        further = plan.files_of(self.order.settings)
-        return Training.start(settings, picture.pixels, device, picture.known, further)
+        order, further = self.order, plan.files_of(self.order.settings)
+        most = order.max_pixels or MOST_PIXELS
+        others = album.read(picture, settings, order.settings, order.background, most)
+        also = [each.pixels for each in others]
+        return Training.start(settings, picture.pixels, device, picture.known, further, also)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ def beginning(order: Order) -> Beginning:
     if not order.base:
         plan.resolve(*order.wanted, order.image, 3, given)
         pairs.check_files(order.wanted[0], order.picture, given)
+        album.check_files(order.picture, given)
         return FromSeed(order)
     run = Run.open(order.base)
     base = plan.recorded(run)

@@ -29,12 +29,14 @@ class Belongings:
         naive_img: the naive picture, if there is one.
         model_dir: the run that is learned on from, if there is one.
         target_name: the second picture, if there is one.
+        also: further pictures that the same model learns from.
     """
 
     picture: str | None = None
     naive_img: str | None = None
     model_dir: str | None = None
     target_name: str | None = None
+    also: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, picture: str | None, settings: Mapping[str, Any]) -> Belongings:
@@ -47,14 +49,17 @@ class Belongings:
         run = None if base is None else Run.open(str(base)).folder
         own = None if picture is None or is_input(picture) else picture
         typed = (own, settings.get("naive_img"), run, settings.get("target_name"))
-        return cls(*(None if path is None else str(Path(path).absolute()) for path in typed))
+        also = tuple(str(Path(path).absolute()) for path in settings.get("also") or ())
+        picture, naive, base, target = (None if path is None else str(Path(path).absolute()) for path in typed)
+        return cls(picture, naive, base, target, also)
 
     def may_be_of(self, run: Run) -> bool:
         """Whether a run may have been begun with the same; yes where it does not say, as in runs of 0.1.0."""
         with suppress(UserError):
             found = read_json(run.local)
             if isinstance(found, dict):
-                return {name: found.get(name) for name in asdict(self)} == asdict(self)
+                own = {**asdict(self), "also": list(self.also)}
+                return {name: found.get(name, []) if name == "also" else found.get(name) for name in own} == own
         return True
 
     def keep(self, run: Run, channels: int) -> None:

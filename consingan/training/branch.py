@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from consingan.config import Train
 from consingan.errors import UserError
 from consingan.finish.photo import Photo
 from consingan.finish.photo import stored as kept_pixels
+from consingan.gan.album import page_of, seed_of
 from consingan.gan.critics import Critic, located
 from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
@@ -37,6 +38,8 @@ class Branch:
         model, critic: the networks.
         reals: ``[1, C, H, W]`` in [-1, 1], the picture at each stage's size.
         state: what the objective remembers, by name; changed in place.
+        further: of the same networks and the same memory, with further pictures of the kind (``training.album``).
+        number: of its picture among these, from 0.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Branch:
     critic: nn.Module
     reals: list[Tensor]
     state: dict[str, Tensor]
+    further: list[Branch] = field(default_factory=list)
+    number: int = 0
 
     @classmethod
     def start(
@@ -89,8 +94,27 @@ class Branch:
         Args:
             anchor: ``[1, C, h, w]``, that of stage 0; used there only.
         """
-        self.model.grow(self.reals[self.model.stages], anchor)
+        self.model.grow(self.reals[self.model.stages], anchor, networks=not self.number)
         self.state |= remembered(techniques(self.model.settings, self.model, self.critic))
+
+    @property
+    def pictures(self) -> list[Branch]:
+        """This one, and those of further pictures."""
+        return [self, *self.further]
+
+    @property
+    def file(self) -> str:
+        """What its files in a run folder are called after: its name, or the number of its picture from 2 on."""
+        return str(self.number + 1) if self.number else self.name
+
+    def beside(self, picture: Tensor, number: int) -> Branch:
+        """The same networks with a further picture, ``[1, C, H, W]`` in [-1, 1], of the same kind."""
+        settings, kind = self.model.settings, self.model.kind
+        sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
+        model = page_of(self.model, sizes, seed_of(settings.runtime.seed, number))
+        model.photo = Photo(kept_pixels(picture, kind), model.device, kind)
+        reals = [channels_last(real) for real in pyramid.build(picture.to(model.device), sizes)]
+        return Branch(self.name, model, self.critic, reals, self.state, number=number)
 
     def called(self, name: str) -> str:
         """A name of this branch among those of all; the first branch's names stand alone."""

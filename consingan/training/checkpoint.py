@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from consingan import config
 from consingan.errors import UserError
+from consingan.gan import album
 from consingan.gan.layers import move
 from consingan.gan.model import SingleImageModel, channels_last
 from consingan.gan.model_file import Header, network_bytes
@@ -75,7 +76,8 @@ def most_bytes(header: dict[str, Any], where: str) -> int:
     with torch.device("meta"):
         critic = new_critic(stands.settings, torch.device("meta"))
     learned = network_bytes(stands) + 4 * sum(value.numel() for value in critic.state_dict().values())
-    pyramid = sum(4 * network.nc_im * height * width for height, width in stands.sizes)
+    sizes = [*stands.sizes, *(size for page in stands.pages for size in page[0])]
+    pyramid = sum(4 * network.nc_im * height * width for height, width in sizes)
     # Twice in the optimisers, all of that again in the state to go back to, once more in the stage's beginning: seven
     # times; each of the three with what techniques remember of the networks, twice at most. The pyramid is there once,
     # and a lesson holds two pictures. The rest is what an objective remembers.
@@ -108,8 +110,9 @@ def written(branch: Branch) -> dict[str, Tensor]:
     held: dict[str, Mapping[str, Tensor]] = {
         "model.generator": branch.model.generator.state_dict(),
         "model.anchor": numbered(branch.model.fixed),
+        "model": album.tensors(branch.model.pages, photos=False),
         "critic": branch.critic.state_dict(),
-        "real": numbered(branch.reals),
+        "real": numbered(real for each in branch.pictures for real in each.reals),
         "objective": branch.state,
     }
     return {branch.called(f"{part}.{name}"): value for part, each in held.items() for name, value in each.items()}
@@ -133,6 +136,9 @@ def restored(name: str, parts: Parts, header: dict[str, Any], where: str, device
     with torch.device("meta"):
         critic = new_critic(model.settings, torch.device("meta"))
     branch = Branch(name, model, critic, [], new_state(model, critic))
+    branch.further = [
+        Branch(name, page, critic, [], branch.state, number=number) for number, page in enumerate(model.pages, 1)
+    ]
     for part in parts_of(branch):
         part.fill(parts, where)
     return branch
@@ -141,14 +147,17 @@ def restored(name: str, parts: Parts, header: dict[str, Any], where: str, device
 def parts_of(branch: Branch) -> list[Part]:
     """What belongs to a branch beside its model, whatever the stage."""
     model, critic, state = branch.model, branch.critic, branch.state
-    reals = {str(i): (1, model.settings.network.nc_im, *size) for i, size in enumerate(model.sizes)}
+    sizes = [size for each in branch.pictures for size in each.model.sizes]
+    reals = {str(i): (1, model.settings.network.nc_im, *size) for i, size in enumerate(sizes)}
 
     def take_critic(tensors: dict[str, Tensor]) -> None:
         critic.load_state_dict(tensors, assign=True)
         move(critic, model.device)
 
     def take_reals(tensors: dict[str, Tensor]) -> None:
-        branch.reals = [channels_last(tensors[name].to(model.device)) for name in reals]
+        found, stages = [channels_last(tensors[name].to(model.device)) for name in reals], len(model.sizes)
+        for number, each in enumerate(branch.pictures):
+            each.reals = found[number * stages : (number + 1) * stages]
 
     def take_state(tensors: dict[str, Tensor]) -> None:
         state.update({name: tensors[name].to(model.device) for name in state})

@@ -26,7 +26,8 @@ def check_picture(file: str) -> None:
     check_no_address(file)
     if os.path.isdir(file):
         raise UserError(
-            f"{file} is a folder, and a run has one picture; for a run of each: {program('batch')} {shlex.quote(file)}"
+            f"{file} is a folder; for a run of each of its pictures: {program('batch')} {shlex.quote(file)}, and for "
+            f"one model of all of them: {program('train')} {shlex.quote(file)} --as_one"
         )
     if not is_input(file) and not os.path.exists(file):  # false, not an error, for names no system allows
         raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
@@ -70,7 +71,9 @@ def needed_bytes(state: Training) -> int:
     for one in state.branches:
         critic = sum(p.numel() for p in one.critic.parameters())
         numbers += 6 * (one.model.generator.parameters_with(len(one.reals)) + critic)
-        numbers += sum(real.numel() for real in one.reals) + 2 * sum(held.numel() for held in one.state.values())
+        numbers += sum(real.numel() for each in one.pictures for real in each.reals) + 2 * sum(
+            held.numel() for held in one.state.values()
+        )
     return 3 * 4 * numbers
 
 

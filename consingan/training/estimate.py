@@ -87,7 +87,8 @@ def estimate(start: Training, budget: float = 2.0) -> Estimate:
 
 def trial(start: Training) -> Training:
     """A copy of a training to try iterations on: with networks of its own, and the same pictures."""
-    shared = [each for one in start.branches for each in (*one.reals, *one.model.fixed, one.model.photo)]
+    every = [each for one in start.branches for each in one.pictures]
+    shared = [each for one in every for each in (*one.reals, *one.model.fixed, one.model.photo)]
     return copy.deepcopy(start, {id(each): each for each in shared})
 
 
@@ -118,15 +119,17 @@ def work(state: Training, stage: int) -> float:
 
     A learning stage makes the fake and the reconstruction, a frozen one both without gradients; a backward pass costs
     two forward ones. What the critic does, its objective says.
+    Of several pictures it is that of the mean iteration.
     """
     settings, done = state.model.settings.optimisation, 0.0
     frozen = schedule.first_learning(stage, settings.train_depth)
-    for branch in state.branches:
+    shares = state.model.settings.album.shares
+    for branch, share in (each for one in state.branches for each in zip(one.pictures, shares, strict=False)):
         sizes = branch.model.sizes[: stage + 1]
         window = state.window_of(sizes[-1], (0.5, 0.5)) or Window.whole(sizes[-1])
         parts = branch.model.generator.parts(sizes, window)
-        done += sum(prod(part.computed.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
-        done += prod(window.size) * branch.objective.work(settings.Dsteps)
+        done += share * sum(prod(part.computed.size) * (2 if i < frozen else 6) for i, part in enumerate(parts))
+        done += share * prod(window.size) * branch.objective.work(settings.Dsteps)
     return done
 
 

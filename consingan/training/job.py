@@ -148,7 +148,7 @@ class Job:
             outdir = str(self.order.outdir)
             own, name = ready.state.model.settings, self.order.name
             if found := plan.unfinished_run(outdir, own, self._belongings, name):
-                return self._go_on(found, ready.notes, company, ready.state.reals)
+                return self._go_on(found, ready.notes, company, ready.state.every_real)
             note = f"No unfinished run with these settings lies below {outdir}: this is a new one."
             ready = replace(ready, notes=(note, *ready.notes))
         return self._begin(ready, company)
@@ -273,7 +273,7 @@ class Job:
             run: unfinished.
             notes: sentences to be said first.
             company: who looks on.
-            reals: the picture at each stage's size, where the order has one.
+            reals: the pictures at each stage's size, where the order has one.
         """
         from consingan.training.estimate import beside, relative, seconds_left
         from consingan.training.loop import resume

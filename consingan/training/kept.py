@@ -11,6 +11,7 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.finish.photo import Photo, stored
+from consingan.gan.album import pages_of
 from consingan.gan.model import SingleImageModel
 from consingan.grid.kinds import Kind
 from consingan.pictures import images
@@ -44,7 +45,7 @@ def picture(run: Run, branch: Branch, warn: Callable[[str], None]) -> Tensor | N
 
     Where the file is broken, it is made again: of the model's, or of the pyramid's finest.
     """
-    called, kind = run.picture_of(branch.name), branch.model.kind
+    called, kind = run.picture_of(branch.file), branch.model.kind
     file = file_of(called, kind)
     if not os.path.lexists(file):
         return None
@@ -52,7 +53,7 @@ def picture(run: Run, branch: Branch, warn: Callable[[str], None]) -> Tensor | N
         return stored(images.of_kind(file, kind), kind)
     except UserError as error:
         with suppress(UserError):
-            if (photo := SingleImageModel.load(run.model_of(branch.name)).photo) is not None:
+            if (photo := pages_of(SingleImageModel.load(run.model_of(branch.name)))[branch.number].photo) is not None:
                 warn(f"{error}; the model's own copy replaces it.")
                 keep(called, photo)
                 return photo.pixels

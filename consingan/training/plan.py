@@ -18,7 +18,7 @@ from consingan.pictures.pyramid import proposed_stages, sizes
 from consingan.storage.files import read_json
 from consingan.storage.run import Run, folder_for, label
 from consingan.tasks import TASKS
-from consingan.training import pairs
+from consingan.training import album, pairs
 from consingan.training.belongings import Belongings
 from consingan.training.tileable import check_tileable, implied
 from consingan.watch.clock import duration
@@ -77,9 +77,11 @@ class Plan:
         """What is about to happen and what it costs, in a sentence."""
         height, width = self.sizes[-1]
         about = "at most about" if self.settings.stopping.stop == "auto" else "about"
+        pictures = self.settings.album.pictures
+        several = f" on {pictures} pictures as one," if pictures > 1 else ""
         return (
-            f"Training {self.settings.mode} on {self.device}: {len(self.sizes)} stages up to {width}x{height} px, "
-            f"{about} {duration(self.seconds)} and {self.peak_mb:.0f} MB of memory."
+            f"Training {self.settings.mode}{several} on {self.device}: {len(self.sizes)} stages up to {width}x{height} "
+            f"px, {about} {duration(self.seconds)} and {self.peak_mb:.0f} MB of memory."
         )
 
     def __str__(self) -> str:
@@ -89,7 +91,10 @@ class Plan:
     def _lines(self) -> Iterator[str]:
         values = config.flat(self.settings)
         wide = max(map(len, values))
-        yield f"{self.settings.mode} of {self.settings.image}"
+        also, shares = self.settings.album.also, self.settings.album.shares
+        yield f"{self.settings.mode} of {', '.join((self.settings.image, *also))}"
+        if also:
+            yield f"shares of the iterations: {', '.join(f'{share:.0%}' for share in shares)}"
         yield from self.notes
         yield "settings:"
         for name, value in values.items():
@@ -142,6 +147,7 @@ def resolve(
     check_codes(settings, given)
     check_tileable(settings)
     pairs.check_settings(settings, given)
+    album.check_settings(settings)
     return settings, origins | {name: AUTO[name][0] for name in waiting}
 
 
@@ -254,7 +260,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def files_of(given: Mapping[str, Any]) -> dict[str, str]:
     """The paths of files among settings as given, by the names that a configuration keeps of them."""
-    typed = [given.get(s.name) for s in config.settings() if s.setting.file]
+    typed = [given.get(s.name) for s in config.settings() if s.setting.file and s.kind != config.Words]
     return {name_of(path): str(path) for path in typed if path is not None}
 
 

@@ -31,23 +31,10 @@ from consingan.training.entering import Entered, entered
 from consingan.training.given import given
 from consingan.training.graphs import Captured, CudaRecorder
 from consingan.training.lessons import Lesson, OfTask, known_of
-from consingan.training.step import Drawn, Step
+from consingan.training.step import Done, Drawn, Step
 from consingan.training.watchdog import Attempt, Good, Look
 
 SNAPSHOTS = (0.1, 0.5)  # of a stage's iterations; its end has one too
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """One iteration that was done.
-
-    Args:
-        drawn: by branch, its random inputs.
-        terms: loss terms by name, 0-dim, on the device.
-    """
-
-    drawn: Sequence[Drawn]
-    terms: Mapping[str, Tensor]
 
 
 @dataclass
@@ -86,6 +73,7 @@ class Training:
         device: torch.device | str = "cpu",
         kind: Kind | None = None,
         files: Mapping[str, str] | None = None,
+        also: Sequence[Tensor] = (),
     ) -> Training:
         """The beginning: networks from the seed.
 
@@ -94,6 +82,7 @@ class Training:
             picture: ``[1, C, H, W]`` in [-1, 1], at the size it was loaded.
             device: where to train.
             kind: what the picture's channels are; 8-bit without alpha if None.
+            also: the further pictures that the same model learns from, as ``picture``.
             files: by the names in the configuration the paths of further pictures, where they are others.
 
         Raises:
@@ -102,6 +91,8 @@ class Training:
         lesson = OfTask(settings)
         further = {name: (files or {}).get(str(file), file) for name, file in lesson.further().items()}
         branches = [Branch.start(settings, picture, device, kind=kind), *beside(settings, further, device)]
+        branches[0].further = [branches[0].beside(each, number) for number, each in enumerate(also, 1)]
+        branches[0].model.pages = [each.model for each in branches[0].further]
         return cls(tied(branches), lesson)
 
     @classmethod
@@ -187,15 +178,21 @@ class Training:
         return self.branches[0].reals
 
     def trains_on(self, reals: Sequence[Tensor]) -> bool:
-        """Whether this is the training of a picture, ``[1, C, H, W]`` at each stage's size, up to rounding."""
-        return len(reals) == len(self.reals) and all(
-            a.shape == b.shape and torch.allclose(a, b, atol=1e-3) for a, b in zip(reals, self.reals, strict=True)
+        """Whether this is the training of pictures (see ``every_real``), up to rounding."""
+        own = self.every_real
+        return len(reals) == len(own) and all(
+            a.shape == b.shape and torch.allclose(a, b, atol=1e-3) for a, b in zip(reals, own, strict=True)
         )
+
+    @property
+    def every_real(self) -> list[Tensor]:
+        """The first branch's pictures at each stage's size, one picture after the other."""
+        return [real for each in self.branches[0].pictures for real in each.reals]
 
     def enter_stage(self) -> Step | Captured:
         """The iteration of the stage in progress; grows the models where the stage is new."""
         if self.step is None:
-            for branch in self.branches:
+            for branch in (each for one in self.branches for each in one.pictures):
                 if branch.model.stages == self.stage:
                     draw = branch.at(Draw(branch.model.settings.runtime.seed, ("anchor", 0), branch.model.device))
                     anchor = channels_last(self.task.anchor(branch.reals[0], draw))
@@ -287,7 +284,8 @@ class Training:
     def look(self, done: Done) -> list[Look]:
         """What is to be seen of each branch after an iteration (see ``watchdog``)."""
         looks = []
-        for branch, drawn in zip(self.branches, done.drawn, strict=True):
+        for first, drawn in zip(self.branches, done.drawn, strict=True):
+            branch = first.pictures[drawn.number]
             model, real, window = branch.model, branch.reals[self.stage], drawn.window
             fake = model.generate(drawn.inputs, model.sizes[: model.stages], window)
             looks.append(watchdog.look(done.terms, self.learned(), fake, window.cut(real) if window else real))
@@ -324,13 +322,15 @@ class Training:
         again = ("attempt", self.attempt.number) if self.attempt.number else ()
         place = Draw(self.model.settings.runtime.seed, address + begun + again, self.model.device)
         drawn = []
-        for branch in self.branches:
+        for first in self.branches:
+            number = first.model.settings.album.chosen(place.at("album").numbers(1)[0]) if first.further else 0
+            branch = first.pictures[number]
             draw, objective = branch.at(place), branch.objective
             now = self._entered(branch, draw)
             shape = (1, branch.model.generator.channels, *(now.window.size if now.window else branch.model.size))
             numbers = [objective.draw(draw, step, shape) for step in range(critic_steps)]
             more = objective.draw(draw, None, shape) | given(branch.model, self.stage, self.iteration, draw)
-            drawn.append(Drawn(now.inputs, numbers, more, now.window, now.seen))
+            drawn.append(Drawn(now.inputs, numbers, more, now.window, now.seen, number))
         return drawn
 
     def _entered(self, branch: Branch, draw: Draw) -> Entered:
@@ -352,7 +352,7 @@ class Training:
 
     def _sides(self) -> list[int]:
         """Of the windows of all branches, in pixels."""
-        return [self._side(branch.model.size) for branch in self.branches]
+        return [self._side(each.model.size) for branch in self.branches for each in branch.pictures]
 
     def save(self, run: Run) -> None:
         """Write a checkpoint from which the training goes on as if it had not been stopped."""

@@ -7,6 +7,7 @@ them once per stage.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Drawn:
         generator: the objective's numbers for the generator's step.
         window: the part of the picture that all losses are taken on; all of it if None.
         seen: ``[1, C, h, w]``, the picture that the generator sees, where its task is ``Guided``; whole.
+        number: of the picture of this iteration, from 0, where the branch has several.
     """
 
     inputs: Sequence[Tensor]
@@ -48,6 +50,7 @@ class Drawn:
     generator: Mapping[str, Tensor]
     window: Window | None = None
     seen: Tensor | None = None
+    number: int = 0
 
     def tensors(self) -> list[Tensor]:
         """All of them, in order."""
@@ -61,7 +64,20 @@ class Drawn:
             for every in (self.critic, [self.generator])
         )
         inputs, seen = [change(x) for x in self.inputs], None if self.seen is None else change(self.seen)
-        return Drawn(inputs, critic, generator[0], self.window, seen)
+        return Drawn(inputs, critic, generator[0], self.window, seen, self.number)
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """One iteration that was done.
+
+    Args:
+        drawn: by branch, its random inputs.
+        terms: loss terms by name, 0-dim, on the device.
+    """
+
+    drawn: Sequence[Drawn]
+    terms: Mapping[str, Tensor]
 
 
 class Step:
@@ -92,9 +108,10 @@ class Step:
         Returns:
             Loss terms by name, and the objectives' figures and estimates, 0-dim, on the device.
         """
+        learners = [learner.of[each.number] for learner, each in zip(self.learners, drawn, strict=True)]
         with self.precision:
-            made = [learner.make(each) for learner, each in zip(self.learners, drawn, strict=True)]
-            turns = list(zip(self.learners, drawn, made, strict=True))
+            made = [learner.make(each) for learner, each in zip(learners, drawn, strict=True)]
+            turns = list(zip(learners, drawn, made, strict=True))
             critics = [learner.update_critic(each, numbers.critic) for learner, numbers, each in turns]
             generators = [learner.generator_losses(each, numbers.generator) for learner, numbers, each in turns]
             by_branch = {learner.branch.name: each for learner, _, each in turns}
@@ -174,6 +191,15 @@ class Learner:
         self.critic_of_all = branch.critic_at(None)
         self.anchors = self._resident_anchors() if recorded else model.anchors
         self.anchor_prefix = self._anchor_prefix()
+        self.of = [self, *(self._turned(each) for each in branch.further)]
+
+    def _turned(self, branch: Branch) -> Learner:
+        """The same networks and optimisers, with a further picture of the branch."""
+        made = copy.copy(self)
+        made.branch, made.model, made.real = branch, branch.model, branch.reals[branch.model.stages - 1]
+        made.critic_of_all, made.anchors = branch.critic_at(None), branch.model.anchors
+        made.anchor_prefix = made._anchor_prefix()
+        return made
 
     @property
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:

@@ -1,0 +1,90 @@
+"""Several pictures as one model: which is learned from, what is kept and resumed, what is refused."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import stripes
+from PIL import Image
+from test_training import same_tensors
+
+from consingan import config
+from consingan.command.cli import train as train_command
+from consingan.command.train import each_flagged
+from consingan.gan.model import SingleImageModel
+from consingan.gan.stills import Stills
+from consingan.pictures import images
+from consingan.storage.run import Run
+from consingan.tasks import TASKS
+from consingan.training.loop import resume, train, write_start
+from consingan.training.signals import StoppedError
+from consingan.training.state import Training
+from consingan.watch.monitor import Monitor
+
+SMALL = {"train_stages": 2, "min_size": 20, "max_size": 34, "nfc": 4, "niter": (6,), "lr_g": 5e-4, "lr_d": 5e-4}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    shapes = {"a.png": (48, 64), "b.png": (52, 40), "c.png": (60, 60)}
+    for number, (name, shape) in enumerate(shapes.items()):
+        Image.fromarray(255 - stripes(*shape) if number else stripes(*shape)).save(folder / name)
+    Image.fromarray(stripes()[:, :, 0]).save(folder / "grey.png")
+    return folder
+
+
+def begun(files):
+    given = {**TASKS["generation"].recipes["fast"], **SMALL, "also": ("b.png", "c.png"), "weights": (2.0, 1.0, 1.0)}
+    settings = config.resolve("generation", "a.png", ("test", given))[0]
+    first, *also = (images.load(files / name).pixels for name in ("a.png", "b.png", "c.png"))
+    return Training.start(settings, first, also=also)
+
+
+def test_a_picture_is_chosen_as_often_as_its_weight_says():
+    album = config.Album(also=("b", "c"), weights=(2.0, 1.0, 1.0))
+    found = [album.chosen((number + 0.5) / 400) for number in range(400)]
+    assert [found.count(picture) for picture in range(3)] == [200, 100, 100]
+
+
+def test_a_stopped_training_goes_on_to_the_same_bits_and_the_file_holds_all(files, tmp_path):
+    whole = begun(files)
+    wanted = train(whole, Monitor(None, "quiet"))
+    run = Run.create(tmp_path, "a", "test")
+    state = begun(files)
+    write_start(state, run)
+    asked = iter([False] * 8 + [True])
+    with pytest.raises(StoppedError):
+        train(state, Monitor(None, "quiet"), run, stop=lambda: next(asked))
+    found = train(resume(run, torch.device("cpu"), print), Monitor(None, "quiet"), run)
+    same_tensors(wanted.tensors(), found.tensors())
+    loaded = SingleImageModel.load(run.model)
+    same_tensors(wanted.tensors(), loaded.tensors())
+    assert [page.sizes for page in loaded.pages] == [page.sizes for page in wanted.pages]
+    assert torch.equal(loaded.pages[1].reconstruct(), wanted.pages[1].reconstruct())
+    samples = list(loaded.samples(Stills(num_samples=2, of="b.png")))
+    assert samples[0].shape[2:] == (52, 40)
+    assert not torch.equal(samples[0], samples[1])
+
+
+def test_the_flag_takes_all_files_that_follow_it():
+    assert each_flagged(["--input-name", "a", "b", "--niter", "5", "c"]) == [
+        *("--input-name", "a", "--input_name", "b", "--niter", "5", "c")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("a.png a.png b.png", "a.png is given twice"),
+        ("a.png b.png --weights 1,2,3", "--weights 1,2,3 has 3 numbers, and there are 2 pictures"),
+        ("a.png b.png --train_mode editing", "--train_mode editing learns from one"),
+        ("a.png grey.png", "grey.png has 1 channel (grey)"),
+        ("a.png gone.png", "There is no picture at gone.png"),
+        ("a.png b.png --as_one", "--as_one takes one folder"),
+    ],
+)
+def test_what_does_not_go_is_one_sentence(files, monkeypatch, words, said):
+    monkeypatch.chdir(files)
+    result = CliRunner().invoke(train_command, [*words.split(), "--not_cuda", "--quiet", "--dry_run"])
+    assert result.exit_code == 2, result.output
+    assert said in result.output
