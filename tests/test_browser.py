@@ -68,7 +68,7 @@ def test_the_page_answers(browser, pages):
     assert browser.run("return document.getElementById('large').open") is False
     # the film goes back to its first moment
     browser.run("const s = document.querySelector('.film input'); s.value = 0; s.dispatchEvent(new Event('input'))")
-    assert browser.run("return document.querySelector('.screen figcaption').textContent") == "stage 1 · iteration 0"
+    assert browser.run("return document.querySelector('.screen figcaption').textContent") == "stage 1 · iteration 1"
     # a plot reads its values out
     over = """const at = document.querySelector(arguments.length ? '' : '%s'), box = at.getBoundingClientRect();
       at.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + box.width / 2,

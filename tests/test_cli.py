@@ -247,7 +247,7 @@ MISTAKES = [
         "https://example.com/a.png",
         "https://example.com/a.png is an address, and nothing is fetched",
     ),
-    ("folder.png", "folder.png is a folder; for a run of each of its pictures: ... batch folder.png, and for one model of all"),
+    ("folder.png", "folder.png is a folder; for a run of each of its pictures: ... batch folder.png, and for one"),
     ("text.png", "text.png is no picture that can be read"),
     ("empty.png", "empty.png is empty (0 bytes)"),
     ("pixel.png", "pixel.png has only 1x1 pixels: use a picture with at least 8 pixels"),
