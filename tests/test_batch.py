@@ -108,6 +108,11 @@ def test_lists_that_are_none(pictures, tmp_path, name, text, words):
     assert words in say(listing(tmp_path, text, name), *FLAGS, "--outdir", tmp_path / "out", code=2).stderr
 
 
+def test_a_pipe_is_no_list(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    assert "It is no file, but a pipe or a device" in say(tmp_path / "list.csv", code=2).stderr
+
+
 def test_folders_without_pictures(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()

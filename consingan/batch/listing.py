@@ -174,6 +174,8 @@ def _rows(source: Path, faults: list[str]) -> Iterable[Row]:
         raise FaultsError(
             str(source), [f"It {what}; give a folder of pictures, or a list that ends in .csv or .jsonl."]
         )
+    if source.exists() and not source.is_file():
+        raise FaultsError(str(source), ["It is no file, but a pipe or a device; write the list into a file."])
     try:
         with open(source, "rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -137,7 +137,7 @@ def asked(ctx: click.Context, flags: Mapping[str, Any]) -> tuple[list[Job], Then
 
 def base(ctx: click.Context, flags: Mapping[str, Any]) -> Any:
     """What is asked for of every picture, as an order without one."""
-    one = {**flags, "picture": None, "input_name": None, "resume": None, "outdir": None}
+    one = {**flags, "picture": (), "input_name": (), "as_one": False, "resume": None, "outdir": None}
     return ordered(ctx, one)
 
 
