@@ -581,7 +581,7 @@ def test_the_photos_of_both_branches_come_back(toys, tmp_path):
     ("words", "files"),
     [
         ("lambda_grad", {"wgan_gp.py"}),
-        ("fine[-_ ]?tun|tuning", {"declarations.py", "beginning.py", "checkpoint.py", "finetune.py"}),
+        ("fine[-_ ]?tun|tuning", {"declarations.py", "beginning.py", "checkpoint.py", "finetune.py", "album.py"}),
     ],
 )
 def test_few_files_know_of_it(words, files):

@@ -71,6 +71,8 @@ VALUES = st.recursive(
 @settings(BOUNDED, max_examples=300)
 def test_every_value_in_a_configuration_file_is_read_or_refused(section, pick, value):
     values = config.to_json(config.Train("generation", "a.png"))
+    album = {"also": ["b.png"], "weights": [1, 2]}  # is written where there are several pictures
+    values.setdefault(section, album)
     names = list(values[section])
     values[section][names[pick % len(names)]] = value
     try:

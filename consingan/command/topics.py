@@ -45,6 +45,7 @@ TOPICS: Mapping[str, Topic] = {
     "translation": Topic("docs/translation.md"),
     "style": Topic("docs/style.md"),
     "fill": Topic("docs/fill.md"),
+    "several": Topic("docs/several.md"),
     "enlarge": Topic("docs/enlarge.md"),
     "tileable": Topic("docs/tileable.md"),
     "paint": Topic("docs/paint.md"),
