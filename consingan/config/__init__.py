@@ -9,7 +9,7 @@
 No torch here: the command line answers ``--help`` from this room.
 """
 
-from consingan.config.album import Shares
+from consingan.config.album import Shares, Words
 from consingan.config.declarations import (
     MOST_STAGES,
     SECTIONS,
@@ -31,7 +31,6 @@ from consingan.config.declarations import (
     Techniques,
     Train,
     Translation,
-    Words,
     declared,
     flat,
     own,

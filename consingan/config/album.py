@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from consingan.config.setting import setting
 
-Words = tuple[str, ...]
-Shares = tuple[float, ...]
+Words = tuple[str, ...]  # of a flag that may be given several times
+Shares = tuple[float, ...]  # of a flag that takes a list of numbers
 
 
 @dataclass(frozen=True)

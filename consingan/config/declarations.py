@@ -19,7 +19,6 @@ from consingan.config.techniques import Techniques
 from consingan.config.translation import Translation
 
 Iterations = tuple[int, ...]
-Words = tuple[str, ...]  # of a flag that may be given several times
 MOST_STAGES = 20  # of a pyramid
 SEED: dict[str, Any] = {"low": 0, "high": 2**32 - 1, "names": ("manualSeed",)}
 # Of a setting whose words are the entries of a table: that table, of dataclasses that declare further settings. Those

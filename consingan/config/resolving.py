@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from consingan.config.album import Shares
+from consingan.config.album import Shares, Words
 from consingan.config.declarations import (
     SECTIONS,
     TABLES,
@@ -14,7 +14,6 @@ from consingan.config.declarations import (
     Iterations,
     Setting,
     Train,
-    Words,
     declared,
     flat,
     options,

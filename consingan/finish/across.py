@@ -23,7 +23,7 @@ from torch import Tensor
 
 from consingan.devices import Products
 from consingan.finish.photo import REACH, Scale, components
-from consingan.finish.search import Field, distances, strips_of, within
+from consingan.finish.search import Field, distances, strips_of
 from consingan.finish.vote import vote
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
@@ -179,7 +179,7 @@ def nearest(made: Tensor, examples: Examples) -> tuple[Field, Tensor]:
 
 def better(best: Field, least: Tensor, candidate: Field, queries: Tensor, examples: Examples) -> tuple[Field, Tensor]:
     """The nearer of two fields at each place, and its distance."""
-    candidate = within(candidate, examples.detail)
+    candidate = examples.detail.inside(candidate)
     found = distances(queries, examples.keys, examples.detail, candidate)
     nearer = found < least
     chosen = (torch.where(nearer, candidate[0], best[0]), torch.where(nearer, candidate[1], best[1]))
@@ -195,7 +195,7 @@ def own_places(rows: range, size: Size, scale: Scale) -> Field:
         (2 * at + 1) * old // (2 * new) for at, old, new in zip((at_rows, at_columns), scale.size, size, strict=True)
     )  # in integers: devices divide differently
     shape = (1, len(down), len(right))
-    return within((down[None, :, None].expand(shape), right[None, None].expand(shape)), scale)
+    return scale.inside((down[None, :, None].expand(shape), right[None, None].expand(shape)))
 
 
 def candidates(own: Field) -> Iterator[Field]:

@@ -122,7 +122,7 @@ def improved(queries: Tensor, keys: Tensor, scale: Store, field: Field, wraps: W
         field: of the places.
         wraps: along which axes the sample goes on at its other side.
     """
-    field = within(field, scale)
+    field = scale.inside(field)
     strips = []
     for rows in strips_of(queries.shape[1], queries.shape[0] * queries.shape[2]):
         part = queries[:, rows.start : rows.stop]
@@ -152,11 +152,11 @@ def candidates(
     """
     for hop in NEIGHBOURS:
         for down, right in ((hop, 0), (-hop, 0), (0, hop), (0, -hop)):
-            yield within(continued(field, rows, down, right, wraps), scale), JOINED
+            yield scale.inside(continued(field, rows, down, right, wraps)), JOINED
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
             if down or right:
-                yield within((best[0] + down, best[1] + right), scale), 1.0
+                yield scale.inside((best[0] + down, best[1] + right)), 1.0
 
 
 def continued(field: Field, rows: range, down: int, right: int, wraps: Wraps = NOWHERE) -> Field:
@@ -169,11 +169,6 @@ def continued(field: Field, rows: range, down: int, right: int, wraps: Wraps = N
     which_columns, from_columns = nearest(at_columns + right, width, wraps[1])
     rows_found, columns_found = (each[:, which_rows][:, :, which_columns] for each in field)
     return rows_found - (from_rows - at_rows)[:, None], columns_found - (from_columns - at_columns)
-
-
-def within(field: Field, scale: Store) -> Field:
-    """A field whose patches lie within the picture."""
-    return scale.inside(field)
 
 
 def enlarged(field: Field, below: Size, size: Size, shown: Size, scale: Store, wraps: Wraps = NOWHERE) -> Field:
@@ -227,7 +222,7 @@ def mended(picture: Tensor, scale: Store, field: Field, wraps: Wraps = NOWHERE) 
             best = (own[0][b, r, c], own[1][b, r, c])
             least = apart(wanted, scale, best)
             for other in others:
-                candidate = within((other[0][b, r, c], other[1][b, r, c]), scale)
+                candidate = scale.inside((other[0][b, r, c], other[1][b, r, c]))
                 distance = JOINED * apart(wanted, scale, candidate)
                 better = distance < least
                 least = torch.where(better, distance, least)

@@ -30,7 +30,6 @@ from consingan.finish.search import (
     field_of,
     mended,
     strips_of,
-    within,
 )
 from consingan.finish.vote import vote
 from consingan.grid.noise import Draw
@@ -133,7 +132,7 @@ def sought(wanted: Tensor, keys: Tensor, scale: Scale, field: Field, draw: Draw)
         field: of the places.
         draw: of the random search.
     """
-    field = within(field, scale)
+    field = scale.inside(field)
     strips = []
     for rows in strips_of(*field[0].shape[1:]):
         queries = scale.patches(wanted[:, :, rows.start : rows.stop + 2 * REACH])
@@ -155,5 +154,5 @@ def afar(best: Field, scale: Scale, draw: Draw) -> Iterator[tuple[Field, float]]
     trial = 0
     while radius > 2:
         shift = (radius * (2 * draw.at(trial).uniform((2, *best[0].shape)) - 1)).round().long().to(best[0].device)
-        yield within((best[0] + shift[0], best[1] + shift[1]), scale), 1.0
+        yield scale.inside((best[0] + shift[0], best[1] + shift[1])), 1.0
         radius, trial = radius / 2, trial + 1

@@ -57,16 +57,14 @@ def check_files(picture: str | None, given: Mapping[str, Any]) -> None:
     files = also if picture is None else [picture, *also]
     if len(files) > MOST:
         raise UserError(f"{len(files)} pictures are given for one model; give at most {MOST}.")
+    if also and any(map(is_input, files)):
+        raise UserError("Of several pictures none can be read from standard input; name the files.")
     for file in also:
         check_no_address(file)
-        if is_input(file):
-            raise UserError("Of several pictures none can be read from standard input; name the files.")
         if os.path.isdir(file):
             raise UserError(f"{file} is a folder; name its pictures, or give the folder alone with --as_one.")
         if not os.path.exists(file):
             raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
-    if picture is not None and also and is_input(picture):
-        raise UserError("Of several pictures none can be read from standard input; name the files.")
     for one, other in combinations([file for file in files if os.path.exists(file)], 2):
         if os.path.samefile(one, other):
             raise UserError(f"{other} is given twice; name each picture once, and its share with --weights.")

@@ -107,6 +107,10 @@ class Branch:
         """What its files in a run folder are called after: its name, or the number of its picture from 2 on."""
         return str(self.number + 1) if self.number else self.name
 
+    def file_of(self, stage: int) -> str:
+        """The name of the file of its picture at a stage's size."""
+        return f"{self.file}.{stage}.png" if self.file else f"{stage}.png"
+
     def beside(self, picture: Tensor, number: int) -> Branch:
         """The same networks with a further picture, ``[1, C, H, W]`` in [-1, 1], of the same kind."""
         settings, kind = self.model.settings, self.model.kind
@@ -134,6 +138,11 @@ class Branch:
         """The critic as it looks at a window: with the places of its pixels, where it is told them."""
         model = self.model
         return located(self.critic, model.settings.network.positions, model.size, window, model.device)
+
+
+def every(branches: Sequence[Branch]) -> list[Branch]:
+    """Branches, each followed by those of its further pictures."""
+    return [each for branch in branches for each in branch.pictures]
 
 
 def beside(settings: Train, files: Mapping[str, str | Path], device: torch.device | str) -> Iterator[Branch]:

@@ -14,6 +14,7 @@ from consingan.config import Train
 from consingan.gan import schedule
 from consingan.grid.sizes import Size
 from consingan.grid.windows import Window
+from consingan.training.branch import every
 from consingan.training.state import SNAPSHOTS, Training
 from consingan.watch.clock import StageTime, WholeTime
 from consingan.watch.memory import peak_memory
@@ -87,8 +88,7 @@ def estimate(start: Training, budget: float = 2.0) -> Estimate:
 
 def trial(start: Training) -> Training:
     """A copy of a training to try iterations on: with networks of its own, and the same pictures."""
-    every = [each for one in start.branches for each in one.pictures]
-    shared = [each for one in every for each in (*one.reals, *one.model.fixed, one.model.photo)]
+    shared = [each for one in every(start.branches) for each in (*one.reals, *one.model.fixed, one.model.photo)]
     return copy.deepcopy(start, {id(each): each for each in shared})
 
 

@@ -24,6 +24,7 @@ from consingan.storage.machine import environment
 from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.training import kept, watchdog
+from consingan.training.branch import every
 from consingan.training.checkpoint import most_bytes
 from consingan.training.convergence import Pace
 from consingan.training.signals import StoppedError
@@ -189,13 +190,11 @@ def write_start(state: Training, run: Run, chosen: Chosen = UNKNOWN) -> None:
     """What a run holds before it trains: configuration, environment, pyramid, and a checkpoint to go on from."""
     files.write_json(run.config, config.to_json(state.model.settings, chosen))
     files.write_json(run.environment, machine(state.model.device))
-    for branch in (each for one in state.branches for each in one.pictures):
+    for branch in every(state.branches):
         if branch.model.photo is not None:
             kept.keep(run.picture_of(branch.file), branch.model.photo)
         for stage, real in enumerate(branch.reals):
-            images.save(
-                run.pyramid / f"{branch.file}{'.' if branch.file else ''}{stage}.png", branch.model.kind.seen(real)
-            )
+            images.save(run.pyramid / branch.file_of(stage), branch.model.kind.seen(real))
     state.enter_stage()
     state.save(run)
 
@@ -227,7 +226,7 @@ def resume(run: Run, device: torch.device | str, warn: Callable[[str], None]) ->
     if saved is None:
         raise UserError(f"{run.folder} holds no checkpoint to go on from; start a new run.")
     state = Training.restore(*saved, str(run.checkpoints), device)
-    for branch in (each for one in state.branches for each in one.pictures):
+    for branch in every(state.branches):
         if (pixels := kept.picture(run, branch, warn)) is not None:
             branch.model.photo = Photo(pixels, branch.model.device, branch.model.kind)
     own = config.from_json(files.read_json(run.config), str(run.config))

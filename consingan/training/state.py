@@ -24,7 +24,7 @@ from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.base import Task
 from consingan.training import checkpoint, convergence, lessons, watchdog
-from consingan.training.branch import Branch, beside, tied
+from consingan.training.branch import Branch, beside, every, tied
 from consingan.training.checkpoint import Part
 from consingan.training.convergence import Figures, Pace
 from consingan.training.entering import Entered, entered
@@ -192,7 +192,7 @@ class Training:
     def enter_stage(self) -> Step | Captured:
         """The iteration of the stage in progress; grows the models where the stage is new."""
         if self.step is None:
-            for branch in (each for one in self.branches for each in one.pictures):
+            for branch in every(self.branches):
                 if branch.model.stages == self.stage:
                     draw = branch.at(Draw(branch.model.settings.runtime.seed, ("anchor", 0), branch.model.device))
                     anchor = channels_last(self.task.anchor(branch.reals[0], draw))
@@ -352,7 +352,7 @@ class Training:
 
     def _sides(self) -> list[int]:
         """Of the windows of all branches, in pixels."""
-        return [self._side(each.model.size) for branch in self.branches for each in branch.pictures]
+        return [self._side(branch.model.size) for branch in every(self.branches)]
 
     def save(self, run: Run) -> None:
         """Write a checkpoint from which the training goes on as if it had not been stopped."""
