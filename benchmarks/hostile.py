@@ -85,7 +85,7 @@ class Ended:
             return f"ran for {WALL:g} s"
         if "Traceback" in self.said or self.code not in (0, 2):
             return f"exit {self.code}: {self.said[-300:]!r}"
-        sentences = [line for line in self.said.splitlines() if line.startswith(("Error: ", "Usage: "))]
+        sentences = [line for line in self.said.splitlines() if line.startswith("Error: ")]
         if self.code == 2 and len(sentences) != 1:
             return f"{len(sentences)} sentences: {self.said[-300:]!r}"
         if self.seconds > SECONDS:

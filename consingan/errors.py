@@ -8,6 +8,7 @@ from importlib.util import find_spec
 _OUT_OF_MEMORY = r"out of memory|can't allocate memory|bad_alloc"  # torch's words on CUDA, MPS and the CPU
 
 MOST_NAME = 255  # characters of a file's name
+MOST_WORD = 300  # characters of a value that a sentence repeats
 
 
 class UserError(Exception):
@@ -55,6 +56,12 @@ def printable(text: str, encoding: str = "utf-8", keep: str = "") -> str:
     """
     shown = "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def brief(sentence: str) -> str:
+    """A sentence with the middle of endless words left out."""
+    half = MOST_WORD // 2
+    return re.sub(rf"\S{{{MOST_WORD + 1},}}", lambda word: f"{word[0][:half]}...{word[0][-half:]}", sentence)
 
 
 def name_of(path: str) -> str:

@@ -28,6 +28,7 @@ from consingan.training.order import FILES, Order
 
 BOOK, PAGE = "batch.json", "index.html"
 SCHEMA = 1
+MOST = 1e15  # of a number in a book
 EVERY_S = 2.0  # between two writings on the way
 OPEN = ("waiting", "running", "stopped")  # states of jobs that are not done
 STATES = (*OPEN, "failed", "finished")
@@ -214,15 +215,26 @@ def _read(file: Path) -> tuple[int, dict[str, Entry]]:
             raise UserError(f"{file} is of a newer consingan; update consingan.")
         known = {each.name for each in fields(Entry)}
         entries = [Entry(**{name: value for name, value in job.items() if name in known}) for job in values["jobs"]]
-        sound = all(
-            isinstance(each.name, str) and each.state in STATES and inside(each.run) and all(map(inside, each.samples))
-            for each in entries
-        )
-        if not sound or type(values["threads"]) is not int or values["threads"] < 1:
+        if not all(map(sound, entries)) or type(values["threads"]) is not int or values["threads"] < 1:
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file} is damaged, or another program's; move it away, or name another --outdir.") from error
     return values["threads"], {each.name: each for each in entries}
+
+
+def sound(entry: Entry) -> bool:
+    """Whether every part of an entry is of its kind, so that display and page can show it."""
+    texts = (entry.name, entry.picture, entry.error or "")
+    words = [word for line in entry.then for word in line]
+    return (
+        all(isinstance(text, str) for text in (*texts, *words))
+        and isinstance(entry.order, Mapping)
+        and entry.state in STATES
+        and inside(entry.run)
+        and isinstance(entry.samples, list)
+        and all(isinstance(place, str) and inside(place) for place in entry.samples)
+        and all(type(value) in (int, float) and abs(value) < MOST for value in (entry.seconds, *entry.figures.values()))
+    )
 
 
 def inside(place: object) -> bool:

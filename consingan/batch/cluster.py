@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import sys
 import threading
@@ -22,6 +21,7 @@ from consingan.batch.book import inside
 from consingan.batch.errand import Errand, Outcome, run_of
 from consingan.batch.pool import News
 from consingan.errors import UserError
+from consingan.storage.files import read_json
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import safe_name
 from consingan.training.order import FILES
@@ -316,12 +316,10 @@ def of_file(file: Path) -> str:
         UserError: it is not there, or another one.
     """
     try:
-        return str(json.loads(file.read_bytes())["address"])
-    except OSError as error:
-        raise UserError(
-            f"--scheduler {file} cannot be read ({error.strerror}); start the scheduler with --scheduler-file {file}."
-        ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return str(read_json(file)["address"])
+    except UserError as error:
+        raise UserError(f"--scheduler: {error} A scheduler writes it with --scheduler-file.") from error
+    except (KeyError, TypeError) as error:
         raise UserError(
             f"--scheduler {file} is no file of a Dask scheduler; give the one of its --scheduler-file."
         ) from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from consingan.training.order import FILES, Order
 
 LISTS = (".csv", ".jsonl")
 PICTURE, NAME = "picture", "name"  # columns that are no flags
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 16 * 2**20
 MOST_JOBS = 20_000  # whose states a book can hold
+MOST_CELLS = 1000  # of a row; there are fewer flags
+MOST_FAULTS = 1000  # that are told
 FIELDS = {"train_mode": "mode", "preset": "preset", "background": "background", "max_pixels": "max_pixels"}
 
 Cell = Callable[[str, str], tuple[str, Any]]
@@ -67,16 +70,18 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
         FaultsError: everything that is wrong.
     """
     faults: list[str] = []
-    rows = list(_rows(source, faults))
+    rows = list(islice(_rows(source, faults), MOST_JOBS + 1))
     if len(rows) > MOST_JOBS:
-        raise FaultsError(
-            str(source), [f"It has {len(rows)} pictures, more than {MOST_JOBS}; make several batches of it."]
-        )
+        raise FaultsError(str(source), [f"It has more than {MOST_JOBS} pictures; make several batches of it."])
+    if not rows and not faults:
+        raise FaultsError(str(source), ["It names no picture; give a row for each."])
     jobs: list[Job] = []
     names: dict[str, str] = {}
     check = _Check(cell, source.parent if source.is_file() else Path())
     for row in rows:
-        found = len(faults)
+        if (found := len(faults)) >= MOST_FAULTS:
+            faults.append("There may be more faults; these come first.")
+            break
         job = check.job(row, base, faults)
         same = names.setdefault(safe_name(job.name).casefold(), row.where)
         if same != row.where:
@@ -161,14 +166,14 @@ def _fault_of(look: Callable[[], object]) -> str | None:
 # ---- what there is to read
 
 
-def _rows(source: Path, faults: list[str]) -> Iterable[Row]:
+def _rows(source: Path, faults: list[str]) -> Iterator[Row]:
     """The rows of a source; what cannot be read is added to ``faults``.
 
     Raises:
-        FaultsError: there are none.
+        FaultsError: it cannot be read at all.
     """
     if source.is_dir():
-        return _of_folder(source)
+        return iter(_of_folder(source))
     if source.suffix.lower() not in LISTS:
         what = "is no folder and no list" if source.exists() else "does not exist"
         raise FaultsError(
@@ -185,10 +190,7 @@ def _rows(source: Path, faults: list[str]) -> Iterable[Row]:
         raise FaultsError(str(source), [f"It cannot be read ({reason}); give a text file in UTF-8."]) from error
     if len(data) > MOST_BYTES:
         raise FaultsError(str(source), [f"It is larger than {MOST_BYTES // 2**20} MiB; make several lists of it."])
-    rows = list(_of_csv(text, faults) if source.suffix.lower() == ".csv" else _of_lines(text, faults))
-    if not rows and not faults:
-        raise FaultsError(str(source), ["It names no picture; give a row for each."])
-    return rows
+    return _of_csv(text, faults) if source.suffix.lower() == ".csv" else _of_lines(text, faults)
 
 
 def _of_folder(folder: Path) -> list[Row]:
@@ -209,6 +211,7 @@ def _of_csv(text: str, faults: list[str]) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         heads = [_column(head) for head in next(reader, [])]
+        _check_cells(heads)
         if PICTURE not in heads:
             faults.append("line 1: there is no column picture; the first line names the columns.")
             return
@@ -221,23 +224,31 @@ def _of_csv(text: str, faults: list[str]) -> Iterator[Row]:
                 faults.append(f"{where}: it has {len(cells)} cells and the first line {len(heads)}; quote commas.")
             pairs = zip(heads, (cell.strip() for cell in cells), strict=False)
             yield Row(where, {head: cell for head, cell in pairs if cell})
-    except csv.Error as error:
+    except (csv.Error, ValueError) as error:
         faults.append(f"line {reader.line_num}: it is no CSV ({error}).")
 
 
 def _of_lines(text: str, faults: list[str]) -> Iterator[Row]:
-    for number, row in enumerate(text.split("\n"), 1):
+    for number, row in enumerate(io.StringIO(text, newline="\n"), 1):
         if not row.strip():
             continue
+        if len(faults) >= MOST_FAULTS:
+            return
         try:
             values = json.loads(row)
             if not isinstance(values, dict):
                 raise ValueError("an object such as {...} is wanted")
+            _check_cells(values)
             cells = {_column(str(name)): _text(value) for name, value in values.items()}
         except (ValueError, RecursionError) as error:
             faults.append(f"line {number}: it is no JSON of a picture ({error}).")
             continue
         yield Row(f"line {number}", {name: cell for name, cell in cells.items() if cell})
+
+
+def _check_cells(cells: Collection[str]) -> None:
+    if len(cells) > MOST_CELLS:
+        raise ValueError(f"it has {len(cells)} cells, and no more than {MOST_CELLS} can be flags")
 
 
 def _column(head: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from consingan.batch.processes import Processes, program
 from consingan.command.common import DEVICE, TALK, note, shown_by
 from consingan.command.flags import command, one_sentence, option, options
 from consingan.command.train import HOW, OF_PICTURE, SETTINGS, TURNED, ordered
-from consingan.errors import UserError, check_packages
+from consingan.errors import UserError, brief, check_packages
 from consingan.storage.runs import home
 from consingan.training import plan
 from consingan.training.signals import StopRequest
@@ -102,6 +102,7 @@ OWN = options(
 def batch(ctx: click.Context, **flags: Any) -> None:
     """Train on each picture of a FOLDER, or of a LIST (.csv, .jsonl), in several processes."""
     with one_sentence():
+        check_workers(flags)
         jobs, then = asked(ctx, flags)
         check_packages()
         folder = Path(flags["outdir"] or Path(home(), Path(flags["source"]).resolve().stem)).resolve()
@@ -112,6 +113,19 @@ def batch(ctx: click.Context, **flags: Any) -> None:
     if number is not None:
         sys.exit(128 + number)
     sys.exit(any(entry.state == "failed" for entry in book.of(jobs)))
+
+
+def check_workers(flags: Mapping[str, Any]) -> None:
+    """Refuse flags of workers that contradict each other.
+
+    Raises:
+        UserError: names them.
+    """
+    if flags["scheduler"] is not None and flags["workers"] is not None:
+        raise UserError("--workers is of this machine, and --scheduler has workers of its own; give one of them.")
+    for name in ("worker_resources", "shared"):
+        if flags[name] and flags["scheduler"] is None:
+            raise UserError(f"--{name} goes with --scheduler; give both or none.")
 
 
 def asked(ctx: click.Context, flags: Mapping[str, Any]) -> tuple[list[Job], Then]:
@@ -129,7 +143,7 @@ def asked(ctx: click.Context, flags: Mapping[str, Any]) -> tuple[list[Job], Then
     then = tuple(words for text in flags["then"] if (words := afterwards(text, faults)) is not None)
     if faults:
         for sentence in faults:
-            note(sentence)
+            note(brief(sentence))
         some = f"{len(faults)} faults" if len(faults) > 1 else "one fault"
         raise UserError(f"{flags['source']}: {some}, see above; nothing was started.")
     return jobs, then
@@ -211,9 +225,9 @@ def carried_out(book: Book, jobs: Sequence[Job], flags: Mapping[str, Any]) -> in
                 prepared(book, todo, pool, flags, asked, click.echo)
         return None
     number = None
-    with book.held():
-        if todo:
-            with opened(book, todo, flags) as pool, StopRequest() as asked:
+    with opened(book, todo, flags) if todo else nullcontext() as pool, book.held():  # refused workers leave no book
+        if pool is not None:
+            with StopRequest() as asked:
                 prepared(book, todo, pool, flags, asked, tell)
                 with closing(displays.display(shown_by(dict(flags)), sys.stderr, len(todo))) as shown:
                     Driver(book, todo, pool, shown, flags["retries"]).run(asked)
@@ -230,16 +244,11 @@ def opened(book: Book, jobs: Sequence[Job], flags: Mapping[str, Any]) -> Iterato
     """The workers that the flags ask for.
 
     Raises:
-        UserError: they cannot be reached, or flags contradict each other.
+        UserError: they cannot be reached.
     """
     if flags["scheduler"] is None:
-        for name in ("worker_resources", "shared"):
-            if flags[name]:
-                raise UserError(f"--{name} goes with --scheduler; give both or none.")
         pool: Pool = Processes(program(WORKER), flags["workers"] or 1, book.threads)
     else:
-        if flags["workers"] is not None:
-            raise UserError("--workers is of this machine, and --scheduler has workers of its own; give one of them.")
         from consingan.batch.cluster import Cluster
         from consingan.command.worker import on_cluster
 

@@ -14,7 +14,7 @@ import click
 
 from consingan import __version__, config
 from consingan.config import Declared
-from consingan.errors import UserError, missing_package, out_of_memory, printable
+from consingan.errors import UserError, brief, missing_package, out_of_memory, printable
 from consingan.training.plan import shown
 
 # What the terminal, or the file behind stdout, answers where it is gone or full. A closed pipe is click's business.
@@ -215,10 +215,13 @@ def one_sentence() -> Iterator[None]:
     except UserError as error:
         sentence = str(error)
     except OSError as error:
-        if error.errno not in OUTPUT_FAULTS:
+        if error.filename is not None:  # a name that is too long, a folder that may not be looked into
+            sentence = f"Cannot use {error.filename}: {error.strerror}; check the path and its rights."
+        elif error.errno in OUTPUT_FAULTS:
+            hang_up()
+            sentence = f"Cannot write the output: {error.strerror or error}; free some space, or send it elsewhere."
+        else:
             raise
-        hang_up()
-        sentence = f"Cannot write the output: {error.strerror or error}; free some space, or send it elsewhere."
     except KeyboardInterrupt as error:
         say("Stopped at once.")
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
@@ -232,7 +235,7 @@ def one_sentence() -> Iterator[None]:
         sentence = "There is not enough memory for this; choose a smaller size, fewer features or another device."
     else:
         return
-    say(f"Error: {printable(sentence)}")
+    say(f"Error: {printable(brief(sentence))}")
     sys.exit(2)
 
 

@@ -123,7 +123,7 @@ def number_of(model: SingleImageModel, word: str | None) -> int | None:
         raise UserError(
             f"--of {word} is for models of several pictures, and this one has {known[0]} alone; leave it out."
         )
-    if word.isascii() and word.isdigit() and 1 <= int(word) <= len(known):
+    if word.isascii() and word.isdigit() and len(word) < 5 and 1 <= int(word) <= len(known):
         return int(word) - 1
     fitting = [number for number, name in enumerate(known) if word in (name, name.rpartition(".")[0])]
     if len(fitting) != 1:

@@ -82,11 +82,11 @@ def paste_files(
         UserError: a file cannot be read or written, or a number is out of range; before anything is written.
     """
     naive = Path(out)
+    if not naive.suffix:
+        raise UserError(f"--out {out} has no extension; give a name such as {out or 'naive'}.png.")
     mask_file = naive.with_name(f"{naive.stem}_mask.png")
     if {naive.resolve(), mask_file.resolve()} & {Path(object_file).resolve(), Path(onto).resolve()}:
         raise UserError(f"--out {out} would overwrite the object or the picture; give another name.")
-    if not naive.suffix:
-        raise UserError(f"--out {out} has no extension; give a name such as {out}.png.")
     for flag, value, low, high in (
         ("scale", scale, 1e-3, 100), ("rotate", rotate, -3600, 3600), ("feather", feather, 0, 1000)
     ):  # fmt: skip

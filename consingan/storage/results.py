@@ -10,6 +10,7 @@ else has a name a meaning. torch is not imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def kept(folder: Path) -> list[Kept]:
 def snapshots(made: Iterable[Kept]) -> list[tuple[int, Path]]:
     """The snapshots among results with their iterations, oldest first."""
     found = [(each.facts.get(ITERATION, ""), each.path) for each in made if each.role is Role.SNAPSHOT]
-    return sorted((int(number), path) for number, path in found if number.isascii() and number.isdigit())
+    return sorted((int(number), path) for number, path in found if re.fullmatch("[0-9]{1,15}", number))
 
 
 def of(file: Path, top: Path) -> Kept:
