@@ -109,7 +109,7 @@ def test_what_is_there_of_a_run_travels_and_replaced_checkpoints_go(tmp_path, tr
         assert Path(there.order["picture"]).read_bytes() == picture_file.read_bytes()
         (run,) = (runs / "job").iterdir()
         assert afar.stamps(run).keys() == afar.stamps(folder).keys()
-        with afar.Side(lambda **how: 1, runs, said.append):
+        with afar.Side(afar.Line(lambda: True, lambda: 1, said.extend), "one", runs):
             old, *_ = (run / "checkpoints").glob("*.safetensors")
             old.rename(run / "checkpoints" / "99999999.safetensors")
             (run / "new.txt").write_text("new")

@@ -1,7 +1,7 @@
 """A job on a machine that may not see our files: they travel there with it, and what it writes travels back.
 
-``Parcel`` and messages are plain data. Messages go through a queue of the scheduler's, in the order in which they were
-sent, the outcome last, so that whoever has the outcome has all files:
+``Parcel`` and messages are plain data. Messages go through a queue of the scheduler's, several at a time, in the order in
+which they were sent, the outcome last, so that whoever has the outcome has all files:
     {"attempt", "record": {...}}    {"attempt", "files": {name: bytes}, "names": [...]}    {"attempt", "outcome": {...}}
 A worker's process can die at any time. The scheduler then gives the same task to another worker, with the files of its
 beginning. That one sees that the attempt has begun before and leaves it (``LostError``); the batch sends the job again,
@@ -13,9 +13,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
@@ -32,6 +34,7 @@ PICTURES, RUNS = "pictures", "runs"
 STOP = "stop"
 
 Parcel = Mapping[str, Any]
+Message = dict[str, Any]
 Stamps = dict[str, tuple[int, int]]
 
 
@@ -39,9 +42,25 @@ class LostError(Exception):
     """Another worker had this attempt, and is no more."""
 
 
+@cache
 def versions() -> dict[str, str]:
     """What must be the same on all machines, by name; a worker is asked too."""
     return {"consingan": __version__, "torch": version("torch").partition("+")[0]}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A worker's way to the batch. Each call goes to the scheduler and back, and may raise anything.
+
+    Args:
+        claim: whether this attempt has not begun before; it has, from then on.
+        beat: the newest sign of the batch, or the word stop.
+        put: hands over messages, in their order.
+    """
+
+    claim: Callable[[], bool]
+    beat: Callable[[], object]
+    put: Callable[[list[Message]], None]
 
 
 def carry(parcel: Parcel, work: Work) -> None:
@@ -57,25 +76,40 @@ def carry(parcel: Parcel, work: Work) -> None:
     """
     import distributed
 
-    worker = distributed.get_worker()
-    client = distributed.get_client()
-    begun = distributed.Event(f"{parcel['channel']}-{parcel['attempt']}", client=client)
-    if begun.is_set():
-        raise LostError
-    begun.set()
-    queue = distributed.Queue(f"{parcel['channel']}-news", client=client)
-    beat = distributed.Variable(f"{parcel['channel']}-beat", client=client)
-
-    def say(message: dict[str, Any]) -> None:
-        queue.put({"attempt": parcel["attempt"], **message})
-
+    worker, line = distributed.get_worker(), through_dask(parcel["channel"], parcel["attempt"])
     if (own := versions()) != parcel["versions"]:
         wrong = ", ".join(f"{name} {own[name]} instead of {wanted}" for name, wanted in parcel["versions"].items())
-        say({"outcome": Outcome("failed", f"The worker {worker.address} has {wrong}; install the same there.").plain()})
+        sentence = f"The worker {worker.address} has {wrong}; install the same there."
+        with Side(line, parcel["attempt"], None) as side:
+            side.say({"outcome": Outcome("failed", sentence).plain()})
         return
-    with unpacked(parcel, worker.local_directory) as (errand, runs), Side(beat.get, runs, say) as side:
-        done = work(errand, throttled(lambda record: say({"record": dict(record)})), side.stopping)
-    say({"outcome": done.plain()})
+    with unpacked(parcel, worker.local_directory) as (errand, runs), Side(line, parcel["attempt"], runs) as side:
+        done = work(errand, throttled(lambda record: side.say({"record": dict(record)})), side.stopping)
+        side.say({"outcome": done.plain()})
+
+
+def through_dask(channel: str, attempt: str) -> Line:
+    """The way from inside a task of Dask."""
+    import distributed
+
+    client = distributed.get_client()
+    begun = distributed.Event(f"{channel}-{attempt}", client=client)
+
+    def claim() -> bool:
+        first = not begun.is_set()
+        begun.set()
+        return first
+
+    beat = distributed.Variable(f"{channel}-beat", client=client)
+    return Line(claim, partial(beat.get, timeout=LOOK_S), lambda messages: queue_of(channel, client).put(messages))
+
+
+@lru_cache(maxsize=1)
+def queue_of(channel: str, client: Any) -> Any:
+    """The queue of a batch; kept from job to job, since the scheduler is asked to make it each time."""
+    import distributed
+
+    return distributed.Queue(f"{channel}-news", client=client)
 
 
 @contextmanager
@@ -98,16 +132,23 @@ def unpacked(parcel: Parcel, place: str) -> Iterator[tuple[Errand, Path | None]]
 
 
 class Side:
-    """Beside the training, in a thread: sends files that are new, and looks whether to stop.
+    """Beside the training, in a thread: all talk with the batch, so that the training never waits for it.
+
+    Every moment it looks whether to stop, and sends what was said and what files are new; the rest at the end.
 
     Args:
-        beat: gives the newest sign of the batch, or the word stop.
+        line: the way to the batch.
+        attempt: which this is.
         folder: whose files are sent; None for none.
-        say: sends a message.
+
+    Raises:
+        LostError: at the end, where the attempt has begun before; then nothing is sent.
     """
 
-    def __init__(self, beat: Callable[..., Any], folder: Path | None, say: Callable[[dict[str, Any]], None]) -> None:
-        self._beat, self._folder, self._say = beat, folder, say
+    def __init__(self, line: Line, attempt: str, folder: Path | None) -> None:
+        self._line, self._attempt, self._folder = line, attempt, folder
+        self._own: bool | None = None  # whether the attempt is ours; not known yet
+        self._said: SimpleQueue[Message] = SimpleQueue()
         self._stop, self._end = threading.Event(), threading.Event()
         self._sent: Stamps = {}
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -115,6 +156,10 @@ class Side:
     def stopping(self) -> bool:
         """Whether the training is to stop."""
         return self._stop.is_set()
+
+    def say(self, message: Message) -> None:
+        """Send a message, soon."""
+        self._said.put(message)
 
     def __enter__(self) -> Side:
         if self._folder:
@@ -125,22 +170,42 @@ class Side:
     def __exit__(self, *fault: object) -> None:
         self._end.set()
         self._thread.join()
+        self._claim()
         self._send()
 
     def _look(self) -> None:
         heard, last = monotonic(), None
+        with suppress(Exception):  # the scheduler may be away for a moment
+            self._claim()
         while not self._end.wait(LOOK_S):
-            with suppress(Exception):  # the scheduler may be away for a moment
-                sign = self._beat(timeout=LOOK_S)
+            with suppress(Exception):
+                sign = self._line.beat()
                 if sign != last:
                     heard, last = monotonic(), sign
             if last == STOP or monotonic() - heard > SILENCE_S:
                 self._stop.set()
             with suppress(Exception):
+                self._claim()
                 self._send()
 
+    def _claim(self) -> None:
+        if self._own is None:
+            self._own = self._line.claim()
+        if not self._own:
+            self._stop.set()
+            raise LostError
+
     def _send(self) -> None:
-        """Send what has changed; files that are read are whole, since they are renamed into their places."""
+        """Send what has changed, then what was said; files that are read are whole, since they are renamed."""
+        for message in self._changed():
+            self._put([message])
+        if said := [self._said.get() for _ in range(self._said.qsize())]:
+            self._put(said)
+
+    def _put(self, messages: Sequence[Message]) -> None:
+        self._line.put([{"attempt": self._attempt, **message} for message in messages])
+
+    def _changed(self) -> Iterator[Message]:
         if self._folder is None:
             return
         now = stamps(self._folder)
@@ -148,7 +213,7 @@ class Side:
         if not changed and now.keys() == self._sent.keys():
             return
         for files in pieces(self._folder, sorted(changed, key=last_pointers)):
-            self._say({"files": files, "names": sorted(now)})
+            yield {"files": files, "names": sorted(now)}
         self._sent = now
 
 

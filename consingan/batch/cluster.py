@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -36,6 +36,23 @@ EXTRA = "The package distributed is not installed; install it with: {} -m pip in
 Task = Callable[[Mapping[str, Any]], None]
 
 
+@dataclass(eq=False)
+class Attempt:
+    """A task of the scheduler's.
+
+    Args:
+        name: of the job.
+        future: of the task.
+        heard: whether its worker has sent something.
+        ended: whether its outcome has come.
+    """
+
+    name: str
+    future: Any
+    heard: bool = False
+    ended: bool = False
+
+
 class Cluster:
     """A pool on a Dask cluster.
 
@@ -55,9 +72,8 @@ class Cluster:
         self._resources = parsed(resources)
         self._client = reached(address)
         self._address, self._channel = address, f"consingan-{secrets.token_hex(8)}"
-        self._attempts: dict[str, tuple[str, Any]] = {}  # name and future of an attempt
+        self._attempts: dict[str, Attempt] = {}  # that the scheduler has
         self._news: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self._names: dict[str, str] = {}
         self._sign: object = 0
         self._known: Mapping[str, Any] = {}
         self._until = float("-inf")  # what is known holds until then
@@ -98,7 +114,7 @@ class Cluster:
             future = self._client.submit(
                 self._task, parcel, key=f"{self._channel}-{attempt}", pure=False, resources=self._resources
             )
-        self._attempts[attempt] = (errand.name, future)
+        self._attempts[attempt] = Attempt(errand.name, future)
         future.add_done_callback(lambda done: self._news.put({"attempt": attempt, "done": done}))
 
     def news(self, seconds: float) -> Sequence[News]:
@@ -113,23 +129,21 @@ class Cluster:
         return found
 
     def stop(self) -> None:
-        """Tasks that have not begun are taken back at once."""
+        """Tasks of which nothing has been heard are taken back at once; those that run save first."""
         self._sign = afar.STOP
         with suppress(Exception):
             self._beat.set(afar.STOP)
-        processing = set(map(str, self._client.processing().values())) if self._attempts else set()
-        running = " ".join(processing)
-        for attempt, (name, future) in list(self._attempts.items()):
-            if f"{self._channel}-{attempt}" not in running:
-                future.cancel()
-                self._news.put({"attempt": attempt, "outcome": Outcome("stopped").plain(), "name": name})
+        for name, attempt in self._attempts.items():
+            if not attempt.heard:
+                self._news.put({"attempt": name, "outcome": Outcome("stopped").plain()})
+                attempt.future.cancel()
 
     def close(self) -> None:
         self._end.set()
         with suppress(Exception):
             self._beat.set(afar.STOP)  # whatever still runs there is of no use any more
-            self._queue.put(afar.STOP)
-            self._client.cancel([future for _, future in self._attempts.values()])
+            self._queue.put([])
+            self._client.cancel([attempt.future for attempt in self._attempts.values()])
         self._client.close()
         for thread in self._threads:
             thread.join(TICK_S)
@@ -176,21 +190,29 @@ class Cluster:
     # ---- what comes back
 
     def _read(self, message: dict[str, Any]) -> list[News]:
-        if message["attempt"] not in self._attempts:
+        attempt = self._attempts.get(message["attempt"])
+        if attempt is None or (attempt.ended and "done" not in message):
             return []
-        name, future = self._attempts[message["attempt"]]
-        if "record" in message:
-            return [News(name, record=message["record"])]
-        if "files" in message:
-            self._keep(name, message)
-            return []
-        if "outcome" in message:
+        found = self._done(attempt) if "done" in message else self._heard(attempt, message)
+        # kept until the scheduler says so: it would take the worker for busy, and give the next task to another one
+        if any(news.died for news in found) or (attempt.ended and attempt.future.done()):
             del self._attempts[message["attempt"]]
-            return [News(name, outcome=Outcome(**message["outcome"]))]
-        if future.status == "finished":  # its outcome is on the way
+        return found
+
+    def _heard(self, attempt: Attempt, message: dict[str, Any]) -> list[News]:
+        attempt.heard = True
+        if "record" in message:
+            return [News(attempt.name, record=message["record"])]
+        if "files" in message:
+            self._keep(attempt.name, message)
             return []
-        del self._attempts[message["attempt"]]
-        return [News(name, died=f"its worker was lost ({future.status})")]
+        attempt.ended = True
+        return [News(attempt.name, outcome=Outcome(**message["outcome"]))]
+
+    def _done(self, attempt: Attempt) -> list[News]:
+        if attempt.ended or attempt.future.status == "finished":  # its outcome is on the way
+            return []
+        return [News(attempt.name, died=f"its worker was lost ({attempt.future.status})")]
 
     def _keep(self, name: str, message: Mapping[str, Any]) -> None:
         """Write what a worker sent of a job's runs; checkpoints that it has no more are removed."""
@@ -206,7 +228,7 @@ class Cluster:
         """Take what workers send, in a thread, until the batch sends itself an end."""
         while not self._end.is_set():
             try:
-                if (message := self._queue.get()) != afar.STOP:
+                for message in self._queue.get():
                     self._news.put(message)
             except Exception:  # the scheduler is away, which ``news`` sees
                 self._end.wait(TICK_S)
