@@ -200,6 +200,29 @@ def sizes_like(model, x):
     return [*(tuple(round(n * s) for n, s in zip(size, scales, strict=True)) for size in model.sizes[: model.stages])]
 
 
+def windows(x, side, step):
+    """The pixels of each window of a side, ``[side * side, N]``, and which of them there are."""
+    pad = 3 if step == 1 else 0
+    more = [(-n % step) for n in x.shape[2:]]
+    both = (F.pad(y, [pad, pad + more[1], pad, pad + more[0]]) for y in (x, torch.ones_like(x)))
+    return [F.unfold(y, side, stride=step)[0] for y in both]
+
+
+def halved(x):
+    """Means of squares of 2x2 pixels of a picture's brightness, of what there is of them."""
+    values, there = windows(x.mean(1, keepdim=True), 2, 2)
+    return (values.sum(0) / there.sum(0)).view(1, 1, *(-(-n // 2) for n in x.shape[2:]))
+
+
+def likeness(a, b):
+    """The mean correlation of brightness in windows of 7x7 pixels, in which faint differences count little."""
+    (a, there), (b, _) = (windows(x.mean(1, keepdim=True), 7, 1) for x in (a, b))
+    share = there / there.sum(0)
+    a, b = (x - (share * x).sum(0) for x in (a, b))
+    covariance, of_a, of_b = ((share * x * y).sum(0) + 0.003 for x, y in ((a, b), (a, a), (b, b)))
+    return (covariance / (of_a * of_b).sqrt()).mean()
+
+
 def second_writing(state, drawn):
     """Losses of the generators of one iteration by name, and the leaves of their parameters.
 
@@ -208,7 +231,8 @@ def second_writing(state, drawn):
     branches, models = state.branches, [b.model for b in state.branches]
     leaves, wanted, stage = parameters(models), models[0].settings.translation, state.stage
     coded = wanted.share == "latent"
-    losses = dict.fromkeys(("cycle", "identity", "total_variation", *(("latent_kl", "autoencoder") * coded)), 0.0)
+    names = ("cycle", "identity", "structure", "total_variation", *(("latent_kl", "autoencoder") * coded))
+    losses = dict.fromkeys(names, 0.0)
     for number, (branch, each) in enumerate(zip(branches, drawn, strict=True)):
         other = 1 - number
         mine, theirs = leaves[number], leaves[other]
@@ -230,6 +254,7 @@ def second_writing(state, drawn):
         apart = returned - each.seen
         losses["cycle"] += 3 * (apart.square().mean() if wanted.cycle_norm == "l2" else apart.abs().mean())
         losses["identity"] += 2 * (own - real).abs().mean()
+        losses["structure"] += 0.6 * (2 - likeness(each.seen, fake) - likeness(halved(each.seen), halved(fake)))
         rough = (fake[:, :, 1:] - fake[:, :, :-1]).abs().mean() + (fake[..., 1:] - fake[..., :-1]).abs().mean()
         losses["total_variation"] += 0.3 * rough
         if coded:
@@ -252,7 +277,7 @@ def in_float64(state):
     return state.step
 
 
-WEIGHTS = {"cycle": 3.0, "identity": 2.0, "total_variation": 0.3, "alpha": 0.7, "history": 0, "nfc": 5}
+WEIGHTS = {"cycle": 3.0, "identity": 2.0, "structure": 1.2, "total_variation": 0.3, "alpha": 0.7, "history": 0, "nfc": 5}
 COUPLED = [{"share": "none"}, {"share": "none", "cycle_norm": "l2"}, {"share": "layers"}]
 COUPLED.append({"share": "latent", "latent_kl": 0.4, "autoencoder": 5.0})
 

@@ -29,12 +29,13 @@ from consingan.gan.history import History
 from consingan.gan.model import SingleImageModel
 from consingan.grid.noise import Draw
 from consingan.pictures import images
+from consingan.pictures.structure import differences
 from consingan.storage import results
 from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.tasks.terms import Made
-from consingan.tasks.translation import cut_to, cycle, identity, total_variation
+from consingan.tasks.translation import cut_to, cycle, identity, structure, total_variation
 from consingan.training.estimate import work
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
@@ -94,6 +95,11 @@ def test_the_losses_are_those_of_a_second_writing():
     assert identity(both).item() == pytest.approx(same, rel=1e-6)  # reconstructions of bf16 are widened to float32
     rough = sum(np.abs(np.diff(x["fake"], axis=a)).mean() for x in (one, two) for a in (2, 3))
     assert total_variation(both).item() == pytest.approx(rough, rel=1e-6)
+    lost = sum(differences(m.seen, m.fake, (1, 2)).item() for m in both.values())  # see test_structure.py
+    assert structure(both).item() == pytest.approx(lost, rel=1e-12)
+    narrow = {name: replace(m, fake=m.fake.bfloat16(), seen=m.seen.bfloat16()) for name, m in both.items()}
+    assert structure(narrow).dtype == torch.float32
+    assert structure(narrow).item() == pytest.approx(lost, rel=0.02)
 
 
 def test_identity_networks_lose_nothing():
@@ -102,6 +108,7 @@ def test_identity_networks_lose_nothing():
     for name, m in both.items():
         both[name] = replace(m, fake=m.seen, reconstruction=m.real.float(), real=m.real.float())
     assert cycle(both, "l1").item() == cycle(both, "l2").item() == identity(both).item() == 0
+    assert structure(both).item() == pytest.approx(0, abs=1e-12)
     flat = {name: replace(m, fake=torch.full_like(m.fake, 0.3)) for name, m in both.items()}
     assert total_variation(flat).item() == 0 < total_variation(both).item()
 
@@ -176,6 +183,22 @@ def test_the_cut_has_the_shape_and_lies_anywhere():
         part = cut_to(x, (8, 8), (where, where))
         assert torch.equal(part, x[:, :, :, left : left + 12]), where
     assert cut_to(x, (4, 40), (0.999, 0.5)).shape == (1, 1, 2, 20)
+
+
+def test_where_the_cut_lies_follows_from_its_own_place_in_the_training(files):
+    """Nothing else that is drawn in an iteration moves it; so a run goes on with the cuts that it would have had."""
+    state = begun(files, guide_noise=0.0)
+    for stage in range(2):
+        state.enter_stage()
+        for state.iteration in (0, 3):
+            for branch, other, drawn in zip(state.branches, state.branches[::-1], state.draw(1), strict=True):
+                own = ("branch", branch.name) if branch.name else ()
+                address = ("train", stage, state.iteration, *own, "seen", "cut")
+                where = Draw(state.model.settings.runtime.seed, address).numbers(2)
+                size = branch.model.sizes[stage]
+                wanted = images_at(cut_to(other.reals[stage], size, where), size)
+                assert torch.equal(drawn.seen, wanted), address
+        state.leave_stage()
 
 
 def test_features_are_channels_again_and_again():

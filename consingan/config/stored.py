@@ -38,7 +38,7 @@ LATER: dict[str, dict[str, Any]] = {
     "optimisation": {"window": "off", "decay": "step", "work": 10.0},
     "runtime": {"graphs": "off", "compile": False},
     "techniques": {"history": 0},
-    "translation": {"cycle_start": 0.0, "cycle_from": 0.0, "latent_kl": 0.01, "autoencoder": 10.0},
+    "translation": {"cycle_start": 0.0, "cycle_from": 0.0, "latent_kl": 0.01, "autoencoder": 10.0, "structure": 0.0},
     "naive": {"keep_structure": 0.0, "hand": 0.0},
 }
 

@@ -21,6 +21,9 @@ class Translation:
         0.0, "share of the training's iterations after which the way there and back has its weight", low=0, high=1
     )
     identity: float = setting(5.0, "weight of the loss by which a picture of the manner wanted stays as it is", low=0)
+    structure: float = setting(
+        0.0, "weight of the loss that keeps light and dark of the picture apart as they are, place by place", low=0
+    )
     total_variation: float = setting(0.0, "weight of the loss that keeps translations smooth", low=0)
     share: str = setting(
         "none",

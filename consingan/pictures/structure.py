@@ -6,6 +6,10 @@ Source: Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Erro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.pictures.transfer import window_mean
@@ -31,3 +35,14 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
     )
     covariance = window_mean(a * b, NEAR) - mean_a * mean_b
     return 1 - ((covariance + FAINT) / ((variance_a + FAINT) * (variance_b + FAINT)).sqrt()).mean()
+
+
+def differences(a: Tensor, b: Tensor, coarser: Sequence[int]) -> Tensor:
+    """The mean over scales of what ``difference`` says of two pictures.
+
+    Args:
+        a, b: ``[1, C, H, W]`` in [-1, 1].
+        coarser: by scale, the side in pixels of the squares of which each is one pixel there.
+    """
+    scaled = (tuple(F.avg_pool2d(x, by, ceil_mode=True) for x in (a, b)) for by in coarser)
+    return torch.stack([difference(*pair) for pair in scaled]).mean()

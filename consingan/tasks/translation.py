@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TARGET = "target"  # the branch of the second picture
 BACK = {TARGET: "", "": TARGET}  # by branch the one whose generator goes the other way
+COARSER = (1, 2)  # the scales that structure is kept at, as sides of squares that are taken together
 CYCLE = "cycle"  # the name of the term, and of its weight among the numbers of an iteration
 
 # The generator changes colours and shapes up to 80 px; above, the finish brings the other's strokes.
@@ -146,6 +147,7 @@ class Translation:
         found = [
             _cycle_of(wanted),
             Term("identity", wanted.identity, identity),
+            Term("structure", wanted.structure, structure),
             Term("total_variation", wanted.total_variation, total_variation),
         ]
         if wanted.share == "latent":
@@ -222,6 +224,16 @@ def rebuilt(made: Mapping[str, Made]) -> Tensor:
 def identity(made: Mapping[str, Made]) -> Tensor:
     """``sum over both of |G_b(b's own picture) - it|`` (CycleGAN, section 5.2)."""
     return _total([(one.reconstruction - one.real).abs().mean() for one in made.values()])
+
+
+def structure(made: Mapping[str, Made]) -> Tensor:
+    """``sum over both of 1 - r``, r the correlation of brightness of p and G_b(p) in windows of two sizes.
+
+    Light stays light and dark dark: a critic of two textures is as content with the negative, and so is the cycle.
+    """
+    from consingan.pictures.structure import differences
+
+    return _total([differences(_wide(_seen(one)), _wide(one.fake), COARSER) for one in made.values()])
 
 
 def total_variation(made: Mapping[str, Made]) -> Tensor:
