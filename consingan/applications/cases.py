@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from consingan.applications.seams import mended
 from consingan.errors import UserError
 from consingan.finish.hand import painted
 from consingan.gan.model import SingleImageModel
+from consingan.grid.noise import Draw
+from consingan.grid.ranges import signed, unit
 from consingan.grid.resize import resize
 from consingan.pictures import images, masks, transfer
 from consingan.pictures.source import check_no_address
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
 
+SEEN = 11  # px that moved parts are to be wide, as the receptive field of a default critic
 SAME_PICTURE = 0.06  # of full scale: mean difference below which two pictures show the same
 
 
@@ -47,12 +52,14 @@ class Applied:
         whole: the naive picture with the model's change, at the naive picture's size.
         masked: ``whole`` inside the softened mask, the naive picture to the bit outside; None without a mask.
         mask: ``[1, 1, H, W]`` in [0, 1], dilated and softened; None without a mask.
+        stage: at which the picture entered.
     """
 
     native: Tensor
     whole: Tensor
     masked: Tensor | None
     mask: Tensor | None
+    stage: int = 0
 
 
 def files_of(naive: Path) -> list[Path]:
@@ -142,9 +149,35 @@ def apply(
     before = resize(case.picture, (native.shape[2], native.shape[3])).clamp(-1, 1)
     whole = transfer.carried(case.picture, before, transfer.without_frame(before, native), keep_edges)
     if case.mask is None:
-        return Applied(native, whole, None, None)
+        return Applied(native, whole, None, None, stage)
     mask = masks.softened(case.mask, dilation)
-    return Applied(native, whole, masks.blend(case.picture, whole, mask), mask)
+    return Applied(native, whole, masks.blend(case.picture, whole, mask), mask, stage)
+
+
+def stage_for(model: SingleImageModel, case: Case) -> int:
+    """The first stage at which the parts of a mask, all together, are ``SEEN`` px wide; 0 without a mask."""
+    if case.mask is None:
+        return 0
+    share = (case.mask > 0.5).float().mean().item()
+    sides = [(share * height * width) ** 0.5 for height, width in model.sizes[: model.stages]]
+    return next((stage for stage, side in enumerate(sides) if side >= SEEN), model.stages - 1)
+
+
+def without_seams(made: Applied, case: Case, seed: int) -> Applied:
+    """The same with seams made anew of the picture's patches; nothing changes without a mask.
+
+    Args:
+        made: from ``apply``, of ``case``.
+        case: the naive picture and its mask.
+        seed: of the patches' choice.
+
+    Raises:
+        UserError: the mask leaves no patches to make them of.
+    """
+    if case.mask is None:
+        return made
+    whole, where = mended(unit(case.picture), unit(made.whole), case.mask, Draw(seed, ("edit",)))
+    return replace(made, masked=torch.where(where > 0, signed(whole), case.picture), mask=where)
 
 
 def with_hand(made: Applied, case: Case, training: Tensor, strength: float, keep_edges: bool = True) -> Applied:

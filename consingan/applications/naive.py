@@ -35,8 +35,12 @@ class NaiveOptions:
         None, "mask, white where the object is; by default NAME_mask.EXT in the picture's folder"
     )
     invert_mask: bool = setting(False, "the mask is black where the object is")
-    injection_stage: int = setting(
-        0, "stage at which the picture enters; higher stages keep more of the object", low=0, high=19
+    injection_stage: int | None = setting(
+        None,
+        "stage at which the picture enters; higher stages keep more of the object; by default 0, or where seams are "
+        "made anew the first at which the moved parts can be seen",
+        low=0,
+        high=19,
     )
     noise_scale: float = setting(1.0, "factor for the noise of the later stages; 0: no noise", low=0, high=100)
     hand: float | None = setting(
@@ -45,6 +49,12 @@ class NaiveOptions:
         "by default as in training",
         low=0,
         high=1,
+    )
+    finish: str | None = setting(
+        None,
+        "edit: patches makes the seams anew of the picture's patches, and what was moved stays sharp; none leaves them "
+        "as the model makes them",
+        choices=("patches", "none"),
     )
     native: bool = setting(False, "also write the network's output at its own size")
     num_samples: int = setting(1, "results per picture, each with different noise", low=1, high=100_000)
@@ -85,7 +95,8 @@ class Naive:
 
     def apply(self, material: Material, options: NaiveOptions, told: Told) -> Iterator[Result]:
         model = material.trained
-        check_start(options.injection_stage, model.stages, "--injection_stage")
+        check_start(options.injection_stage or 0, model.stages, "--injection_stage")
+        options = replace(options, finish=self._finish(model, options))
         own = material.run.naive if material.run else None
         if options.naive_img is None and own is not None and own.is_dir():
             options = replace(options, naive_img=str(own))
@@ -100,6 +111,23 @@ class Naive:
                 "give --naive_img."
             )
         yield from examples(model, options)
+
+    def _finish(self, model: SingleImageModel, options: NaiveOptions) -> str:
+        """The name of how seams are made: as given; else none for objects and with --hand; else the configuration's.
+
+        Raises:
+            UserError: the seams of objects, or of strokes, are to be made anew.
+        """
+        if options.finish == "patches" and self.keep_edges:
+            raise UserError(
+                f"--finish patches makes seams anew, and --application {self.name} keeps an object's edges; "
+                "leave it out, or take --application edit."
+            )
+        if options.finish == "patches" and options.hand:
+            raise UserError(
+                f"--hand {options.hand:g} is for parts as the model makes them; give --finish none too, or no --hand."
+            )
+        return options.finish or ("none" if self.keep_edges or options.hand else model.settings.sampling.finish)
 
     def _of_pictures(self, material: Material, options: NaiveOptions, naive: Path) -> Iterator[Result]:
         """The results for the naive pictures behind a path."""
@@ -119,9 +147,15 @@ class Naive:
         options = replace(options, hand=hand)
 
         def applied(by: SingleImageModel, case: Case, seed: int) -> Applied:
-            stage, scale = options.injection_stage, options.noise_scale
-            made = cases.apply(by, case, self.dilation, self.keep_edges, stage, scale, seed)
-            return cases.with_hand(made, case, painting, hand, self.keep_edges)
+            stage, anew = options.injection_stage, options.finish == "patches"
+            if stage is None:
+                stage = cases.stage_for(by, case) if anew else 0
+            made = cases.apply(by, case, self.dilation, self.keep_edges, stage, options.noise_scale, seed)
+            return (
+                cases.without_seams(made, case, seed)
+                if anew
+                else cases.with_hand(made, case, painting, hand, self.keep_edges)
+            )
 
         def case_of(file: Path) -> Case:
             mask = Path(options.mask) if options.mask is not None else None
@@ -173,10 +207,9 @@ def one(
     kind, format = model.kind, for_kind(options.format, model.kind)
     for sample in range(options.num_samples):
         seed = options.seed + sample
-        stage, scale = options.injection_stage, options.noise_scale
         made = applied(model, case, seed)
-        facts = {"naive": case.file.name, "injection_stage": f"{stage}", "noise_scale": f"{scale}", "seed": f"{seed}"}
-        facts["hand"] = f"{options.hand}"
+        facts = {"naive": case.file.name, "injection_stage": f"{made.stage}", "noise_scale": f"{options.noise_scale}"}
+        facts |= {"seed": f"{seed}", "hand": f"{options.hand}", "finish": f"{options.finish}"}
         stem = name if options.num_samples == 1 else f"{name}_seed_{seed}"
         if made.masked is not None:
             yield Result(f"{stem}_masked", Role.MASKED, [made.masked], facts, format, notes=notes, kind=kind)

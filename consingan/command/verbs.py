@@ -98,7 +98,7 @@ def edit(ctx: click.Context, **flags: Any) -> None:
 )
 @click.argument("run", metavar="RUN")
 @click.argument("picture", metavar="NAIVE")
-@verb_options("harmonize", "Harmonizing", ("naive_img", "num_samples"))
+@verb_options("harmonize", "Harmonizing", ("naive_img", "num_samples", "finish"))
 @click.pass_context
 def harmonize(ctx: click.Context, **flags: Any) -> None:
     """Repaint the object that was pasted into NAIVE in the style of the picture, with the model of a RUN of any task.

@@ -50,6 +50,7 @@ def completed(
     draw: Draw,
     layout: Tensor | None = None,
     told: Told = lambda share: None,
+    trust: float = TRUST,
 ) -> Tensor:
     """A picture whose hole is made anew of its patches.
 
@@ -57,8 +58,9 @@ def completed(
         picture: ``[1, C, H, W]`` in [0, 1]; what it has in the hole does not count.
         hole: ``[1, 1, H, W]``, above 0 where it is to be made.
         draw: of the proposal; others give others.
-        layout: ``[1, C, h, w]`` in [0, 1] of any resolution, what the hole looks like at ``scales.TRUST`` px.
+        layout: ``[1, C, h, w]`` in [0, 1] of any resolution, what the hole looks like at ``trust`` px.
         told: how far it has come, from 0 to 1, after each scale.
+        trust: px, the longer side at which it begins.
 
     Returns:
         ``[1, C, H, W]`` in [0, 1]; ``picture`` to the bit outside of the hole. The same bits for the same draw.
@@ -67,7 +69,7 @@ def completed(
         UserError: the rest has no whole patch.
     """
     picture = smooth(picture, hole > 0)
-    scales = scales_of(hole > 0)
+    scales = scales_of(hole > 0, trust)
     costs, done = [work(at, number) for number, at in enumerate(scales)], 0.0
     made, field = torch.empty(0), torch.empty(0, dtype=torch.long)
     below: Hole | None = None
@@ -117,14 +119,14 @@ def seconds(hole: Tensor) -> float:
     return sum(work(at, number) for number, at in enumerate(scales_of(hole > 0)))
 
 
-def scales_of(hole: Tensor) -> list[Hole]:
-    """A hole ``[1, 1, H, W]`` from coarse to its own size, at all scales that have patches of the rest.
+def scales_of(hole: Tensor, trust: float = TRUST) -> list[Hole]:
+    """A hole ``[1, 1, H, W]`` from ``trust`` px to its own size, at all scales that have patches of the rest.
 
     Raises:
         UserError: not even the last has.
     """
     size = size_of(hole)
-    sides = way_to(float(max(size)), max(TRUST, 2 * SIDE * max(size) / min(size)))
+    sides = way_to(float(max(size)), max(trust, 2 * SIDE * max(size) / min(size)))
     sizes = [(max(1, round(size[0] * s / max(size))), max(1, round(size[1] * s / max(size)))) for s in sides]
     sizes = [each for each in sizes[:-1] if max(each) < max(size)] + [size]
     holes = [Hole.of(opened(hole, each)) for each in sizes if min(each) >= SIDE]

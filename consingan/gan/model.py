@@ -12,7 +12,7 @@ from torch import Tensor
 from consingan.config import Train
 from consingan.finish.photo import Photo
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan import album, codes, guides, model_file, sampling, shown, steering
+from consingan.gan import album, codes, guides, injection, model_file, sampling, shown, steering
 from consingan.gan.after import Chain
 from consingan.gan.generator import of_settings
 from consingan.gan.layers import move
@@ -190,22 +190,14 @@ class SingleImageModel:
 
         Args:
             picture: ``[1, C, H, W]`` in [-1, 1], any size.
-            start: the stage at whose size the picture enters, and from which on later stages work; more keeps more
-                of the picture.
+            start: the stage that the picture enters at (see ``injection``); more keeps more of the picture.
             noise_scale: times the noise of the later stages; 0 is without.
             seed: of that noise.
 
         Returns:
             ``[1, C, h, w]`` in [-1, 1], at the trained resolution in the picture's own proportions.
         """
-        sizes = self.sizes_for(self.fitting((picture.shape[2], picture.shape[3])))
-        entering = channels_last(resize(picture.to(self.device), sizes[start]).clamp(-1, 1))
-        entering = codes.joined(entering, self.no_code)
-        below = self.generator.features([entering], [1.0], [sizes[start]])  # the coarsest stage, at that size
-        first = max(1, start)
-        sizes[first - 1] = sizes[start]  # what the next stage gets
-        sources = guides.sources(self, picture, sizes, first, noise_scale, Draw(seed, ("transform",), self.device))
-        return self.render([as_source(entering)] * first + sources, sizes, first, below)
+        return injection.transformed(self, picture, start, noise_scale, seed)
 
     def fitting(self, size: Size) -> Size:
         """``(H, W)`` of a picture of the given size at the model's resolution."""
