@@ -1,7 +1,9 @@
-"""Hostile files through every command: mutated pictures, models, checkpoints, logs and configurations; kills at writes.
+"""Hostile files through every command: mutated pictures, models, checkpoints, logs, configurations, lists, arrays ...
 
     python benchmarks/hostile.py --count 2000 --kind pictures
     python benchmarks/hostile.py --count 1000 --kind models --kind checkpoints --kind logs --kind configs
+    python benchmarks/hostile.py --count 400 --kind translations --kind albums --kind codes --kind arrays
+    python benchmarks/hostile.py --count 400 --kind lists --kind books
     python benchmarks/hostile.py --kind writes --kind connections
 
 Each case is a command in a fork of this process, in a copy of a small run that holds one changed file. It must end with
@@ -17,6 +19,7 @@ limit of 40 open files; the training must end as without them.
 from __future__ import annotations
 
 import argparse
+import ast
 import copy
 import json
 import os
@@ -30,7 +33,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -43,8 +46,14 @@ from click.testing import CliRunner
 from faults import ROOT, Row, mutated, same, valid_pictures  # sets what torch has to know before it is imported
 from PIL import Image
 
+from consingan.batch import page
+from consingan.batch.book import Book
+from consingan.command import batch as batching
 from consingan.command import cli
+from consingan.command.flags import one_sentence
 from consingan.gan.model import SingleImageModel
+from consingan.grid.kinds import Kind
+from consingan.pictures import npy, tiff
 from consingan.storage.run import Run
 
 SECONDS, MEMORY = 10.0, 2 * 2**30  # of computing, and bytes resident
@@ -52,9 +61,11 @@ ADDRESSES = 3 * 2**30  # bytes of address space beyond what the process has alre
 WALL = 120.0  # seconds after which a case is ended on a busy machine
 TINY = ["--min_size", "25", "--max_size", "32", "--train_stages", "2", "--nfc", "4", "--niter", "3", "--finish", "none"]
 QUIET = ["--not_cuda", "--quiet"]
+CODED = ["--codes", "2", "--code_categories", "3", "--history", "4", "--ema", "0.9", "--historical_averaging", "0.1"]
 ODD: list[Any] = [
-    10**400, -(10**400), 10**18, 2**31, 65536, -1, 0, 1, 1e308, -1e308, 1e-320, float("nan"), float("inf"), True, None,
-    "", "x" * 100_000, "../../../../etc/passwd", "/dev/zero", "/etc/passwd", "\0", "\ud800", "NaN", "1e999", [], {},
+    "9" * 5000, 10**400, -(10**400), 10**18, 2**31, 65536, -1, 0, 1, 1e308, -1e308, 1e-320, float("nan"),
+    float("inf"), True, None, "",
+    "x" * 100_000, "../../../../etc/passwd", "/dev/zero", "/etc/passwd", "\0", "\ud800", "NaN", "1e999", [], {},
     [[]], {"": {}}, [0] * 10_000, ["x"], [None, None], "auto", "none",
 ]  # fmt: skip
 
@@ -209,7 +220,10 @@ class World:
         scratch: a folder for everything.
         picture, naive: files.
         finished, stopped, harmonized: run folders.
+        translated, album, coded: of a translation, of several pictures, of codes with techniques that remember.
+        batch: the folder of a finished batch of two pictures in ``photos``.
         pictures: the picture in several formats.
+        arrays: the same as numpy's files, and as TIFF files of many channels.
     """
 
     scratch: Path
@@ -218,11 +232,17 @@ class World:
     finished: Path
     stopped: Path
     harmonized: Path
+    translated: Path
+    album: Path
+    coded: Path
+    photos: Path
+    batch: Path
     pictures: list[bytes] = field(default_factory=list)
+    arrays: list[bytes] = field(default_factory=list)
 
     @classmethod
     def made(cls, scratch: Path) -> World:
-        """A picture and three small runs of it."""
+        """A picture and small runs of it."""
         rows, columns = np.mgrid[:48, :64]
         waves = [np.sin((rows + columns) / 2), np.sin((rows - columns) / 3), np.cos(columns / 4)]
         pixels = ((np.stack(waves, axis=-1) + 1) * 127.5).astype(np.uint8)
@@ -235,9 +255,58 @@ class World:
         sample = ["sample", str(finished), "--num_samples", "2", "--finish", "none", *QUIET]
         assert CliRunner().invoke(cli.main, sample).exit_code == 0
         stopped, harmonized = trained(scratch / "stopped", picture), trained(scratch / "harmonized", picture, *applied)
-        for run in (stopped, harmonized):
+        translated = trained(scratch / "t", picture, "--train_mode", "translation", "--target_name", str(naive))
+        album, coded = trained(scratch / "album", picture, str(naive)), trained(scratch / "coded", picture, *CODED)
+        for run in (stopped, harmonized, translated, album, coded):
             stop_early(run)
-        return cls(scratch, picture, naive, finished, stopped, harmonized, valid_pictures(picture))
+        photos = scratch / "photos"
+        photos.mkdir()
+        for file in (picture, naive):
+            shutil.copy(file, photos)
+        batch = finished_batch(photos, scratch / "batch", finished)
+        return cls(
+            *(scratch, picture, naive, finished, stopped, harmonized, translated, album, coded, photos, batch),
+            valid_pictures(picture),
+            valid_arrays(pixels),
+        )
+
+
+def valid_arrays(pixels: np.ndarray) -> list[bytes]:
+    """Pixels as numpy's files of several kinds, and as TIFF files of many channels."""
+    eight = np.concatenate([pixels, pixels, pixels[:, :, :2]], axis=-1)
+    deep = eight.astype(np.uint16) * 257
+    kinds = [pixels, eight, deep, pixels[:, :, 0], (pixels / 255).astype(np.float32), (pixels / 255)[:, ::-1]]
+    return [*map(npy.written, kinds), tiff.written(eight, Kind(8)), tiff.written(deep, Kind(8, depth="uint16"))]
+
+
+def finished_batch(photos: Path, folder: Path, run: Path) -> Path:
+    """The folder of a batch whose jobs are finished, each with a copy of a run."""
+    book, entries = opened_book(photos, folder), {}
+    for name, entry in book.entries.items():
+        place = f"{name}/{run.name}"
+        shutil.copytree(run, folder / place)
+        samples = [f"{place}/{file.relative_to(run).as_posix()}" for file in sorted(run.glob("Evaluation/*/*.png"))]
+        entries[name] = replace(entry, state="finished", run=place, seconds=1.0, figures={"ssim": 0.5}, samples=samples)
+    book.entries = entries
+    with book.held():
+        page.write(book)
+    return folder
+
+
+def opened_book(source: Path, folder: Path) -> Book:
+    """The book of a batch, as the command opens it."""
+    words = [str(source), "--outdir", str(folder), *TINY, *QUIET]
+    with batching.batch.make_context("batch", words) as context:
+        jobs, then = batching.asked(context, context.params)
+    return Book.open(folder, jobs, then, None, 1)
+
+
+def shown_book(source: Path, folder: Path) -> None:
+    """What a batch does with its list and its book beside training: both are read, written again and shown."""
+    with one_sentence():
+        book = opened_book(source, folder)
+        with book.held():
+            page.write(book)
 
 
 def trained(folder: Path, picture: Path, *flags: str) -> Path:
@@ -282,6 +351,7 @@ def ways(world: World, run: Path, other: Path) -> dict[str, Callable[[], object]
     tuning = ["--train_mode", "harmonization", "--fine_tune", "--naive_img", world.naive, "--niter", 2]
     return {
         "sample": command("sample", run, *tiny),
+        "apply": command("sample", run, "--out", out, *QUIET),
         "naive": command("sample", run, "--naive_img", world.naive, "--out", out, *QUIET),
         "resume": command("train", "--resume", run, *QUIET),
         "tune": command("train", *tuning, "--model_dir", run, "--outdir", out, *QUIET),
@@ -344,6 +414,100 @@ def file_case(
     return f"{way}", ways(world, run, world.finished)[way]
 
 
+def changed_array(data: bytes, chance: random.Random) -> bytes:
+    """A numpy file with odd values in its header; any other with changed bytes."""
+    if not data.startswith(npy.MAGIC) or chance.random() < 0.4:
+        return changed_bytes(data, chance)
+    length = int.from_bytes(data[8:10], "little")
+    header: dict[Any, Any] = ast.literal_eval(data[10 : 10 + length].decode())
+    sizes = [0, 1, -1, 3, 64, 2**31, 2**63, 10**400]
+    match chance.randrange(4):
+        case 0:
+            header["shape"] = tuple(chance.choice(sizes) for _ in range(chance.randrange(5)))
+        case 1:
+            header["descr"] = chance.choice(["|O", "<f8", ">u2", "<M8[s]", "|V9", "<U7", "|b1", "<c8", [("a", "|O")]])
+        case 2:
+            header[chance.choice([*header, "x"])] = odd(chance)
+        case _:
+            header["fortran_order"] = not header["fortran_order"]
+    text = repr(header).encode("utf-8", "replace") + b"\n"
+    values = data[10 + length :]
+    if chance.random() < 0.3:
+        values = np.full(len(values) // 4, chance.choice([np.nan, np.inf, -1, 1e38]), np.float32).tobytes()
+    if len(text) < 2**16:
+        return npy.MAGIC + b"\1\0" + struct.pack("<H", len(text)) + text + values
+    return npy.MAGIC + b"\2\0" + struct.pack("<I", len(text)) + text + values
+
+
+def array_case(world: World, place: Path, chance: random.Random) -> tuple[str, Callable[[], object]]:
+    file, out = place / chance.choice(["a.npy", "a.tif", "a.png"]), place / "out"
+    file.write_bytes(changed_array(chance.choice(world.arrays), chance))
+    one = ["--out", out, *QUIET]
+    tiny = ["--num_samples", 1, "--longest", 48, *one]
+    way, words = chance.choice(
+        [
+            ("train", ["train", file, *TINY, "--outdir", out, *QUIET]),
+            ("as one", ["train", world.picture, file, *TINY, "--outdir", out, *QUIET]),
+            ("target", ["train", world.picture, "--train_mode", "translation", "--target_name", file, *TINY,
+                        "--outdir", out, *QUIET]),
+            ("alone", ["sample", file, *tiny]),
+            ("like", ["sample", world.finished, "--like", file, *tiny]),
+            ("mask", ["fill", world.picture, "--mask", file, *tiny]),
+            ("uncrop", ["uncrop", file, "--left", 5, *tiny]),
+            ("style", ["style", world.picture, file, *one]),
+            ("truth", ["enlarge", world.picture, "--factor", 2, "--truth", file, *one]),
+            ("paint", ["paint", world.finished, file, *one]),
+            ("score", ["score", world.picture, file]),
+        ]
+    )  # fmt: skip
+    return way, command(*words)
+
+
+LISTED: list[Any] = [
+    "naive.png", "../photos/picture.png", "/dev/zero", "pipe.png", "photos", "-", "list.csv", "https://a.b/c.png",
+    "NUL", "con.png", "../../x", "<script>", "\x1b[31m", "a\nb", "1,2", "\ufeff", "=1+1", "\U0001f600",
+]  # fmt: skip
+
+
+def list_case(world: World, place: Path, chance: random.Random) -> tuple[str, Callable[[], object]]:
+    photos = Path(shutil.copytree(world.photos, place / "photos"))
+    os.mkfifo(photos / "pipe.png")
+    names = ["picture", "name", "seed", "max_size", "niter", "train_mode", "preset", "naive_img", "target_name", "also"]
+    names += ["weights", "max_pixels", "background", "outdir", "resume", "model_dir", "fine_tune", "x", ""]
+    lines = chance.random() < 0.5
+    heads = ["picture", *chance.sample(names, chance.randrange(4))]
+    rows = [["picture.png", *(usual(chance) for _ in heads[1:])] for _ in range(chance.randint(1, 4))]
+    for _ in range(chance.randrange(4)):
+        row = chance.choice(rows)
+        row[chance.randrange(len(row))] = chance.choice([odd, lambda chance: chance.choice(LISTED)])(chance)
+    if lines:
+        text = "\n".join(json.dumps(dict(zip(heads, row, strict=True))) for row in rows)
+    else:
+        text = "\n".join(",".join(map(shown, row)) for row in [heads, *rows])
+    file = photos / ("list.jsonl" if lines else "list.csv")
+    data = text.encode("utf-8", "surrogatepass")
+    file.write_bytes(changed_bytes(data, chance) if chance.random() < 0.3 else data)
+    return file.suffix[1:], partial(shown_book, file, place / "batch")
+
+
+def usual(chance: random.Random) -> Any:
+    """A cell that may be right."""
+    return chance.choice(["", "x", 1, 0.5, 30, "generation", "fast", "naive.png", True])
+
+
+def shown(cell: Any) -> str:
+    """A cell of CSV; a number of 400 digits has them all."""
+    return str(cell)
+
+
+def book_case(world: World, place: Path, chance: random.Random) -> tuple[str, Callable[[], object]]:
+    batch = Path(shutil.copytree(world.batch, place / "batch"))
+    book = batch / "batch.json"
+    data = book.read_bytes()
+    book.write_bytes(changed_text(data, chance) if chance.random() < 0.7 else changed_bytes(data, chance))
+    return "book", partial(shown_book, world.photos, batch)
+
+
 Case = Callable[[World, Path, random.Random], tuple[str, Callable[[], object]]]
 SEEN = ["report", "compare", "live", "list"]
 CAMPAIGNS: dict[str, Case] = {
@@ -360,6 +524,22 @@ CAMPAIGNS: dict[str, Case] = {
         {"stopped": ["resume", "sample", *SEEN], "harmonized": ["resume", "tune", "naive"]},
         ("config.json", "environment.json", "results.json", "local.json", "newest.json"),
     ),
+    "translations": partial(
+        file_case,
+        {"translated": ["apply", "resume", "report"]},
+        ("model*.safetensors", "checkpoints/*.safetensors", "config.json", "results.json"),
+    ),
+    "albums": partial(
+        file_case,
+        {"album": ["sample", "resume", "report"]},
+        ("model.safetensors", "checkpoints/*.safetensors", "config.json", "local.json"),
+    ),
+    "codes": partial(
+        file_case, {"coded": ["sample", "resume"]}, ("model.safetensors", "checkpoints/*.safetensors", "config.json")
+    ),
+    "arrays": array_case,
+    "lists": list_case,
+    "books": book_case,
 }
 
 

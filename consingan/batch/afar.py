@@ -26,6 +26,7 @@ from consingan import __version__
 from consingan.batch.errand import Errand, Outcome, Work
 from consingan.batch.worker import throttled
 from consingan.storage.files import write_bytes
+from consingan.training.order import moved
 
 LOOK_S = 1.0  # between two looks for new files, and whether to stop
 SILENCE_S = 60.0  # without a sign of the batch, after which a worker saves and stops
@@ -124,9 +125,7 @@ def unpacked(parcel: Parcel, place: str) -> Iterator[tuple[Errand, Path | None]]
         put(top, parcel["files"])
         order = dict(errand.order)
         order["picture"] = str(top / PICTURES / order["picture"])
-        settings = dict(order["settings"])
-        if "naive_img" in settings:
-            settings["naive_img"] = str(top / PICTURES / settings["naive_img"])
+        settings = moved(order["settings"], lambda name: str(top / PICTURES / name))
         (top / RUNS).mkdir(exist_ok=True)
         yield replace(errand, order={**order, "settings": settings}, outdir=str(top / RUNS)), top / RUNS
 

@@ -24,7 +24,7 @@ from consingan.storage import runs
 from consingan.storage.files import read_json, write_json
 from consingan.storage.machine import shared_text
 from consingan.storage.run import Run
-from consingan.training.order import FILES, Order
+from consingan.training.order import Order, files_of, moved
 
 BOOK, PAGE = "batch.json", "index.html"
 SCHEMA = 1
@@ -86,15 +86,15 @@ class Job:
     def entry(self, then: Then) -> Entry:
         """What the book says of it before it begins."""
         own = {name: value for name, value in asdict(self.order).items() if name not in AS_IT_RUNS}
-        settings = {k: name_of(str(v)) if k in FILES else v for k, v in self.order.settings.items()}
+        settings = moved(self.order.settings, name_of)
         order = {name: value for name, value in {**own, "settings": settings}.items() if value}
         return Entry(self.name, name_of(str(self.order.picture)), _plain(order), _plain(then))
 
     def shared(self, text: str, outdir: Path) -> str:
         """A sentence on the job without the folders of its files: book and page may go to others."""
-        for file in (self.order.picture, *(self.order.settings.get(name) for name in FILES)):
-            if file is not None and Path(file).parent.is_absolute():
-                text = text.replace(str(file), Path(file).name)
+        for file in files_of(self.order):
+            if Path(file).parent.is_absolute():
+                text = text.replace(file, Path(file).name)
         return shared_text(text, outdir / self.name / "run")
 
     def errand(self, outdir: Path, then: Then, threads: int, verb: str = "train") -> Errand:

@@ -24,7 +24,7 @@ from consingan.errors import UserError
 from consingan.storage.files import read_json
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import safe_name
-from consingan.training.order import FILES
+from consingan.training.order import Order, files_of, moved
 
 TIMEOUT_S = 15.0  # to reach the scheduler
 TICK_S = 0.5  # between two tries while the scheduler is away
@@ -151,41 +151,32 @@ class Cluster:
     # ---- what is sent
 
     def _as_it_is(self, errand: Errand) -> dict[str, Any]:
-        order = dict(errand.order)
-        order["picture"] = str(Path(str(order["picture"])).absolute())
-        files = {name: str(Path(str(order["settings"][name])).absolute()) for name in self._files(order)}
-        order["settings"] = {**order["settings"], **files}
-        return {"errand": asdict(replace(errand, order=order)), "files": {}}
+        return {
+            "errand": asdict(replace(errand, order=placed(errand, lambda file: str(Path(file).absolute())))),
+            "files": {},
+        }
 
     def _packed(self, errand: Errand) -> dict[str, Any]:
         """The errand with its pictures, and with what there is of its run."""
-        order = dict(errand.order)
-        named = {"picture": order["picture"], **{name: order["settings"][name] for name in self._files(order)}}
-        if "model_dir" in named:
+        settings = errand.order["settings"]
+        if settings.get("model_dir") is not None:
             raise UserError(
                 "--model_dir does not travel to a cluster; give --shared, on a folder that all machines see."
             )
         held: dict[str, bytes] = {}
         try:
-            for path in map(Path, named.values()):
-                held[f"{afar.PICTURES}/{path.name}"] = path.read_bytes()
-            for path in beside(Path(named["naive_img"])) if "naive_img" in named else ():
-                held[f"{afar.PICTURES}/{path.name}"] = path.read_bytes()
+            naive = settings.get("naive_img")
+            for path in (*map(Path, files_of(Order(**errand.order))), *(beside(Path(naive)) if naive else ())):
+                data, place = path.read_bytes(), f"{afar.PICTURES}/{path.name}"
+                if held.setdefault(place, data) != data:
+                    raise UserError(f"Two files of {errand.name} are called {path.name}; rename one, or give --shared.")
         except OSError as error:
             raise UserError(f"Cannot read {error.filename}: {error.strerror}; check the list.") from error
-        order["picture"] = Path(named["picture"]).name
-        order["settings"] = {
-            **order["settings"],
-            **{name: Path(path).name for name, path in named.items() if name != "picture"},
-        }
         if (run := run_of(self._folder, errand.name)) is not None:
             for name in afar.stamps(run.folder):
                 place = (run.folder / name).relative_to(self._folder).as_posix()
                 held[f"{afar.RUNS}/{place}"] = (run.folder / name).read_bytes()
-        return {"errand": asdict(replace(errand, order=order)), "files": held}
-
-    def _files(self, order: Mapping[str, Any]) -> list[str]:
-        return [name for name in sorted(FILES) if order["settings"].get(name) is not None]
+        return {"errand": asdict(replace(errand, order=placed(errand, lambda file: Path(file).name))), "files": held}
 
     # ---- what comes back
 
@@ -282,6 +273,12 @@ class Cluster:
                     raise UserError(
                         f"The worker {address} has {name} {found[name]}, and this machine {wanted}; install the same."
                     )
+
+
+def placed(errand: Errand, place: Callable[[str], str]) -> dict[str, Any]:
+    """The order of an errand whose files are elsewhere."""
+    order = dict(errand.order)
+    return {**order, "picture": place(str(order["picture"])), "settings": moved(order["settings"], place)}
 
 
 def beside(naive: Path) -> list[Path]:

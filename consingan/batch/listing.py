@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,7 @@ from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import safe_name
 from consingan.training.beginning import beginning
 from consingan.training.checks import check_picture
-from consingan.training.order import FILES, Order
+from consingan.training.order import FILES, Order, place_of
 
 LISTS = (".csv", ".jsonl")
 PICTURE, NAME = "picture", "name"  # columns that are no flags
@@ -115,9 +116,9 @@ class _Check:
                 faults.append(f"{row.where}: {error}")
                 continue
             if name in FILES:
-                value = str(self._folder / value)
-                if not Path(value).exists():
-                    faults.append(f"{row.where}: --{name} {value} does not exist; check the path.")
+                value = place_of(value, lambda file: str(self._folder / file))
+                gone = [file for file in ([value] if isinstance(value, str) else value) if not os.path.exists(file)]
+                faults += [f"{row.where}: --{name} {file} does not exist; check the path." for file in gone]
             (own if name in FIELDS else settings)[FIELDS.get(name, name)] = value
         if PICTURE not in row.cells:
             faults.append(f"{row.where}: no picture is given; fill the column picture.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,27 @@ FILES = frozenset(s.name for s in settings() if s.setting.file)  # settings that
 WHITE = "white"
 MOST_PIXELS = 100_000_000
 FOR_NEW_RUNS = ("preset", "background", "max_pixels", "outdir")
+
+
+def moved(settings: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
+    """Settings whose files are elsewhere, one or several in each: ``place`` says where."""
+    return {name: place_of(value, place) if name in FILES else value for name, value in settings.items()}
+
+
+def place_of(files: Any, place: Callable[[str], str]) -> Any:
+    """A file, or several, or None, as ``moved``."""
+    if files is None:
+        return None
+    return place(str(files)) if not isinstance(files, tuple | list) else tuple(place(str(file)) for file in files)
+
+
+def files_of(order: Order) -> list[str]:
+    """All files that an order names, its picture first."""
+    found = [] if order.picture is None else [str(order.picture)]
+    for name in sorted(FILES & order.settings.keys()):
+        files = order.settings[name]
+        found += [] if files is None else map(str, files) if isinstance(files, tuple | list) else [str(files)]
+    return found
 
 
 @dataclass(frozen=True)
