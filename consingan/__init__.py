@@ -32,6 +32,7 @@ __all__ = [
     "sample",
     "style",
     "train",
+    "train_each",
     "uncrop",
 ]
 
@@ -46,6 +47,7 @@ WHERE = {
     "sample": "consingan.api",
     "style": "consingan.api",
     "train": "consingan.api",
+    "train_each": "consingan.batch.each",
     "uncrop": "consingan.api",
 }
 

@@ -24,7 +24,7 @@ from consingan.batch.errand import Errand, carry_out, run_of
 from consingan.batch.processes import Processes
 from consingan.command.cli import main
 from consingan.errors import UserError
-from consingan.storage.run import Run
+from consingan.storage.run import Run, safe_name
 from consingan.training.order import Order
 
 SLEEPING = [sys.executable, str(Path(__file__).parent / "sleeping.py")]
@@ -121,6 +121,74 @@ def test_folders_without_pictures(tmp_path):
     assert "No picture is in it" in say(tmp_path / "texts", code=2).stderr
     assert "does not exist" in say(tmp_path / "gone", code=2).stderr
     assert f"batch {tmp_path / 'empty'}" in CliRunner().invoke(main, ["train", str(tmp_path / "empty")]).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("", "it does not begin with the word sample."),
+        ("sample 'a", "No closing quotation."),
+        ("sample --help", "it asks for help or the version."),
+        ("sample --nope", "No such option '--nope'."),
+        ("sample extra", "Got unexpected extra argument (extra)"),
+        ("sample --num_samples 0", "--num_samples is 0; give a number from 1 to 100000."),
+        ("sample --size 4", "--size is '4'; give WIDTHxHEIGHT in pixels"),
+        ("sample --frames 3", "--frames is a flag of --application walk"),
+        ("sample --like gone.png", "--like gone.png does not exist; check the path."),
+        ("sample --out one.png", "--out one.png is one place, and each run has its own; leave it out."),
+    ],
+)
+def test_words_that_cannot_be_sampled_with_are_refused_before_anything_starts(pictures, tmp_path, words, reason):
+    result = say(pictures, *FLAGS, "--outdir", tmp_path / "out", "--then", words, code=2)
+    assert f"--then {words!r} cannot be done: {reason}" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_are_for_the_modes_of_the_list(pictures, tmp_path):
+    path = listing(tmp_path, "picture,train_mode\npictures/stripes.png,animation\n")
+    words = [path, *FLAGS, "--outdir", tmp_path / "out", "--then", "sample --frames 3", "--then", "sample --of 2"]
+    said = say(*words, code=2).stderr
+    assert "--then 'sample --frames 3'" not in said  # an animation has frames
+    assert "--then 'sample --of 2' cannot be done: --of is a flag of --application samples" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--shared"], "--shared goes with --scheduler; give both or none."),
+        (["--worker_resources", "GPU=1"], "--worker_resources goes with --scheduler"),
+        (["--scheduler", "tcp://h:1", "--workers", "2"], "--workers is of this machine"),
+        (["--workers", "0"], "'--workers': 0 is not in the range"),
+        (["--scheduler", "gone.json"], "--scheduler gone.json cannot be read"),
+        (["--scheduler", "tcp://127.0.0.1:9"], "--scheduler tcp://127.0.0.1:9 cannot be reached"),
+    ],
+    ids=str,
+)
+def test_workers_that_cannot_be_had_are_refused_and_nothing_is_written(pictures, tmp_path, flags, reason, monkeypatch):
+    if "--scheduler" in flags:
+        pytest.importorskip("distributed", reason="needs the package distributed (the extra cluster)")
+        monkeypatch.setattr("consingan.batch.cluster.TIMEOUT_S", 0.5)
+    monkeypatch.chdir(tmp_path)
+    said = say(pictures, *FLAGS, "--outdir", tmp_path / "out", *flags, code=2).stderr
+    assert reason in said
+    assert len([line for line in said.splitlines() if line.startswith("Error: ")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_with_slashes_stay_in_the_folder_of_the_batch(pictures, tmp_path):
+    from consingan.batch.listing import listed
+
+    text = "picture,name\npictures/stripes.png,../../up\npictures/stripes.png,/etc/x\npictures/stripes.png,a/b\n"
+    jobs = listed(listing(tmp_path, text), Order(), None)
+    out = tmp_path / "out"
+    for job in jobs:
+        (out / safe_name(job.name) / "2026_01_01_00_00_00_x" / "checkpoints").mkdir(parents=True)
+        (out / safe_name(job.name) / "2026_01_01_00_00_00_x" / "checkpoints" / "1.safetensors").touch()
+        assert run_of(out, job.name).folder.parent.parent == out
+    assert len({run_of(out, job.name).folder for job in jobs}) == 3
+    same = "picture,name\npictures/stripes.png,a/b\npictures/stripes.png,a_b\n"
+    assert "line 3: the name 'a_b' is that of line 2 too" in say(listing(tmp_path, same), *FLAGS, code=2).stderr
 
 
 def test_a_list_has_flags_by_picture(pictures, tmp_path):

@@ -14,6 +14,9 @@ def test_container_files(name):
     copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY")]
     assert {source for line in copied for source in line} >= {"pyproject.toml", "constraints.txt", "consingan"}
     assert all(list(ROOT.glob(source)) for line in copied for source in line)
+    let_through = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in let_through
+    assert {f"!{source}" for line in copied for source in line} <= set(let_through)
     (run,) = re.findall(r"^RUN (.*)$", text, re.MULTILINE)
     assert run.startswith("pip install")
     assert run.endswith(

@@ -2,7 +2,11 @@
 
 import ast
 import importlib
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -29,6 +33,30 @@ def test_the_tested_versions_are_stated_of_everything_that_is_installed():
 
 def test_requirements_are_those_of_the_package():
     assert (ROOT / "requirements.txt").read_text().split() == PROJECT["dependencies"]
+
+
+def test_the_package_is_built_with_all_of_its_files(tmp_path):
+    """As a wheel takes it: built from a copy, and asked for a page of the documentation from there."""
+    pytest.importorskip("setuptools", reason="needs setuptools")
+    source, built = tmp_path / "source", tmp_path / "built"
+    shutil.copytree(ROOT / "consingan", source / "consingan", symlinks=True, ignore=shutil.ignore_patterns("*.pyc"))
+    (source / "docs").mkdir()
+    for file in ("pyproject.toml", "README.md", "LICENSE", *(f"docs/{page.name}" for page in ROOT.glob("docs/*.md"))):
+        shutil.copy(ROOT / file, source / file)
+    setup = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build_py", "--build-lib", built]
+    subprocess.run(setup, cwd=source, check=True, capture_output=True)
+
+    def files(top: Path) -> set[str]:
+        every = {Path(folder, name) for folder, _, names in os.walk(top, followlinks=True) for name in names}
+        return {each.relative_to(top).as_posix() for each in every if each.suffix != ".pyc"}
+
+    wanted = {name for name in files(ROOT / "consingan") if not name.startswith("pages/docs/pictures/")}
+    assert {"pages/docs/batch.md", "batch/templates/index.html", "pages/README.md", "py.typed"} <= wanted
+    assert files(built / "consingan") == wanted
+    env = {**os.environ, "PYTHONPATH": str(built)}
+    asked = [sys.executable, "-m", "consingan", "help", "cluster", "By hand"]
+    page = subprocess.run(asked, cwd=built, env=env, check=True, capture_output=True, text=True).stdout
+    assert "dask worker tcp://10.0.0.1:8786 --nworkers 4 --nthreads 1" in page
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "images").rglob("*.png")), ids=lambda path: path.stem)

@@ -1,7 +1,7 @@
 """A job on a machine that may not see our files: they travel there with it, and what it writes travels back.
 
-``Parcel`` and messages are plain data. Messages go through a queue of the scheduler's, several at a time, in the order in
-which they were sent, the outcome last, so that whoever has the outcome has all files:
+``Parcel`` and messages are plain data. Messages go through a queue of the scheduler's, several at a time, in the order
+in which they were sent, the outcome last, so that whoever has the outcome has all files:
     {"attempt", "record": {...}}    {"attempt", "files": {name: bytes}, "names": [...]}    {"attempt", "outcome": {...}}
 A worker's process can die at any time. The scheduler then gives the same task to another worker, with the files of its
 beginning. That one sees that the attempt has begun before and leaves it (``LostError``); the batch sends the job again,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol, TextIO
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TextIO
 from consingan.batch.book import Entry
 from consingan.errors import printable
 from consingan.watch.clock import duration
-from consingan.watch.log import MOMENTARY, Record, line
+from consingan.watch.log import MOMENTARY, Observer, Record, line
 
 EVERY_S = 10.0  # seconds between two lines on how far all is
 SHOWN = 16  # jobs with a bar of their own
@@ -94,29 +94,80 @@ class Quiet:
     def close(self) -> None: ...
 
 
-class Json:
-    """The records of all jobs, each with its job."""
+class Told:
+    """The records of all jobs, each with its job, for observers; one that raises is told nothing more.
 
-    def __init__(self, stream: TextIO, jobs: int) -> None:
-        self._stream = stream
+    Args:
+        observers: functions of a record.
+
+    Attributes:
+        faults: a sentence for each that failed.
+    """
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers, self.faults = list(observers), list[str]()
 
     def said(self, text: str) -> None:
-        self._put({"event": "message", "text": text})
+        self._tell({"event": "message", "text": text})
 
     def began(self, name: str) -> None:
-        self._put({"job": name, "event": "began"})
+        self._tell({"job": name, "event": "began"})
 
     def told(self, name: str, record: Record) -> None:
-        if record["event"] != MOMENTARY:
-            self._put({"job": name, **record})
+        self._tell({"job": name, **record})
 
     def ended(self, entry: Entry) -> None:
-        self._put({"job": entry.name, "event": entry.state, "error": entry.error, "run": entry.run})
+        self._tell({"job": entry.name, "event": entry.state, "error": entry.error, "run": entry.run})
 
     def close(self) -> None: ...
 
-    def _put(self, record: Record) -> None:
-        write(self._stream, line(record).rstrip("\n"))
+    def _tell(self, record: Record) -> None:
+        for observer in tuple(self._observers):
+            try:
+                observer(record)
+            except Exception as error:  # the batch goes on
+                self._observers.remove(observer)
+                name = getattr(observer, "__qualname__", type(observer).__qualname__)
+                self.faults.append(
+                    f"The observer {name} failed and is told nothing more: {type(error).__name__}: {error}"
+                )
+
+
+def as_json(stream: TextIO, jobs: int) -> Told:
+    """Lines of JSON; what a moment shows is left out."""
+
+    def put(record: Record) -> None:
+        if record["event"] != MOMENTARY:
+            write(stream, line(record).rstrip("\n"))
+
+    return Told([put])
+
+
+class Both:
+    """Two displays side by side."""
+
+    def __init__(self, first: Display, second: Display) -> None:
+        self._each = first, second
+
+    def said(self, text: str) -> None:
+        for each in self._each:
+            each.said(text)
+
+    def began(self, name: str) -> None:
+        for each in self._each:
+            each.began(name)
+
+    def told(self, name: str, record: Record) -> None:
+        for each in self._each:
+            each.told(name, record)
+
+    def ended(self, entry: Entry) -> None:
+        for each in self._each:
+            each.ended(entry)
+
+    def close(self) -> None:
+        for each in self._each:
+            each.close()
 
 
 class Plain:
@@ -195,7 +246,7 @@ class Rich:
             self._bars.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-DISPLAYS: dict[str, Callable[[TextIO, int], Display]] = {"quiet": Quiet, "json": Json, "plain": Plain, "rich": Rich}
+DISPLAYS: dict[str, Callable[[TextIO, int], Display]] = {"quiet": Quiet, "json": as_json, "plain": Plain, "rich": Rich}
 
 
 def display(name: str, stream: TextIO, jobs: int) -> Display:

@@ -28,7 +28,7 @@ MOST_CELLS = 1000  # of a row; there are fewer flags
 MOST_FAULTS = 1000  # that are told
 FIELDS = {"train_mode": "mode", "preset": "preset", "background": "background", "max_pixels": "max_pixels"}
 
-Cell = Callable[[str, str], tuple[str, Any]]
+Cell = Callable[[str, Any], tuple[str, Any]]
 
 
 class FaultsError(UserError):
@@ -51,11 +51,11 @@ class Row:
 
     Args:
         where: its place, in words.
-        cells: texts by column; what is empty is not there.
+        cells: texts, or values that can be compared, by column; what is empty is not there.
     """
 
     where: str
-    cells: Mapping[str, str]
+    cells: Mapping[str, Any]
 
 
 def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
@@ -65,13 +65,28 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
         source: a folder, whose pictures are taken by their endings, not those of folders in it; or a CSV or JSON lines
             file with a column ``picture`` (relative to the list's folder), maybe ``name``, and flags of training.
         base: what is asked for of every picture.
-        cell: column and text -> the flag's own name and its value; raises UserError.
+        cell: column and text (or value) -> the flag's own name and its value; raises UserError.
 
     Raises:
         FaultsError: everything that is wrong.
     """
     faults: list[str] = []
     rows = list(islice(_rows(source, faults), MOST_JOBS + 1))
+    return checked(rows, base, cell, source, faults)
+
+
+def checked(rows: Sequence[Row], base: Order, cell: Cell, source: Path, faults: list[str]) -> list[Job]:
+    """The jobs of rows.
+
+    Args:
+        rows: what is wanted.
+        base, cell: as for ``listed``.
+        source: a list, beside which the files of its rows are looked for, or what else they are of.
+        faults: that are known already.
+
+    Raises:
+        FaultsError: everything that is wrong.
+    """
     if len(rows) > MOST_JOBS:
         raise FaultsError(str(source), [f"It has more than {MOST_JOBS} pictures; make several batches of it."])
     if not rows and not faults:
@@ -86,7 +101,7 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
         job = check.job(row, base, faults)
         same = names.setdefault(safe_name(job.name).casefold(), row.where)
         if same != row.where:
-            hint = "give them a column name" if source.is_file() else "rename one, or give a list with a column name"
+            hint = "rename one, or give a list with a column name" if source.is_dir() else "give them a column name"
             faults.append(f"{row.where}: the name {job.name!r} is that of {same} too; {hint}.")
         if len(faults) == found:
             jobs.append(job)
@@ -100,7 +115,7 @@ class _Check:
 
     def __init__(self, cell: Cell, folder: Path) -> None:
         self._cell, self._folder = cell, folder
-        self._cells: dict[tuple[str, str], tuple[str, Any]] = {}
+        self._cells: dict[tuple[str, Any], tuple[str, Any]] = {}
         self._orders: dict[str, str | None] = {}
 
     def job(self, row: Row, base: Order, faults: list[str]) -> Job:
@@ -129,7 +144,7 @@ class _Check:
         faults += [f"{row.where}: {fault}" for fault in (_picture_fault(file), self._order_fault(order)) if fault]
         return Job(name, order)
 
-    def _value(self, column: str, text: str) -> tuple[str, Any]:
+    def _value(self, column: str, text: Any) -> tuple[str, Any]:
         if (column, text) not in self._cells:
             self._cells[column, text] = self._cell(column, text)
         return self._cells[column, text]

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from consingan import config
-from consingan.batch import cost, page
-from consingan.batch import display as displays
+from consingan.batch import whole
 from consingan.batch.book import Book, Job, Then
-from consingan.batch.drive import Driver, left
+from consingan.batch.display import display
 from consingan.batch.listing import FIELDS, FaultsError, listed
-from consingan.batch.pool import Pool
-from consingan.batch.processes import Processes, program
 from consingan.command.common import DEVICE, TALK, note, shown_by
-from consingan.command.flags import command, one_sentence, option, options
+from consingan.command.flags import command, one_sentence, option, options, typed
 from consingan.command.train import HOW, OF_PICTURE, SETTINGS, TURNED, ordered
 from consingan.errors import UserError, brief, check_packages
 from consingan.storage.runs import home
+from consingan.tasks import TASKS
 from consingan.training import plan
 from consingan.training.signals import StopRequest
 
-WORKER = "consingan.command.worker"
 EXAMPLES = [
     ("photos/", "a run for each picture of the folder"),
     ("photos/ --preset quick --then 'sample --num_samples 8'", "and samples of each"),
@@ -102,30 +102,15 @@ OWN = options(
 def batch(ctx: click.Context, **flags: Any) -> None:
     """Train on each picture of a FOLDER, or of a LIST (.csv, .jsonl), in several processes."""
     with one_sentence():
-        check_workers(flags)
+        how = whole.How(**{each.name: flags[each.name] for each in fields(whole.How)})
         jobs, then = asked(ctx, flags)
         check_packages()
         folder = Path(flags["outdir"] or Path(home(), Path(flags["source"]).resolve().stem)).resolve()
-        processors = cost.cores()
-        usual = 1 if flags["scheduler"] else max(1, processors // min(flags["workers"] or processors, len(jobs)))
-        book = Book.open(folder, jobs, then, flags["threads"], usual)
-        number = carried_out(book, jobs, flags)
+        book = how.book(folder, jobs, then)
+        number = carried_out(book, jobs, how, flags)
     if number is not None:
         sys.exit(128 + number)
     sys.exit(any(entry.state == "failed" for entry in book.of(jobs)))
-
-
-def check_workers(flags: Mapping[str, Any]) -> None:
-    """Refuse flags of workers that contradict each other.
-
-    Raises:
-        UserError: names them.
-    """
-    if flags["scheduler"] is not None and flags["workers"] is not None:
-        raise UserError("--workers is of this machine, and --scheduler has workers of its own; give one of them.")
-    for name in ("worker_resources", "shared"):
-        if flags[name] and flags["scheduler"] is None:
-            raise UserError(f"--{name} goes with --scheduler; give both or none.")
 
 
 def asked(ctx: click.Context, flags: Mapping[str, Any]) -> tuple[list[Job], Then]:
@@ -136,11 +121,13 @@ def asked(ctx: click.Context, flags: Mapping[str, Any]) -> tuple[list[Job], Then
     """
     faults: list[str] = []
     jobs: list[Job] = []
+    wanted = base(ctx, flags)
     try:
-        jobs = listed(Path(flags["source"]), base(ctx, flags), Cells(ctx))
+        jobs = listed(Path(flags["source"]), wanted, Cells(ctx))
     except FaultsError as found:
         faults += found.sentences
-    then = tuple(words for text in flags["then"] if (words := afterwards(text, faults)) is not None)
+    modes = {job.order.wanted[0] for job in jobs} or {wanted.wanted[0]}
+    then = tuple(words for text in flags["then"] if (words := afterwards(text, modes, faults)) is not None)
     if faults:
         for sentence in faults:
             note(brief(sentence))
@@ -191,79 +178,78 @@ class Cells:
         return name, plan.checked({name: value})[name] if name in self._settings else value
 
 
-def afterwards(text: str, faults: list[str]) -> tuple[str, ...] | None:
-    """The words of a ``--then``, without ``sample``; what is wrong with it is added to ``faults``."""
+def afterwards(text: str, modes: Iterable[str], faults: list[str]) -> tuple[str, ...] | None:
+    """The words of a ``--then``, without ``sample``; what is wrong with it is added to ``faults``.
+
+    Args:
+        text: as it is typed.
+        modes: of the runs that it is for.
+        faults: as it says.
+    """
     from consingan.command.sample import sample
 
     try:
         name, *words = shlex.split(text) or [""]
         if name != "sample":
-            raise ValueError("it does not begin with the word sample")
-        with sample.make_context("sample", ["RUN", *words]):
-            return tuple(words)
+            raise UserError("it does not begin with the word sample.")
+        with redirect_stdout(io.StringIO()), sample.make_context("sample", ["RUN", *words]) as ctx:
+            for mode in sorted(modes):
+                check_sampling(ctx, mode)
+        return tuple(words)
+    except click.exceptions.Exit:
+        reason = "it asks for help or the version."
     except click.ClickException as error:
         reason = error.format_message()
-    except ValueError as error:  # shlex's too
+    except UserError as error:
+        reason = str(error)
+    except ValueError as error:  # shlex's
         reason = f"{error}."
     faults.append(f"--then {text!r} cannot be done: {reason}")
     return None
 
 
-def carried_out(book: Book, jobs: Sequence[Job], flags: Mapping[str, Any]) -> int | None:
+def check_sampling(ctx: click.Context, mode: str) -> None:
+    """Refuse what would fail, or write into one place, when runs of a mode are sampled.
+
+    Raises:
+        UserError: names the flag.
+    """
+    from consingan.command.sample import sampling_settings, wanted_use
+    from consingan.gan.stills import parse_size
+
+    for name in ("out", "model_dir"):
+        if ctx.params[name] is not None:
+            raise UserError(f"--{name} {ctx.params[name]} is one place, and each run has its own; leave it out.")
+    given = {name: ctx.params[name] for name in sampling_settings() if typed(ctx, name)}
+    for name in ("like", "mask", "naive_img", "clipart"):
+        if name in given and not Path(given[name]).exists():
+            raise UserError(f"--{name} {given[name]} does not exist; check the path.")
+    if "size" in given:
+        parse_size(given["size"])
+    wanted_use(TASKS[mode].sampling, ctx.params["application"], given)
+
+
+def cells() -> Cells:
+    """The cells of a list, for who has no command line."""
+    return Cells(batch.make_context("batch", ["."]))
+
+
+def carried_out(book: Book, jobs: Sequence[Job], how: whole.How, flags: dict[str, Any]) -> int | None:
     """Do what is left of a batch, and write its page; the number of the signal that stopped it."""
-    names = left(book.of(jobs))
-    todo = [job for job in jobs if job.name in names]
-    quiet = shown_by(dict(flags)) in ("quiet", "json")
-    tell = (lambda text: None) if quiet else note
+    todo, shown = whole.to_do(book, jobs), shown_by(flags)
+    tell = (lambda text: None) if shown in ("quiet", "json") else note
     if not todo:
         tell(f"All {len(jobs)} jobs are finished.")
     elif len(todo) < len(jobs):
         tell(f"{len(jobs) - len(todo)} of {len(jobs)} jobs are finished.")
-    if flags["dry_run"]:
-        if todo:
-            with opened(book, todo, flags) as pool, StopRequest() as asked:
-                prepared(book, todo, pool, flags, asked, click.echo)
-        return None
-    number = None
-    with opened(book, todo, flags) if todo else nullcontext() as pool, book.held():  # refused workers leave no book
-        if pool is not None:
-            with StopRequest() as asked:
-                prepared(book, todo, pool, flags, asked, tell)
-                with closing(displays.display(shown_by(dict(flags)), sys.stderr, len(todo))) as shown:
-                    Driver(book, todo, pool, shown, flags["retries"]).run(asked)
-                number = asked.number
-        written = page.write(book)
-    if number is not None:
+    with StopRequest() as asked:
+        if flags["dry_run"]:
+            if todo:
+                with whole.opened(book, how) as pool:
+                    whole.prepared(book, todo, pool, how, asked, click.echo)
+            return None
+        written = whole.carried_out(book, jobs, how, partial(display, shown, sys.stderr), asked, tell)
+    if asked.number is not None:
         tell("Stopped and saved; to go on, give the same command again.")
     click.echo(written)
-    return number
-
-
-@contextmanager
-def opened(book: Book, jobs: Sequence[Job], flags: Mapping[str, Any]) -> Iterator[Pool]:
-    """The workers that the flags ask for.
-
-    Raises:
-        UserError: they cannot be reached.
-    """
-    if flags["scheduler"] is None:
-        pool: Pool = Processes(program(WORKER), flags["workers"] or 1, book.threads)
-    else:
-        from consingan.batch.cluster import Cluster
-        from consingan.command.worker import on_cluster
-
-        pool = Cluster(flags["scheduler"], on_cluster, book.folder, flags["shared"], flags["worker_resources"])
-    with closing(pool):
-        yield pool
-
-
-def prepared(book: Book, jobs: Sequence[Job], pool: Pool, flags: Mapping[str, Any], stop: Any, tell: Any) -> None:
-    """Try some jobs, decide on the number of workers, and say what is about to happen."""
-    tell("Estimating ...")
-    found = cost.tried(book, jobs, pool, stop)
-    free, processors = cost.free_mb(), cost.cores()
-    if isinstance(pool, Processes):
-        count = flags["workers"] or cost.workers(len(jobs), found, processors // book.threads or 1, free)
-        pool.grow(min(count, len(jobs)), found.gpus)
-    for sentence in cost.advice(len(jobs), pool.count, found, processors, free, flags["workers"] is not None):
-        tell(sentence)
+    return asked.number
