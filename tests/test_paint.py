@@ -108,7 +108,7 @@ def test_the_same_seed_paints_the_same_and_one_file_is_one(typed, trained_run):
 
 
 def test_later_stages_of_a_model_that_has_learned_little_keep_more(trained_run):
-    """Of the picture itself. A default model of generation does not: docs/harmonization.md has its figures."""
+    """Of the picture itself. Of a default model only the last does: docs/harmonization.md has its figures."""
     model = SingleImageModel.load(trained_run)
     assert model.photo is not None
     picture = resize(model.photo.picture, model.size).clamp(-1, 1)

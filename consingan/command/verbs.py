@@ -86,8 +86,9 @@ def paint(ctx: click.Context, **flags: Any) -> None:
 def edit(ctx: click.Context, **flags: Any) -> None:
     """Blend what you moved or copied in PHOTO into the picture, with the model of a RUN of any task.
 
-    PHOTO enters the model at a stage; with a model of editing a higher one keeps more of it. Outside the mask PHOTO
-    stays as it is, at its own size.
+    PHOTO enters the model at a stage; the last one keeps most of it. With a model of generation the seams are made anew
+    of the picture's patches, and what was moved stays sharp. Outside the mask and the strip around it PHOTO stays as it
+    is, at its own size.
     """
     with_run(ctx, "edit", flags, naive_img=flags["picture"])
 
