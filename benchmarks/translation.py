@@ -3,7 +3,8 @@
     python benchmarks/translation.py --out FOLDER PICTURE TARGET [PICTURE TARGET ...] [--set niter=200]
 
 The trainings are the default one, and the same without the cycle, without identity and with more of it, without the
-history of fakes, with layers that are shared, and with a shared latent; --only takes some of them. Figures are of both
+loss of structure, without the history of fakes, with layers that are shared, and with a shared latent; --only takes
+some of them. Figures are of both
 directions; those of the generator alone show the loss, those of the result what is left of that when patches are laid
 over it.
 
@@ -41,6 +42,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "no cycle": {"cycle": 0},
     "no identity": {"identity": 0},
     "identity 5": {"identity": 5},
+    "no structure": {"structure": 0},
     "no history": {"history": 0},
     "shared layers": {"share": "layers"},
     "shared latent": {"share": "latent"},

@@ -277,7 +277,15 @@ def in_float64(state):
     return state.step
 
 
-WEIGHTS = {"cycle": 3.0, "identity": 2.0, "structure": 1.2, "total_variation": 0.3, "alpha": 0.7, "history": 0, "nfc": 5}
+WEIGHTS = {
+    "cycle": 3.0,
+    "identity": 2.0,
+    "structure": 1.2,
+    "total_variation": 0.3,
+    "alpha": 0.7,
+    "history": 0,
+    "nfc": 5,
+}
 COUPLED = [{"share": "none"}, {"share": "none", "cycle_norm": "l2"}, {"share": "layers"}]
 COUPLED.append({"share": "latent", "latent_kl": 0.4, "autoencoder": 5.0})
 

@@ -22,7 +22,7 @@ from consingan.applications.translate import models_of
 from consingan.command.cli import sample as sample_command
 from consingan.command.cli import train as train_command
 from consingan.errors import UserError
-from consingan.finish.manner import in_manner, toward_palette
+from consingan.finish.manner import THROUGH, in_manner, toward_palette
 from consingan.finish.photo import Photo, stored
 from consingan.gan import guides
 from consingan.gan.history import History
@@ -31,6 +31,7 @@ from consingan.grid.noise import Draw
 from consingan.pictures import images
 from consingan.pictures.structure import differences
 from consingan.storage import results
+from consingan.storage.files import load_tensors, save_tensors
 from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
@@ -133,8 +134,10 @@ def test_the_losses_of_an_iteration_are_those_of_its_networks(files):
     assert losses["identity"].item() == pytest.approx(5 * sum(owns), rel=1e-5)
     assert losses["reconstruction"].item() == losses["target.reconstruction"].item() == 0
     assert losses["total_variation"].item() > 0
-    without = begun(files, cycle=0.0, identity=0.0)
-    assert not {"cycle", "identity", "total_variation"} & without.enter_stage()(*without.draw(1)).keys()
+    lost = [differences(x, fake, (1, 2)).item() for x, fake in zip(seen, fakes, strict=True)]
+    assert losses["structure"].item() == pytest.approx(sum(lost), rel=1e-4)
+    bare = begun(files, cycle=0.0, identity=0.0, structure=0.0)
+    assert not {"cycle", "identity", "structure", "total_variation"} & bare.enter_stage()(*bare.draw(1)).keys()
 
 
 # ---- what the generators see
@@ -281,6 +284,45 @@ def test_it_is_stopped_and_goes_on_to_the_bit_with_its_history(files, tmp_path, 
         loaded = SingleImageModel.load(run.model_of(branch.name))
         assert same_tensors(loaded.tensors(), branch.model.tensors())
         torch.testing.assert_close(loaded.reconstruct(), branch.model.reconstruct())
+
+
+def without(values, name):
+    """JSON values without a key, at any depth; and how often it was there."""
+    found = [name in values] if isinstance(values, dict) else []
+    if isinstance(values, dict):
+        values.pop(name, None)
+    for each in values.values() if isinstance(values, dict) else values if isinstance(values, list) else ():
+        found += [without(each, name)]
+    return sum(found)
+
+
+def test_a_run_of_before_structure_was_kept_goes_on_to_the_bit(files, tmp_path):
+    """Its files do not name the setting; it goes on without the loss, and its models load."""
+    through = begun(files, structure=0.0)
+    train(through, Monitor(display="quiet"))
+    run = Run.create(tmp_path, "first", "test")
+    stopped_at(begun(files, structure=0.0), run, 6)
+    older = []
+    for file in run.folder.rglob("*.safetensors"):
+        tensors, header = load_tensors(file)
+        older.append(without(header, "structure"))
+        save_tensors(file, tensors, header)
+    values = json.loads(run.config.read_text())
+    older.append(without(values, "structure"))
+    run.config.write_text(json.dumps(values))
+    assert len(older) > 1
+    assert any(older[:-1])
+    assert older[-1] == 1
+    resumed = resume(run, "cpu", pytest.fail)
+    assert resumed.model.settings.translation.structure == 0
+    train(resumed, Monitor(display="quiet"), run)
+    assert same_tensors(everything(resumed), everything(through))
+    assert SingleImageModel.load(run.folder).settings.translation.structure == 0
+
+
+def test_papers_recipes_do_not_keep_structure_and_ours_do():
+    recipes = TASKS["translation"].recipes
+    assert {name for name, recipe in recipes.items() if recipe.get("structure", 0.0)} == {"fast", "quick", "best"}
 
 
 def shares(models, critics=()):
@@ -526,6 +568,16 @@ def test_the_manner_is_of_the_photos_pixels_and_the_layout_of_the_layout():
     made = in_manner(photo, layout, Draw(0))
     assert made[:, :, :26].mean() > made[:, :, 34:].mean() + 0.4
     assert (made[:, 2, 34:].mean() - made[:, 0, 34:].mean()) > 0.3  # the dark half of the photo is blue
+
+
+def test_what_no_patch_holds_shows_through():
+    """Stripes in the manner of a flat picture: a share of them is left, and all of the rest is flat."""
+    photo = Photo(stored(torch.full((1, 3, 40, 40), 0.2)))
+    layout = torch.full((1, 3, 40, 48), 0.2)
+    layout[:, :, ::2] = 0.6
+    made = in_manner(photo, layout, Draw(0))
+    torch.testing.assert_close(made - 0.2, THROUGH * (layout - 0.2), atol=0.01, rtol=0)
+    assert 0 < THROUGH < 0.5
 
 
 def test_a_palette_is_the_other_pictures_and_keeps_the_order():

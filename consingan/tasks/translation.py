@@ -40,6 +40,7 @@ FAST: dict[str, Any] = {
     "objective": "lsgan",
     "alpha": 0.0,
     "identity": 0.2,  # more, and colours hardly change: docs/translation.md
+    "structure": 1.0,  # without, two textures exchange light and dark
     "history": 50,
     "nfc": 32,
     "Dsteps": 1,
