@@ -10,8 +10,15 @@ from test_training import same_tensors
 from consingan import config
 from consingan.command.cli import train as train_command
 from consingan.command.train import each_flagged
+from consingan.finish import photo
+from consingan.finish.atlas import Atlas
+from consingan.finish.patches import finish
+from consingan.finish.photo import Photo
+from consingan.finish.regions import Regions
+from consingan.finish.scales import Plan
 from consingan.gan.model import SingleImageModel
 from consingan.gan.stills import Stills
+from consingan.grid.noise import Draw
 from consingan.pictures import images
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
@@ -88,3 +95,50 @@ def test_what_does_not_go_is_one_sentence(files, monkeypatch, words, said):
     result = CliRunner().invoke(train_command, [*words.split(), "--not_cuda", "--quiet", "--dry_run"])
     assert result.exit_code == 2, result.output
     assert said in result.output
+
+
+def blotches(seed, colour):
+    """A photo of one colour, lighter above, with blotches: 60x80."""
+    rough = torch.rand(1, 1, 12, 16, generator=torch.Generator().manual_seed(seed))
+    made = torch.nn.functional.interpolate(rough, size=(60, 80), mode="bilinear") * 0.3
+    made = made + torch.linspace(0.3, 0.0, 60)[:, None]
+    return (made * torch.tensor(colour).view(1, 3, 1, 1)).clamp(0, 1) * 2 - 1
+
+
+RED, GREEN = blotches(0, (1.0, 0.3, 0.2)), blotches(1, (0.2, 0.9, 0.4))
+
+
+def origin(layout):
+    """By place of the finest field of a finished layout, whether its patch is of the second of two photos."""
+    photos = [Photo(photo.stored(picture)) for picture in (RED, GREEN)]
+    atlas = Atlas.of(photos, [(30, 40), (30, 40)])
+    made = finish(atlas, layout, (60, 80), [Draw(0, ("sample", 0))])
+    return atlas.prepared(Plan.of((60, 80), atlas.size))[-1].photo_of(made.fields[-1][0])[0]
+
+
+def test_a_spot_like_the_other_photo_is_no_island():
+    layout = RED.clone()
+    layout[:, :, 8:14, 30:38] = GREEN[:, :, 8:14, 30:38]
+    assert not origin(layout).any()
+    assert origin(GREEN).all()
+
+
+def test_a_half_like_the_other_photo_is_made_of_it():
+    layout = torch.cat([RED[..., :40], GREEN[..., 40:]], dim=3)
+    found = origin(layout).float()
+    columns = found.mean(0)
+    assert columns[:25].max() == 0
+    assert columns[-25:].min() == 1
+    assert 0.4 < found.mean() < 0.6
+
+
+def test_of_a_photo_that_is_used_in_part_only_that_part_is_wanted():
+    shares = torch.stack([torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]])]).expand(2, 2, 3)
+    wanted = Regions(shares).wanted([(2, 3), (4, 3)], (False, False)).split([6, 12])
+    assert wanted[0].view(2, 3)[:, 0].tolist() == pytest.approx([3.0, 0.0], abs=0.02)
+    rows = wanted[1].view(4, 3)[:, 0]
+    assert rows.tolist() == sorted(rows.tolist())
+    assert rows[0] < 0.01 * rows[3]
+    assert sum(map(torch.sum, wanted)).item() == pytest.approx(18)
+    anywhere = Regions(shares).wanted([(2, 3), (2, 3)], (True, False))
+    assert anywhere.tolist() == pytest.approx([1.0] * 12)
