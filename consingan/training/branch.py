@@ -103,6 +103,12 @@ class Branch:
         return [self, *self.further]
 
     @property
+    def shares(self) -> list[tuple[Branch, float]]:
+        """The same, each with its share of the iterations."""
+        shares = self.model.settings.album.shares if self.further else (1.0,)
+        return list(zip(self.pictures, shares, strict=True))
+
+    @property
     def file(self) -> str:
         """What its files in a run folder are called after: its name, or the number of its picture from 2 on."""
         return str(self.number + 1) if self.number else self.name
