@@ -1,5 +1,6 @@
 """Several pictures as one model: which is learned from, what is kept and resumed, what is refused."""
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from consingan.finish.regions import Regions
 from consingan.finish.scales import Plan
 from consingan.gan.model import SingleImageModel
 from consingan.gan.stills import Stills
+from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
 from consingan.pictures import images
 from consingan.storage.run import Run
@@ -37,6 +39,11 @@ def files(tmp_path_factory):
     for number, (name, shape) in enumerate(shapes.items()):
         Image.fromarray(255 - stripes(*shape) if number else stripes(*shape)).save(folder / name)
     Image.fromarray(stripes()[:, :, 0]).save(folder / "grey.png")
+    Image.fromarray(np.dstack([stripes(), stripes()[:, :, :1]])).save(folder / "alpha.png")
+    Image.fromarray(stripes(9, 9)).save(folder / "tiny.png")
+    Image.fromarray(stripes(600, 700)).save(folder / "huge.png")
+    images.save(folder / "deep.png", torch.rand(1, 3, 48, 64) * 2 - 1, kind=Kind(3, depth="uint16"))
+    (folder / "none.png").write_text("no picture")
     return folder
 
 
@@ -79,22 +86,54 @@ def test_the_flag_takes_all_files_that_follow_it():
     ]
 
 
+GENERATOR = "--train_stages 2 --min_size 20 --max_size 34 --nfc 4 --niter 1"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("a.png a.png b.png", "a.png is given twice"),
-        ("a.png b.png --weights 1,2,3", "--weights 1,2,3 has 3 numbers, and there are 2 pictures"),
+        ("a.png a.png b.png", "a.png is given twice; name each picture once"),
+        ("a.png b.png ./b.png", "./b.png is given twice; name each picture once"),
+        ("a.png b.png --weights 1,2,3", "--weights 1,2,3 has 3 numbers, and there are 2 pictures; give one for each."),
+        ("a.png b.png --weights 1", "--weights 1 has 1 number, and there are 2 pictures; give one for each."),
+        ("a.png --weights 2", "--weights 2 is for several pictures, and one is given; leave it out, or name others."),
+        ("a.png b.png --weights 1,0", "--weights is 0.0; give a number above 0"),
         ("a.png b.png --train_mode editing", "--train_mode editing learns from one"),
-        ("a.png grey.png", "grey.png has 1 channel (grey)"),
+        ("a.png b.png --naive_img b.png", "--naive_img b.png does not go with --train_mode generation"),
+        ("a.png b.png --target_name b.png", "--target_name b.png does not go with --train_mode generation"),
+        ("a.png b.png --train_mode translation --target_name b.png", "--train_mode translation learns from one"),
+        ("a.png b.png --graphs on", "--graphs on goes with one picture only, and 2 are given; leave it out."),
+        ("a.png grey.png", "grey.png is 8-bit grey, and a.png is 8-bit colour; give --nc_im 3"),
+        ("a.png alpha.png", "alpha.png is 8-bit colour with alpha, and a.png is 8-bit colour; give --nc_im 3"),
+        ("alpha.png a.png", "a.png is 8-bit colour, and alpha.png is 8-bit colour with alpha; give --nc_im 3"),
+        ("a.png deep.png", "deep.png is 16-bit colour, and a.png is 8-bit colour; save both with as many bits."),
+        ("a.png deep.png --nc_im 3", "deep.png is 16-bit colour, and a.png is 8-bit colour; save both with"),
+        ("a.png tiny.png", "tiny.png: The coarsest stage would be 9x9 px"),
+        ("tiny.png a.png", "tiny.png: The coarsest stage would be 9x9 px"),
+        ("a.png huge.png", "huge.png is 700 px long and a.png 64 px, too different for one model"),
+        ("a.png none.png", "none.png is no picture that can be read"),
         ("a.png gone.png", "There is no picture at gone.png"),
+        ("a.png .", ". is a folder; name its pictures, or give the folder alone with --as_one."),
+        ("a.png -", "none can be read from standard input"),
         ("a.png b.png --as_one", "--as_one takes one folder"),
     ],
 )
-def test_what_does_not_go_is_one_sentence(files, monkeypatch, words, said):
+def test_what_does_not_go_is_one_sentence_and_writes_nothing(files, monkeypatch, words, said):
     monkeypatch.chdir(files)
-    result = CliRunner().invoke(train_command, [*words.split(), "--not_cuda", "--quiet", "--dry_run"])
+    before = sorted(files.iterdir())
+    asked = [*words.split(), *GENERATOR.split(), "--not_cuda", "--quiet", "--outdir", "out"]
+    result = CliRunner().invoke(train_command, asked)
     assert result.exit_code == 2, result.output
     assert said in result.output
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(files.iterdir()) == before
+
+
+def test_what_does_not_go_may_go_with_fewer_channels(files, monkeypatch):
+    monkeypatch.chdir(files)
+    for words in ("a.png alpha.png --nc_im 3", "a.png grey.png --nc_im 1"):
+        result = CliRunner().invoke(train_command, [*words.split(), *GENERATOR.split(), "--not_cuda", "--dry_run"])
+        assert result.exit_code == 0, result.output
 
 
 def blotches(seed, colour):
