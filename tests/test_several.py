@@ -1,5 +1,9 @@
 """Several pictures as one model: which is learned from, what is kept and resumed, what is refused."""
 
+import json
+import shutil
+from math import prod
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +13,7 @@ from PIL import Image
 from test_training import same_tensors
 
 from consingan import config
+from consingan.command import cli
 from consingan.command.cli import train as train_command
 from consingan.command.train import each_flagged
 from consingan.finish import photo
@@ -17,13 +22,19 @@ from consingan.finish.patches import finish
 from consingan.finish.photo import Photo
 from consingan.finish.regions import Regions
 from consingan.finish.scales import Plan
+from consingan.gan.album import atlas
 from consingan.gan.model import SingleImageModel
+from consingan.gan.steering import wanted
 from consingan.gan.stills import Stills
 from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
+from consingan.grid.ranges import unit
+from consingan.metrics.table import evaluate
 from consingan.pictures import images
+from consingan.storage.results import Role, kept
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.training.convergence import Figures, over
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
 from consingan.training.state import Training
@@ -181,3 +192,141 @@ def test_of_a_photo_that_is_used_in_part_only_that_part_is_wanted():
     assert sum(map(torch.sum, wanted)).item() == pytest.approx(18)
     anywhere = Regions(shares).wanted([(2, 3), (2, 3)], (True, False))
     assert anywhere.tolist() == pytest.approx([1.0] * 12)
+
+
+@pytest.fixture(scope="module")
+def run(files, tmp_path_factory):
+    """A finished run on three pictures; tests must not change it."""
+    made = Run.create(tmp_path_factory.mktemp("runs"), "a", "test")
+    state = begun(files)
+    write_start(state, made)
+    train(state, Monitor(None, "quiet"), made)
+    return made
+
+
+@pytest.fixture
+def typed(files, run, tmp_path, monkeypatch):
+    """A function that types a command in an empty folder; ``RUN`` in it stands for a copy of the run."""
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree(run.folder, tmp_path / "a" / run.folder.name)
+    images.save("painting.png", torch.linspace(-1, 1, 50).expand(1, 3, 20, 50).contiguous())
+
+    def type_in(words):
+        asked = [str(copy) if word == "RUN" else word for word in words.split()]
+        return copy, CliRunner().invoke(cli.main, asked, catch_exceptions=False)
+
+    return type_in
+
+
+def results_of(copy, result, role):
+    """By file, the facts of the results of a role."""
+    assert result.exit_code == 0, result.output
+    return {each.path.name: each.facts for each in kept(copy / "Evaluation") if each.role is role}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sample RUN --of d.png --num_samples 1",
+        "sample RUN --of 4 --like painting.png --num_samples 1",
+        "sample RUN --application walk --of 0",
+        "paint RUN painting.png --of d.png",
+    ],
+)
+def test_an_unknown_picture_is_one_sentence_and_makes_nothing(typed, words):
+    copy, result = typed(f"{words} --not_cuda --quiet")
+    assert result.exit_code == 2, result.output
+    assert "give a number from 1 to 3, or one of a.png, b.png, c.png." in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not kept(copy / "Evaluation")
+
+
+def test_samples_after_a_sketch_are_near_the_picture_that_is_named(typed):
+    copy, result = typed("sample RUN --like painting.png --of b --num_samples 2 --not_cuda --quiet")
+    found = results_of(copy, result, Role.SAMPLE)
+    assert [facts["near"] for facts in found.values()] == ["b.png"] * 2
+    assert all(sum(map(float, facts["shares"].split(","))) == pytest.approx(1, abs=0.01) for facts in found.values())
+
+
+def test_a_sketch_takes_the_colours_of_each_picture_that_layouts_are_near(typed):
+    copy, _ = typed("--version")
+    model = SingleImageModel.load(copy / "model.safetensors")
+    first, second = (wanted(model, Stills(like="painting.png", of=of)) for of in ("1", "2"))
+    assert not torch.equal(first.sketch.picture, second.sketch.picture)
+    assert torch.equal(first.beside(model.pages[0]).sketch.picture, second.sketch.picture)
+    exact = wanted(model, Stills(like="painting.png", of="2", colours="exact"))
+    assert exact.beside(model.pages[0]) is exact
+
+
+def test_a_walk_goes_around_the_picture_that_is_named(typed):
+    copy, result = typed("sample RUN --application walk --of b.png --frames 2 --beta 0.9 --not_cuda --quiet")
+    (name, facts), *more = results_of(copy, result, Role.SAMPLE).items()
+    assert not more
+    assert name.endswith("_moved_of_2.gif")
+    assert facts["near"] == "b.png"
+    with Image.open(next((copy / "Evaluation").rglob(name))) as made:
+        assert made.size == (40, 52)
+
+
+def test_a_painting_becomes_a_photo_by_the_picture_that_is_named(typed):
+    copy, result = typed("paint RUN painting.png --of 3 --not_cuda --quiet")
+    (name, facts), *more = results_of(copy, result, Role.PAINTED).items()
+    assert not more
+    assert "_of_3_" in name
+    assert facts["near"] == "c.png"
+    model = SingleImageModel.load(copy / "model.safetensors")
+    painting, draw = images.load("painting.png").pixels, Draw(0, ("paint",))
+    layout = model.pages[1].transform(painting, int(facts["start_stage"]), 1.0, 0)
+    found = images.load(next((copy / "Evaluation").rglob(name))).pixels
+    made = finish(atlas(model, 2), layout, (found.shape[2], found.shape[3]), [draw]).picture
+    assert (made - found).abs().max() < 0.01
+
+
+def test_score_holds_samples_against_all_pictures(typed):
+    copy, result = typed("sample RUN --num_samples 4 --variation 0.3 --not_cuda --quiet")
+    near = [facts["near"] for facts in results_of(copy, result, Role.SAMPLE).values()]
+    assert len(set(near)) > 1
+    _, told = typed("score RUN --json")
+    found = json.loads(told.stdout)
+    files = [each.path for each in kept(copy / "Evaluation") if each.role is Role.SAMPLE]
+    real = [unit(images.load(copy / name).pixels) for name in ("picture.png", "picture_2.png", "picture_3.png")]
+    samples = torch.cat([unit(images.load(file).pixels) for file in files])
+    assert found["coherence"] == pytest.approx(evaluate(real[0], samples, ["coherence"], real[1:])["coherence"])
+    assert found["coherence"] < 0.9 * evaluate(real[0], samples, ["coherence"])["coherence"]
+
+
+def test_the_report_shows_every_picture_and_what_samples_are_near(typed):
+    copy, result = typed("report RUN")
+    assert result.exit_code == 0, result.output
+    page = (copy / "report.html").read_text("utf-8")
+    for name in ("a.png", "b.png", "c.png"):
+        assert f"{name} reconstruction" in page
+    assert "the 3 pictures that it learned from" in page
+    near = {each.facts["near"] for each in kept(copy / "samples" / "stage_1") if each.role is Role.SAMPLE}
+    assert near
+    assert all(f", near {name} (" in page for name in near)
+
+
+def test_figures_of_the_training_are_the_mean_of_all_pictures(files):
+    state = begun(files)
+    state.enter_stage()
+    state.iteration = 1
+    alone = [state._beside(branch) for branch in state.branches[0].pictures]
+    found = state.measure()
+    weights = (0.5, 0.25, 0.25)
+    for name in ("reconstruction", "balance", "swd", "convergence"):
+        values = [getattr(each, name) for each in alone]
+        assert len(set(values)) == 3
+        assert getattr(found, name) == pytest.approx(sum(map(prod, zip(weights, values, strict=True))))
+
+
+def test_of_many_pictures_few_are_measured():
+    seen = []
+
+    def measured(number):
+        seen.append(number)
+        return Figures(0, number, 0.0, 0.0)
+
+    found = over([(number, 1.0 if number < 50 else 3.0) for number in range(100)], measured)
+    assert seen == [0, 12, 25, 37, 50, 62, 75, 87]
+    assert found.reconstruction == pytest.approx((sum(seen[:4]) + 3 * sum(seen[4:])) / 16)
