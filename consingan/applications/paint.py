@@ -11,7 +11,7 @@ from consingan.applications.base import Application, Expected, Material, Result,
 from consingan.config import MOST_STAGES, SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import TRUST
-from consingan.gan.stills import as_size, check_start
+from consingan.gan.stills import OF, as_size, check_start
 from consingan.grid.sizes import Size, size_of
 from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
@@ -44,6 +44,7 @@ class PaintOptions:
     noise_scale: float = setting(1.0, "factor for the noise of the later stages; 0: no noise", low=0, high=100)
     num_samples: int = setting(1, "results per picture, each with different noise", low=1, high=100_000)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
+    of: str | None = OF
     size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400")
     longest: int = setting(
         1024, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
@@ -77,11 +78,13 @@ class Paint:
 
         model = material.trained
         start_of(model, options)
+        size = size_for(model, read(model, options), options)
         if photo_for(model, options.finish) is None:
             return Expected()
-        return Expected(options.num_samples, [size_for(model, read(model, options), options)])
+        return Expected(options.num_samples, [size])
 
     def apply(self, material: Material, options: PaintOptions, told: Told) -> Iterator[Result]:
+        from consingan.gan import album
         from consingan.gan.sampling import photo_for
         from consingan.pictures import palette
 
@@ -89,14 +92,17 @@ class Paint:
         start, painting = start_of(model, options), read(model, options)
         size, format = size_for(model, painting, options), for_kind(options.format, model.kind)
         if options.quantise is not None:
-            photo = photo_for(model, options.finish) or material.photo
-            world = photo.picture if photo else model.reconstruct().cpu()
+            page = album.named(model, options.of)
+            photo = photo_for(page, options.finish) or (None if model.pages else material.photo)
+            world = photo.picture if photo else page.reconstruct().cpu()
             painting = palette.in_colours(painting, palette.palette(world, options.quantise))
         facts = {"clipart": Path(str(options.clipart)).name, "noise_scale": f"{options.noise_scale:g}"}
         facts |= {} if options.quantise is None else {"quantise": f"{options.quantise}"}
+        facts |= album.beside(model, options.of)
         stem = Path(str(options.clipart)).stem
         stem += "" if options.quantise is None else f"_quantise_{options.quantise}"
         stem += "" if options.noise_scale == 1 else f"_noise_{options.noise_scale:g}"
+        stem += album.folder(model, options.of)
         if options.quantise is not None:
             yield Result(f"{stem}_painting", Role.SKETCH, [painting], facts, format, kind=model.kind)
         make = maker(model, painting, options, told)
@@ -140,20 +146,22 @@ def size_for(model: SingleImageModel, painting: Tensor, options: PaintOptions) -
         UserError: that is too small or too large, or the generator's own output is wanted in another size.
     """
     from consingan.finish.scales import check_size
+    from consingan.gan.album import named, number_of
     from consingan.gan.sampling import own_size, photo_for
     from consingan.gan.steering import shaped
 
+    of = number_of(model, options.of) or 0
     if photo_for(model, options.finish) is None:
         if options.size is not None:
             raise UserError(
                 f"--size {options.size} needs the finish, and without it the result has the generator's own size; "
                 "leave --size out."
             )
-        return model.fitting(size_of(painting))
+        return named(model, options.of).fitting(size_of(painting))
     wanted = (
         as_size(options.size)
         if options.size
-        else shaped(own_size(model, options.finish, options.longest), size_of(painting))
+        else shaped(own_size(model, options.finish, options.longest, of=of), size_of(painting))
     )
     check_size(wanted)
     return wanted
@@ -176,13 +184,14 @@ def maker(
 ) -> Callable[[int, Size, int], Tensor]:
     """A function of stage, ``(H, W)`` and seed that makes a photo of the painting, ``[1, C, H, W]`` in [-1, 1]."""
     from consingan.finish.patches import finish
-    from consingan.gan.sampling import photo_for
+    from consingan.gan.album import named, number_of
+    from consingan.gan.sampling import store_for
     from consingan.grid.noise import Draw
 
-    photo = photo_for(model, options.finish)
+    own, photo = named(model, options.of), store_for(model, options.finish, number_of(model, options.of) or 0)
 
     def make(stage: int, size: Size, seed: int) -> Tensor:
-        layout = model.transform(painting, stage, options.noise_scale, seed)
+        layout = own.transform(painting, stage, options.noise_scale, seed)
         if photo is None:
             return layout
         return finish(photo, layout, size, [Draw(seed, ("paint",), model.device)], told=told).picture

@@ -90,7 +90,7 @@ class Samples:
             folder += f"_variation_{variation:g}" if variation < 1 else ""
             folder += "_patches" if photo else ""
             folder += "" if options.finish_seed is None else f"_finish_seed_{options.finish_seed}"
-            folder += f"_of_{(album.number_of(model, options.of) or 0) + 1}" if options.of else ""
+            folder += album.folder(model, options.of)
             folder += following(options) + tiles.folder
             if toward:
                 notes = toward.sketch.notes

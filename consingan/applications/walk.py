@@ -10,7 +10,7 @@ from consingan.applications.base import Application, Expected, Material, Result,
 from consingan.applications.samples import check_noise, first_noise, no_stage_for_noise
 from consingan.config import MOST_STAGES, SEED, setting
 from consingan.finish.scales import FRAME_BOUND
-from consingan.gan.stills import check_start
+from consingan.gan.stills import OF, check_start
 from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 
@@ -43,6 +43,7 @@ class WalkOptions:
     longest: int = setting(FRAME_BOUND, "animations: longer side of finished frames in pixels", low=16, high=2048)
     fps: float = setting(10.0, "frames per second", low=0.1, high=50)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
+    of: str | None = OF
     reconstruction: bool = setting(False, "also write the reconstruction of the training picture")
     format: str = setting("gif", "file format", choices=("gif", "webp", "png"))
 
@@ -66,22 +67,24 @@ class WalkAround:
         return Expected()
 
     def apply(self, material: Material, options: WalkOptions, told: Told) -> Iterator[Result]:
+        from consingan.gan import album
         from consingan.gan.sampling import frame_finish
 
-        model = material.trained
+        model, near = album.named(material.trained, options.of), album.beside(material.trained, options.of)
         wanted = walks(options, model)
         finish = frame_finish(model, options.finish)
         if options.reconstruction:
             png = for_kind("png", model.kind)
             made = [model.reconstruct()]
-            yield Result("reconstruction", Role.RECONSTRUCTION, made, format=png, kind=model.kind)
+            yield Result("reconstruction", Role.RECONSTRUCTION, made, near, png, kind=model.kind)
         for start, alpha, beta in wanted:
             for seed in range(options.seed, options.seed + options.num_samples):
                 frames = list(model.animate(options.frames, alpha, beta, start, seed, finish, options.longest))
                 name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
                 name += "" if finish == "none" else f"_{finish}"
+                name += album.folder(material.trained, options.of)
                 facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
-                facts["finish"] = finish
+                facts |= {"finish": finish, **near}
                 how, notes = options.format, in_frames(model.kind, options.format)
                 yield Result(name, Role.SAMPLE, frames, facts, how, options.fps, notes, model.kind)
 

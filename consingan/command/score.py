@@ -37,7 +37,7 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
     """Compare SAMPLES with the REAL picture: consingan score photo.jpg RUN/Evaluation
 
     A RUN alone stands for its picture and the newest samples in RUN/Evaluation. Of a translation, both directions are
-    measured.
+    measured. Of a model of several pictures each sample is held against the one that it is nearest to.
 
     REAL is one picture; SAMPLES are files, folders or file patterns. All are compared at the size of the first sample.
 
@@ -53,8 +53,8 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
 
             if found := of_run(run, recorded(run)):
                 return score_translation(found, as_json)
-            picture, files = study.of_run(run)
-            return score_picture(picture, [str(file) for file in files], as_json, weights)
+            (picture, *others), files = study.of_run(run)
+            return score_picture(picture, [str(file) for file in files], as_json, weights, others)
         if not os.path.exists(real):
             raise UserError(f"There is nothing at {real}; name the picture, or a folder of pictures.")
         loading()
@@ -73,12 +73,14 @@ def score_translation(found: Sequence[Direction], as_json: bool) -> None:
     show(table)
 
 
-def score_picture(real: Path, samples: Sequence[str], as_json: bool, weights: str | None) -> None:
-    """Print the figures of one picture's samples."""
+def score_picture(
+    real: Path, samples: Sequence[str], as_json: bool, weights: str | None, others: Sequence[Path] = ()
+) -> None:
+    """Print the figures of one picture's samples, or of those of a model of several."""
     from consingan.metrics import study as scoring
 
     files = scoring.samples_at(samples)
-    values = scoring.figures(real, files, scoring.load_networks(weights), note)
+    values = scoring.figures(real, files, scoring.load_networks(weights), note, others)
     show(values if as_json else scoring.table({counted(len(files), "sample"): values}, {}))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from consingan.finish.atlas import Atlas
 from consingan.finish.photo import REACH, Photo, Store
+from consingan.finish.regions import Regions
 from consingan.finish.scales import Plan
 from consingan.finish.search import Field, distances, enlarged, exact, field_of, improved, mended
 from consingan.finish.vote import vote
@@ -148,13 +149,23 @@ def compared(
     here = located(grid, plan.canvas, wraps).to(keys.device)
     there = torch.cat([located(each, plan.canvas, wraps) for each in scale.grids]).to(keys.device)
     keys = torch.cat([keys if scale.places is None else keys[scale.places], there], dim=1)
-    sets = [height * width for height, width in scale.grids]
     found = []
     for query, draw in zip(queries, draws, strict=True):
         dear = 1 + UNLIKE * draw.at("finish", *scale.size).uniform((len(keys),)).to(keys.device)
-        found.append(exact(torch.cat([query.flatten(0, 1), here], dim=1), keys, dear, sets))
+        asked = torch.cat([query.flatten(0, 1), here], dim=1)
+        if len(scale.grids) == 1:
+            found.append(exact(asked, keys, dear))
+            continue
+        near = Regions.of(asked, keys, scale.grids, grid)
+        asked, held = torch.cat([asked, near.places], 1), torch.cat([keys, near.patches(scale.grids)], 1)
+        found.append(exact(asked, held, dear, near.wanted(scale.grids, anywhere(plan.canvas, wraps))))
     index = torch.stack(found)
     return field_of(index if scale.places is None else scale.places[index], scale, grid)
+
+
+def anywhere(canvas: tuple[float, float], wraps: Wraps) -> list[bool]:
+    """Along which axes a patch may lie anywhere: where the sample shows more than the picture, or has no ends."""
+    return [wrap or share >= 1.1 for wrap, share in zip(wraps, canvas, strict=True)]
 
 
 def located(grid: Size, canvas: tuple[float, float], wraps: Wraps = NOWHERE) -> Tensor:
@@ -162,8 +173,8 @@ def located(grid: Size, canvas: tuple[float, float], wraps: Wraps = NOWHERE) -> 
 
     Along an axis in which the sample shows more than the picture, or that has no ends, a patch may lie anywhere.
     """
-    free = [wrap or share >= 1.1 for wrap, share in zip(wraps, canvas, strict=True)]
-    weights = [0.0 if anywhere else cost**0.5 for cost, anywhere in zip((ROW, COLUMN), free, strict=True)]
+    free = anywhere(canvas, wraps)
+    weights = [0.0 if any_place else cost**0.5 for cost, any_place in zip((ROW, COLUMN), free, strict=True)]
     axes = [weight * torch.linspace(0, 1, side) for weight, side in zip(weights, grid, strict=True)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
 

@@ -7,7 +7,7 @@ at its other side, every pixel has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import inf
 
 import torch
@@ -26,7 +26,7 @@ JOINED = 0.5  # what the distance of a neighbour's continued patch counts: large
 STRIP = 2**18  # places that are worked on together
 
 
-def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None, sets: Sequence[int] = ()) -> Tensor:
+def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None, wanted: Tensor | None = None) -> Tensor:
     """The best key of each query among all of them, so that no key is forgotten.
 
     Small tables are balanced: each key is taken about equally often, as by optimal transport with an entropy term
@@ -37,8 +37,8 @@ def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None, sets: Seque
     Args:
         queries, keys: ``[Q, D]``, ``[K, D]``.
         dear: ``[K]``, what each key's distances are multiplied by; 1 if None.
-        sets: how many keys belong together, where they are balanced within their set: each set has the share of the
-            queries whose nearest key is in it.
+        wanted: ``[K]`` with a mean of 1, how often each key is to be taken; all alike if None. A key that is hardly
+            wanted does not become cheap.
 
     Returns:
         ``[Q]``, indices of keys.
@@ -50,26 +50,14 @@ def exact(queries: Tensor, keys: Tensor, dear: Tensor | None = None, sets: Seque
         right = right * dear[:, None]
     if len(queries) * len(keys) <= BALANCED:
         distance = (left @ right.T).clamp_min(0)
-        return (distance - prices(distance, wanted_of(distance, sets) if len(sets) > 1 else None)).argmin(1)
+        return (distance - prices(distance, wanted)).argmin(1)
     parts = left.split(max(1, CHUNK // len(keys)))
     nearest = torch.full((len(keys),), inf, device=keys.device)
     for part in parts:
         nearest = torch.minimum(nearest, (part @ right.T).amin(0))
-    right = right / (WANTED + nearest.clamp_min(0))[:, None]
+    nearest = nearest.clamp_min(0) if wanted is None else nearest.clamp_min(0) * wanted.clamp_max(1)
+    right = right / (WANTED + nearest)[:, None]
     return torch.cat([(part @ right.T).argmin(1) for part in parts])
-
-
-def wanted_of(distance: Tensor, sets: Sequence[int]) -> Tensor:
-    """How often each key is to be taken, ``[K]`` with a mean of 1, where a set has the queries nearest to it.
-
-    Args:
-        distance: ``[Q, K]``.
-        sets: the number of keys of each set, in order.
-    """
-    numbers = torch.repeat_interleave(torch.arange(len(sets)), torch.tensor(sets)).to(distance.device)
-    taken = torch.bincount(numbers[distance.argmin(1)], minlength=len(sets)).float()
-    wanted = (taken / torch.tensor(sets, device=taken.device))[numbers]
-    return wanted / wanted.mean()
 
 
 def prices(distance: Tensor, wanted: Tensor | None = None) -> Tensor:

@@ -23,6 +23,7 @@ from consingan.grid.sizes import Size
 
 if TYPE_CHECKING:
     from consingan.gan.model import SingleImageModel
+    from consingan.gan.steering import Toward
     from consingan.gan.stills import Stills
 
 PAGE = "page."
@@ -131,6 +132,25 @@ def number_of(model: SingleImageModel, word: str | None) -> int | None:
     return fitting[0]
 
 
+def named(model: SingleImageModel, word: str | None) -> SingleImageModel:
+    """The model of the picture that ``--of`` names, with that picture's sizes and photo; the first one's without.
+
+    Raises:
+        UserError: see ``number_of``.
+    """
+    return pages_of(model)[number_of(model, word) or 0]
+
+
+def beside(model: SingleImageModel, word: str | None) -> dict[str, str]:
+    """What a result that is made from one picture tells of it, where the model has several."""
+    return {"near": names(model)[number_of(model, word) or 0]} if model.pages else {}
+
+
+def folder(model: SingleImageModel, word: str | None) -> str:
+    """What the names of results have of ``--of``."""
+    return "" if word is None else f"_of_{(number_of(model, word) or 0) + 1}"
+
+
 def laid_out(
     model: SingleImageModel,
     draws: Sequence[Draw],
@@ -139,17 +159,20 @@ def laid_out(
     start: int,
     variation: float | None,
     values: Tensor,
+    toward: Toward | None = None,
 ) -> Tensor:
     """Layouts ``[B, C, H, W]`` in [-1, 1] of a model of several pictures, each near one of them.
 
     Args:
         of: the number of that picture; drawn by the weights if None.
+        toward: what they follow; the colours of a sketch stand for those of the picture that a layout is near.
         model, draws, size, start, variation, values: as for ``SingleImageModel.layouts``.
     """
     made = []
     for draw, value in zip(draws, values.split(1), strict=True):
         page = pages_of(model)[chosen(model, draw) if of is None else of]
-        made.append(page.layouts([draw], size, start, variation, value))
+        own = None if toward is None else toward.beside(page)
+        made.append(page.layouts([draw], size, start, variation, value, own))
     return torch.cat(made)
 
 
@@ -171,4 +194,4 @@ def facts(model: SingleImageModel, options: Stills, number: int, shares: Sequenc
     of = number_of(model, options.of)
     near = chosen(model, Draw(options.seed, ("sample", number))) if of is None else of
     shown = {"shares": ",".join(f"{share:.3f}" for share in shares)} if shares else {}
-    return {"near": names(model)[near if options.like is None else 0], **shown}
+    return {"near": names(model)[near], **shown}

@@ -152,8 +152,8 @@ def pictures(
     while batch := list(islice(waiting, together)):
         draws, values = [draw for draw, _ in batch], torch.cat([values for _, values in batch])
         how = (layout, options.gen_start_scale, options.variation, values)
-        if model.pages and toward is None:
-            made = album.laid_out(model, draws, album.number_of(model, options.of), *how)
+        if model.pages:
+            made = album.laid_out(model, draws, album.number_of(model, options.of), *how, toward)
         else:
             made = model.layouts(draws, *how, toward)
         yield from after.apply(made, size, draws).split(1)

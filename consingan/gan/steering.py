@@ -16,7 +16,7 @@ prior; Bardsley et al., "Randomize-Then-Optimize" (SIAM J. Sci. Comput. 2014), f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.finish.patches import Told
+from consingan.gan import album
 from consingan.gan.stills import Stills
 from consingan.grid.noise import Source, as_source
 from consingan.grid.resize import resize, separable
@@ -52,11 +53,17 @@ class Toward:
         sketch: where things are to lie.
         follow: how closely, from 0, not at all, to 1.
         told: hears how far the search has come, from 0 to 1, after each step.
+        painted: the sketch as it was painted, where its colours stand for those of a picture.
     """
 
     sketch: Sketch
     follow: float = 0.5
     told: Told = lambda share: None
+    painted: Sketch | None = None
+
+    def beside(self, model: SingleImageModel) -> Toward:
+        """The same for layouts near another picture: the colours stand for those that it has."""
+        return self if self.painted is None else replace(self, sketch=coloured(self.painted, model))
 
     def sources(
         self, model: SingleImageModel, given: Sequence[Source], start: int, share: float, sizes: Sequence[Size]
@@ -116,8 +123,13 @@ def wanted(model: SingleImageModel, options: Stills, told: Told = lambda share: 
     mask = None if options.mask is None else Path(options.mask)
     sketch = sketches.read(Path(options.like), mask, model.settings.network.nc_im)
     if options.colours == "photo":
-        sketch = sketch.in_colours_of(resize(model.reconstruct(), model.sizes[0]).clamp(-1, 1))
+        return Toward(coloured(sketch, album.named(model, options.of)), options.follow, told, sketch)
     return Toward(sketch, options.follow, told)
+
+
+def coloured(sketch: Sketch, model: SingleImageModel) -> Sketch:
+    """A sketch each of whose colours is the nearest that a model's picture has."""
+    return sketch.in_colours_of(resize(model.reconstruct(), model.sizes[0]).clamp(-1, 1))
 
 
 def looked_at(model: SingleImageModel, sizes: Sequence[Size], start: int) -> int:

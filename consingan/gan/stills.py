@@ -15,6 +15,10 @@ from consingan.grid.sizes import Size, rescaled
 
 PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
+OF: str | None = setting(
+    None,
+    "of a model of several pictures the name or the number, from 1, of the one whose size and layout results have",
+)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,7 @@ class Stills:
     longest: int = setting(
         BOUND, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
     )
-    of: str | None = setting(
-        None,
-        "of a model of several pictures the name or the number, from 1, of the one whose size and layout samples have",
-    )
+    of: str | None = OF
     like: str | None = setting(None, "a painted colour map, of any size, whose layout samples follow")
     mask: str | None = setting(None, "mask of --like, white where it counts; by default where it is opaque")
     follow: float = setting(0.5, "how closely samples follow --like, from 0, not at all, to 1", low=0, high=1)

@@ -11,7 +11,7 @@ bidirectional similarity", CVPR 2008. Diversity: T. R. Shaham, T. Dekel, T. Mich
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,11 @@ def swd(real: Tensor, samples: Tensor) -> float:
     averaged over 256 fixed random directions and the scales 1, 1/2, 1/4. Lower is better, 0 for a picture
     with the same patches in any order.
     """
-    real, samples = prepare(real, samples)
+    return distance(*prepare(real, samples))
+
+
+def distance(real: Tensor, samples: Tensor) -> float:
+    """``swd`` of what ``prepare`` has brought to one form; their sizes may differ."""
     directions = random_directions(DIRECTIONS)
 
     def quantiles(picture: Tensor, scale: float) -> Tensor:
@@ -103,16 +107,17 @@ def half_size(real: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
     return shrink(real, 0.5) - 0.5, shrink(samples, 0.5) - 0.5
 
 
-def patch_error(source: Tensor, target: Tensor) -> float:
-    """Mean squared difference per number of a picture's patches to their nearest ones in another.
+def patch_error(source: Tensor, *targets: Tensor) -> float:
+    """Mean squared difference per number of a picture's patches to their nearest ones in another, or in any of others.
 
     A large picture is judged by 4096 of its patches, a fixed random choice, against all of the other's.
 
     Args:
-        source, target: ``[1, 3, H, W]``: whose patches, and where they are looked for.
+        source, targets: ``[1, 3, H, W]``: whose patches, and where they are looked for.
     """
     queries = patches_at(source, chosen_places(source, MAX_QUERIES))
-    return (nearest_distances(queries, target).mean() / queries.shape[1]).item()
+    nearest = [nearest_distances(queries, target) for target in targets]
+    return (torch.stack(nearest).amin(0).mean() / queries.shape[1]).item()
 
 
 def copy_share(real: Tensor, samples: Tensor) -> float:
@@ -150,10 +155,11 @@ class Deviation:
 
     Args:
         real: ``[1, C, H, W]`` in [0, 1].
+        others: further pictures of the kind; the contrast is the mean of all.
     """
 
-    def __init__(self, real: Tensor) -> None:
-        self._real = real
+    def __init__(self, real: Tensor, others: Sequence[Tensor] = ()) -> None:
+        self._real, self._others = real, others
         self._count = 0
         self._mean = self._squares = torch.empty(0)
 
@@ -180,7 +186,7 @@ class Deviation:
                 f"diversity compares samples with each other, but there is {self._count}: "
                 "draw at least two (--num_samples 2)."
             )
-        contrast = self._real.std()
+        contrast = torch.stack([each.std() for each in (self._real, *self._others)]).mean()
         if contrast == 0:
             raise UserError(
                 f"diversity is measured in units of the picture's own contrast, but all its pixels are "

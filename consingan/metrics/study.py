@@ -77,8 +77,8 @@ def newest_samples(folder: Path) -> list[Path]:
     return [path for path in known if newest and path.parent == newest.parent]
 
 
-def of_run(run: Run) -> tuple[Path, list[Path]]:
-    """The picture of a run and the newest stills that were sampled from it.
+def of_run(run: Run) -> tuple[list[Path], list[Path]]:
+    """The pictures of a run, the first one first, and the newest stills that were sampled from it.
 
     Raises:
         UserError: there are none.
@@ -87,7 +87,7 @@ def of_run(run: Run) -> tuple[Path, list[Path]]:
     if not samples:
         raise UserError(f"{run.folder} has no samples yet; make some first, or name the picture and its samples.")
     sizes = sorted(run.pyramid.glob("*.png"), key=in_order)
-    return (run.picture if run.picture.is_file() else sizes[-1]), samples
+    return [run.picture if run.picture.is_file() else sizes[-1], *run.further], samples
 
 
 def samples_by_name(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
@@ -193,7 +193,7 @@ def load_networks(weights: str | None) -> Networks:
     return {features: load_inception(weights, features) for each in METRICS.values() if (features := each.network)}
 
 
-def figures(real: Path, samples: Sequence[Path], networks: Networks, say: Say) -> Values:
+def figures(real: Path, samples: Sequence[Path], networks: Networks, say: Say, others: Sequence[Path] = ()) -> Values:
     """Every figure of the samples of a picture; as many samples as have ``TOGETHER`` pixels are in memory at once.
 
     Args:
@@ -201,6 +201,7 @@ def figures(real: Path, samples: Sequence[Path], networks: Networks, say: Say) -
         samples: files; all are compared at the size of the first, and so is the picture.
         networks: from ``load_networks``.
         say: is told of what was resized.
+        others: files of further pictures of a kind, which the samples may be like: see ``sets``.
 
     Raises:
         UserError: a file is no picture or too small.
@@ -228,7 +229,7 @@ def figures(real: Path, samples: Sequence[Path], networks: Networks, say: Say) -
         torch.cat([fitted(path) for path in samples[start : start + together]])
         for start in range(0, len(samples), together)
     )
-    reference = Reference(picture, original, networks)
+    reference = Reference(picture, original, networks, [unit(path) for path in others])
     found = measured(reference, batches, available(reference, len(samples)))
     return {name: found.get(name) for name in METRICS}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
 
+from consingan.metrics import sets
 from consingan.metrics.figures import Deviation, coherence, completeness, copy_share, swd
 from consingan.metrics.frechet import sifid
 from consingan.metrics.pictures import prepare
@@ -23,11 +25,18 @@ class Reference:
         picture: ``[1, C, H, W]`` in [0, 1], the real picture; figures that need one size bring it to the samples'.
         original: the same at its own size, where ``picture`` was resized already.
         networks: those of SIFID by their number of features, as ``inception.load_inception`` makes them.
+        others: the same of further pictures of a kind, at sizes of their own, where samples are of a model of several.
     """
 
     picture: Tensor
     original: Tensor | None = None
     networks: Mapping[int, Network] = field(default_factory=dict)
+    others: Sequence[Tensor] = ()
+
+    @property
+    def pictures(self) -> Sequence[Tensor]:
+        """All of them."""
+        return (self.picture, *self.others)
 
 
 class Measure(Protocol):
@@ -61,9 +70,15 @@ class Mean:
 Begin = Callable[[Reference], Measure]
 
 
-def each(figure: Callable[[Tensor, Tensor], float]) -> Begin:
-    """A figure that a sample has by itself, from a function of the real picture and samples."""
-    return lambda reference: Mean(lambda samples: figure(reference.picture, samples))
+def each(figure: Callable[[Tensor, Tensor], float], of_set: sets.Figure) -> Begin:
+    """A figure that a sample has by itself, from a function of the real picture and samples, and one of a set."""
+
+    def begin(reference: Reference) -> Measure:
+        if reference.others:
+            return Mean(lambda samples: of_set(reference.pictures, samples))
+        return Mean(lambda samples: figure(reference.picture, samples))
+
+    return begin
 
 
 def of_network(features: int) -> Begin:
@@ -72,6 +87,8 @@ def of_network(features: int) -> Begin:
     def begin(reference: Reference) -> Measure:
         real = reference.picture if reference.original is None else reference.original
         network = reference.networks[features]
+        if reference.others:
+            return Mean(partial(sets.sifid, [real, *reference.others], network=network))
         return Mean(lambda samples: sifid(real, samples, network))
 
     return begin
@@ -139,16 +156,22 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "swd": Metric(each(swd), "Patch distance", "distance of the samples' patches to the picture's", better=-1),
-    "coherence": Metric(each(coherence), "Coherence", "what samples show that the picture does not contain", better=-1),
-    "completeness": Metric(each(completeness), "Completeness", "what parts of the picture samples lack", better=-1),
+    "swd": Metric(
+        each(swd, sets.swd), "Patch distance", "distance of the samples' patches to the picture's", better=-1
+    ),
+    "coherence": Metric(
+        each(coherence, sets.coherence), "Coherence", "what samples show that the picture does not contain", better=-1
+    ),
+    "completeness": Metric(
+        each(completeness, sets.completeness), "Completeness", "what parts of the picture samples lack", better=-1
+    ),
     "copy": Metric(
-        each(copy_share),
+        each(copy_share, sets.copy_share),
         "Copied in place",
         "share of patches that nearly equal the picture's patch at the same place; 1 is the picture itself",
     ),
     "diversity": Metric(
-        lambda reference: Deviation(reference.picture),
+        lambda reference: Deviation(reference.picture, reference.others),
         "Diversity",
         "how much samples differ, in units of the picture's contrast",
         samples=2,
@@ -177,6 +200,7 @@ def evaluate(
     real: Tensor,
     samples: Tensor,
     names: Sequence[str] | None = None,
+    others: Sequence[Tensor] = (),
 ) -> dict[str, float]:
     """Figures of samples that are in memory, by name.
 
@@ -184,6 +208,7 @@ def evaluate(
         real: the training picture ``[1, C, H, W]``, C = 1 or 3, in [0, 1]; resized to the samples' size.
         samples: ``[N, C, H', W']`` in [0, 1].
         names: in METRICS, in the order that is wanted; all that exist without a network if None.
+        others: further pictures that the samples may be like, as ``real``: see ``sets``.
 
     Raises:
         UserError: the samples are smaller than a patch, or hold what is not finite.
@@ -194,7 +219,7 @@ def evaluate(
         {'swd': 0.0, 'coherence': 0.0, 'completeness': 0.0, 'copy': 1.0, 'diversity': 0.0}
     """
     real, samples = prepare(real, samples)
-    reference = Reference(real)
+    reference = Reference(real, others=others)
     names = available(reference, len(samples)) if names is None else names
     unknown = [name for name in names if name not in METRICS]
     if unknown:

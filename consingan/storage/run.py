@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count, islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 
 from consingan.errors import UserError
@@ -102,6 +102,12 @@ class Run:
     def picture_of(self, branch: str) -> Path:
         """The picture of a branch of the training; the first is called ''."""
         return self.folder / f"picture_{branch}.png" if branch else self.picture
+
+    @property
+    def further(self) -> list[Path]:
+        """The further pictures of a model of several, in order; none in other runs."""
+        found = (self.picture_of(str(number)) for number in count(2))
+        return list(takewhile(Path.is_file, found))
 
     def model_of(self, branch: str) -> Path:
         """The model of a branch, as `picture_of`."""

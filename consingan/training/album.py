@@ -77,10 +77,12 @@ def check_settings(settings: Train) -> None:
         settings: the configuration.
     """
     album, mode = settings.album, settings.mode
+    shown = ",".join(f"{weight:g}" for weight in album.weights)
+    if album.weights and not album.also:
+        raise UserError(f"--weights {shown} is for several pictures, and one is given; leave it out, or name others.")
     if album.weights and len(album.weights) != album.pictures:
-        counted = "there is 1 picture" if album.pictures == 1 else f"there are {album.pictures} pictures"
-        shown = ",".join(f"{weight:g}" for weight in album.weights)
-        raise UserError(f"--weights {shown} has {len(album.weights)} numbers, and {counted}; give one for each.")
+        has = "1 number" if len(album.weights) == 1 else f"{len(album.weights)} numbers"
+        raise UserError(f"--weights {shown} has {has}, and there are {album.pictures} pictures; give one for each.")
     if not album.also:
         return
     if not isinstance(TASKS[mode], Mixing):
@@ -124,23 +126,15 @@ def read(first: Picture, settings: Train, given: Mapping[str, Any], background: 
     found = []
     for file in given.get("also") or ():
         picture = images.read(str(file), channels=wanted, background=background, max_pixels=most)
-        mine, own = first.pixels.shape[1], picture.pixels.shape[1]
-        if own != mine or picture.known != first.known:
-            what = f"has {channels_in_words(own)}" if own != mine else f"has {picture.known.depth} pixels"
-            its = channels_in_words(mine) if own != mine else f"{first.known.depth} ones"
-            raise UserError(
-                f"{file} {what}, and {settings.image} {its}; give --nc_im 3 to take all in colour, or --nc_im 1 in "
-                "grey."
+        if picture.known != first.known:
+            alike = picture.known.depth == first.known.depth
+            todo = (
+                "give --nc_im 3 to take all in colour, or --nc_im 1 in grey" if alike else "save both with as many bits"
             )
+            raise UserError(f"{file} is {picture.known.words}, and {settings.image} is {first.known.words}; {todo}.")
         found.append(picture)
     check_details([name_of(settings.image), *settings.album.also], [first, *found], settings.pyramid.max_size)
     return found
-
-
-def channels_in_words(channels: int) -> str:
-    """``1`` -> ``one channel (grey)``."""
-    known = {1: "1 channel (grey)", 2: "2 (grey and alpha)", 3: "3 channels (colour)", 4: "4 (colour and alpha)"}
-    return known.get(channels, f"{channels} channels")
 
 
 def check_details(names: Sequence[str], pictures: Sequence[Picture], largest: int) -> None:

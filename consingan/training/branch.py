@@ -23,7 +23,7 @@ from consingan.gan.sharing import tie
 from consingan.gan.techniques import Technique, averaged, improved, remembered, techniques
 from consingan.grid.kinds import Kind
 from consingan.grid.noise import Draw
-from consingan.grid.sizes import Size
+from consingan.grid.sizes import Size, size_of
 from consingan.grid.windows import Window
 from consingan.pictures import images, pyramid
 from consingan.tasks import TASKS
@@ -55,7 +55,7 @@ class Branch:
         cls, settings: Train, picture: Tensor, device: torch.device | str, name: str = "", kind: Kind | None = None
     ) -> Branch:
         """The beginning: networks from the seed; arguments as ``Training.start``."""
-        sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
+        sizes = named_sizes(settings, settings.image, size_of(picture))
         reals = pyramid.build(picture.to(device), sizes)
         branch = cls.fresh(settings, sizes, device, name)
         branch.model.kind = kind or branch.model.kind
@@ -103,6 +103,12 @@ class Branch:
         return [self, *self.further]
 
     @property
+    def shares(self) -> list[tuple[Branch, float]]:
+        """The same, each with its share of the iterations."""
+        shares = self.model.settings.album.shares if self.further else (1.0,)
+        return list(zip(self.pictures, shares, strict=True))
+
+    @property
     def file(self) -> str:
         """What its files in a run folder are called after: its name, or the number of its picture from 2 on."""
         return str(self.number + 1) if self.number else self.name
@@ -114,7 +120,7 @@ class Branch:
     def beside(self, picture: Tensor, number: int) -> Branch:
         """The same networks with a further picture, ``[1, C, H, W]`` in [-1, 1], of the same kind."""
         settings, kind = self.model.settings, self.model.kind
-        sizes = stage_sizes(settings, (picture.shape[2], picture.shape[3]))
+        sizes = named_sizes(settings, settings.album.also[number - 1], size_of(picture))
         model = page_of(self.model, sizes, seed_of(settings.runtime.seed, number))
         model.photo = Photo(kept_pixels(picture, kind), model.device, kind)
         reals = [channels_last(real) for real in pyramid.build(picture.to(model.device), sizes)]
@@ -197,6 +203,14 @@ def new_state(model: SingleImageModel, critic: nn.Module) -> dict[str, Tensor]:
     """What the objective of a configuration remembers at the beginning; of a critic without memory only the shapes."""
     begun = learned_by(model, critic).begin()
     return {name: value if value.is_meta else value.to(model.device) for name, value in begun.items()}
+
+
+def named_sizes(settings: Train, name: str, picture: Size) -> list[Size]:
+    """As ``stage_sizes``; of several pictures an error names the one."""
+    try:
+        return stage_sizes(settings, picture)
+    except UserError as error:
+        raise UserError(f"{name}: {error}" if settings.album.also else f"{error}") from None
 
 
 def stage_sizes(settings: Train, picture: Size) -> list[Size]:

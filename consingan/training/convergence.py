@@ -8,9 +8,10 @@ the error of the picture plus how far critic and generator are out of balance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,7 +24,10 @@ from consingan.gan.objectives.base import Objective, Sight, Slowing
 from consingan.grid.ranges import unit
 from consingan.metrics.figures import quick_swd
 
+MEASURED = 8  # pictures of a branch, at most, that figures are taken of
 WINDOW = 6  # figures that are averaged before they are compared: a single one may be off by a third
+
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,30 @@ def measure(iteration: int, sight: Sight, reconstruction: Tensor, critic: Critic
     distances = [quick_swd(real, fake) for real, fake in pairs]
     distance = sum(distances) / len(distances)
     return Figures(iteration, error, balance, distance, convergence)
+
+
+def over(shares: Sequence[tuple[B, float]], measured: Callable[[B], Figures]) -> Figures:
+    """The figures of the pictures that one branch learns from: their mean, each as often as it is learned from.
+
+    Args:
+        shares: the pictures, each with its share of the iterations; of more than ``MEASURED`` only so many are looked
+            at, always the same ones.
+        measured: the figures beside one of them.
+    """
+    count, most = len(shares), min(len(shares), MEASURED)
+    few = [shares[number * count // most] for number in range(most)]
+    found = [measured(picture) for picture, _ in few]
+    if count == 1:
+        return found[0]
+
+    def mean(name: str) -> float:
+        values = [getattr(figures, name) for figures in found]
+        return sum(value * share for value, (_, share) in zip(values, few, strict=True)) / sum(
+            share for _, share in few
+        )
+
+    one = found[0]
+    return Figures(one.iteration, mean("reconstruction"), mean("balance"), mean("swd"), mean("convergence"), one.branch)
 
 
 def parts(x: Tensor) -> list[Tensor]:

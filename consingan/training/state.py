@@ -302,7 +302,9 @@ class Training:
 
     def measure(self, number: int = 0) -> Figures:
         """Figures of a branch after the iteration just done, always of the same noise and the same window."""
-        branch = self.branches[number]
+        return convergence.over(self.branches[number].shares, self._beside)
+
+    def _beside(self, branch: Branch) -> Figures:
         model, real = branch.model, branch.reals[self.stage]
         sizes = model.sizes[: model.stages]
         now = self._entered(branch, branch.at(Draw(model.settings.runtime.seed, ("figures",), model.device)))

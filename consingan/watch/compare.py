@@ -22,7 +22,8 @@ from consingan.storage.run import Run
 from consingan.tasks.translation import TARGET
 from consingan.watch.clock import duration
 from consingan.watch.report import directions, reading
-from consingan.watch.report.judged import judged_files, read_samples
+from consingan.watch.report.album import near, portraits
+from consingan.watch.report.judged import judged_files, read_samples, reals
 from consingan.watch.report.page import (
     SHOT_SIDE,
     Plot,
@@ -129,12 +130,12 @@ def common_side(runs: Sequence[Facts]) -> int:
 def column(name: str, facts: Facts, side: int) -> Column:
     """A run with its pictures and figures."""
     stage = facts.newest
-    items: list[tuple[Path | None, str]] = [(facts.picture, "the picture")]
+    items = portraits(facts)
     if directions.manners(facts.settings):
         items.append((facts.run.picture_of(TARGET), "the other picture"))
     if stage:
-        items.append((stage.reconstruction, "reconstruction"))
-        items += [(each.path, words(each.path)) for each in stage.samples[:SAMPLES]]
+        items += [(path, "reconstruction") for path in (stage.reconstruction, *stage.further)]
+        items += [(each.path, words(each.path) + near(each)) for each in stage.samples[:SAMPLES]]
     shots = [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
     figures, judged = figures_at(facts, side)
     return Column(name, facts, shots, figures, judged)
@@ -146,26 +147,34 @@ def figures_at(facts: Facts, side: int) -> tuple[Mapping[str, float], int]:
     files = judged_files(stage) if stage else []
     if stage is None or not files:
         return {}, 0
-    real = unit(images.load(facts.picture).pixels)
+    real, *others = reals([path for _, path in facts.pictures])
     samples = read_samples([each.path for each in files], files[0].moving)
     samples = match(samples, at_most(size_of(samples), side))
     if min(samples.shape[2:]) < PATCH:
         return {}, 0
-    return evaluate(real, samples), len(samples)
+    return evaluate(real, samples, others=others), len(samples)
 
 
 def different_pictures(runs: Sequence[Facts]) -> bool:
-    """Whether the runs are not all of the same picture: by what they show, whatever their files are called."""
-    first, *others = (look(facts) for facts in runs)
+    """Whether the runs are not all of the same pictures: by what they show, whatever their files are called.
+
+    The order of several does not count.
+    """
+    first, *others = ([look(path) for _, path in facts.pictures] for facts in runs)
     return any(
-        abs(first[1] - other[1]) > 0.05 * first[1] or (first[0] - other[0]).square().mean().sqrt() > SAME
+        len(first) != len(other) or not all(any(alike(one, each) for each in other) for one in first)
         for other in others
     )
 
 
-def look(facts: Facts) -> tuple[Tensor, float]:
-    """A run's picture at a common size, and its width over its height."""
-    picture = unit(images.load(facts.picture).pixels).expand(-1, 3, -1, -1)
+def alike(one: tuple[Tensor, float], other: tuple[Tensor, float]) -> bool:
+    """Whether two looks are of one picture."""
+    return abs(one[1] - other[1]) <= 0.05 * one[1] and bool((one[0] - other[0]).square().mean().sqrt() <= SAME)
+
+
+def look(file: Path) -> tuple[Tensor, float]:
+    """A picture at a common size, and its width over its height."""
+    picture = unit(images.load(file).pixels).expand(-1, 3, -1, -1)
     return match(picture, (SAME_SIDE, SAME_SIDE)), picture.shape[3] / picture.shape[2]
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.grid.ranges import signed, unit
+from consingan.metrics import sets
 from consingan.metrics.table import METRICS, Metric, evaluate
 from consingan.pictures import arrays, images
 from consingan.storage.results import Kept, Role
@@ -63,11 +64,12 @@ class Traced:
 
 @dataclass(frozen=True)
 class Findings:
-    """Figures of ``judged`` samples by name, and where the first of them is copied from."""
+    """Figures of ``judged`` samples by name, and where the first of them is copied from: of which picture, from 0."""
 
     figures: Mapping[str, float] = field(default_factory=dict)
     judged: int = 0
     traced: Traced | None = None
+    near: int = 0
 
 
 NOTHING = Findings()
@@ -80,9 +82,10 @@ def find(facts: Facts) -> Findings:
         return NOTHING
     files = judged_files(stage)
     try:
-        stamps = tuple((file, file.stat().st_mtime_ns) for file in (facts.picture, *(each.path for each in files)))
+        pictures = tuple(path for _, path in facts.pictures)
+        stamps = tuple((file, file.stat().st_mtime_ns) for file in (*pictures, *(each.path for each in files)))
         with _one_at_a_time:  # the training and a server's thread may ask at the same time
-            return _find(stamps, files[0].moving)
+            return _find(stamps, len(pictures), files[0].moving)
     except Exception:  # a picture too small for a patch, or a broken one: decoders raise nearly anything
         return NOTHING
 
@@ -108,20 +111,27 @@ def best(facts: Facts, further: Sequence[Kept] = ()) -> list[Path]:
     stage = next((stage for stage in reversed(facts.stages) if judged_files(stage)), None)
     files = [*further, *(judged_files(stage) if stage else [])][:RANKED]
     try:
-        real = unit(images.load(facts.picture, max_pixels=MOST_PIXELS).pixels)
+        real, *others = reals([path for _, path in facts.pictures])
         shown = {each.path: read_samples([each.path], each.moving) for each in files}
-        distance = {path: evaluate(real, picture, ["swd"])["swd"] for path, picture in shown.items()}
+        distance = {path: evaluate(real, picture, ["swd"], others)["swd"] for path, picture in shown.items()}
     except Exception:  # as in ``find``
         return [each.path for each in files]
     return sorted(distance, key=lambda path: distance[path])
 
 
 @lru_cache(maxsize=8)
-def _find(stamps: Sequence[tuple[Path, int]], moving: bool) -> Findings:
-    (picture, _), *files = stamps
-    real = unit(images.load(picture, max_pixels=MOST_PIXELS).pixels)
-    samples = read_samples([file for file, _ in files], moving)
-    return Findings(evaluate(real, samples), len(samples), traced(real, samples[:1], files[0][0].name))
+def _find(stamps: Sequence[tuple[Path, int]], pictures: int, moving: bool) -> Findings:
+    names = [file for file, _ in stamps]
+    (real, *others), files = reals(names[:pictures]), names[pictures:]
+    samples = read_samples(files, moving)
+    near = sets.nearest([real, *others], samples[:1]) if others else 0
+    from_where = traced([real, *others][near], samples[:1], files[0].name)
+    return Findings(evaluate(real, samples, others=others), len(samples), from_where, near)
+
+
+def reals(files: Sequence[Path]) -> list[Tensor]:
+    """The pictures of a run, ``[1, C, H, W]`` each in [0, 1]."""
+    return [unit(images.load(file, max_pixels=MOST_PIXELS).pixels) for file in files]
 
 
 def read_samples(files: Sequence[Path], moving: bool) -> Tensor:

@@ -18,6 +18,7 @@ from consingan.tasks import TASKS
 from consingan.tasks.translation import TARGET
 from consingan.watch.clock import duration
 from consingan.watch.report import directions, reading
+from consingan.watch.report.album import beside, near, portraits
 from consingan.watch.report.commands import commands
 from consingan.watch.report.directions import Direction
 from consingan.watch.report.pictures import Embedded, embedded
@@ -140,6 +141,8 @@ def report_page(run: Run, live: bool = False) -> str:
         samples=[(stage, stage_shots(facts, stage)) for stage in reversed(facts.stages) if stage.samples],
         evaluation=evaluation(run),
         found=found,
+        both=bool(directions.manners(facts.settings)),
+        beside=beside(facts, found.near),
         meaning=[*meaning(facts, found.figures), *directions.meaning(pair, facts.finished)],
         figures=[tile(METRICS[name], value) for name, value in found.figures.items()],
         losses=plots(facts.losses, facts.starts, directions.manners(facts.settings)),
@@ -195,10 +198,15 @@ def pyramids(facts: Facts) -> list[list[Shot]]:
     own = [[(stage.picture, sized(stage, stage.size)) for stage in facts.stages]]
     if directions.manners(facts.settings):
         files = [stage.picture.with_name(f"{TARGET}.{stage.picture.name}") for stage in facts.stages]
-        own.append(
-            [(file, sized(stage, reading.size_of(file))) for file, stage in zip(files, facts.stages, strict=True)]
-        )
+        own.append(sizes_of(files, facts))
+    for number in range(2, len(facts.pictures) + 1):
+        own.append(sizes_of([stage.picture.with_name(f"{number}.{stage.number}.png") for stage in facts.stages], facts))
     return [[shot for file, text in each if (shot := shown(file, SMALL_SIDE, text))] for each in own]
+
+
+def sizes_of(files: Sequence[Path], facts: Facts) -> list[tuple[Path, str]]:
+    """Pictures by stage, each with its size."""
+    return [(file, sized(stage, reading.size_of(file))) for file, stage in zip(files, facts.stages, strict=True)]
 
 
 def sized(stage: Stage, size: tuple[int, int]) -> str:
@@ -217,18 +225,18 @@ def hero(facts: Facts) -> list[Shot]:
     """What most people come for: the picture, its reconstruction and the newest samples; or first of all a naive
     picture and what became of it."""
     stage = facts.newest
-    picture = facts.picture if facts.stages else None
-    items: list[tuple[Path | None, str]] = [(picture, "the picture")]
-    if picture and directions.manners(facts.settings):
+    items = portraits(facts) if facts.stages else []
+    if items and directions.manners(facts.settings):
         items.append((facts.run.picture_of(TARGET), "the picture in whose manner it will be, and the other way"))
     if stage and (naive := next((each for each in stage.samples if each.role is Role.PASTED), None)):
         own = sorted((each for each in stage.samples if each.role not in BESIDE), key=place)
         items = [(each.path, caption(each)) for each in (naive, *own[:1])] + items
         items += [(each.path, caption(each)) for each in own[1:HERO_SAMPLES]]
     elif stage:
-        items.append((stage.reconstruction, "its reconstruction"))
+        pairs = zip(items, (stage.reconstruction, *stage.further), strict=False)
+        items += [(path, text.replace("the picture", "its") + " reconstruction") for (_, text), path in pairs]
         own = [each for each in stage.samples if each.role not in BESIDE]
-        items += [(each.path, caption(each)) for each in own[:HERO_SAMPLES]]
+        items += [(each.path, caption(each) + near(each)) for each in own[:HERO_SAMPLES]]
     else:
         items += [(each.path, "first look, without training") for each in facts.first_look]
     found = [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
@@ -250,8 +258,8 @@ def stage_shots(facts: Facts, stage: Stage) -> list[Shot]:
     """Reconstruction and samples of a stage."""
     count = NEWEST_SHOTS if stage is facts.newest else EARLIER_SHOTS
     items = [
-        (stage.reconstruction, "reconstruction"),
-        *((each.path, named(each)) for each in stage.samples[:count]),
+        *((path, "reconstruction") for path in (stage.reconstruction, *stage.further)),
+        *((each.path, named(each) + near(each)) for each in stage.samples[:count]),
     ]
     return [shot for path, text in items if (shot := shown(path, SHOT_SIDE, text))]
 
@@ -263,7 +271,7 @@ def evaluation(run: Run) -> list[Shot]:
     for each in found:
         name = each.path.parent.name if each.role is Role.GRID else words(each.path)
         side = WIDE_SIDE if each.role in (Role.VIEW, Role.GRID, Role.REPEATED) else HERO_SIDE
-        items.append((each.path, name if each.role is Role.SAMPLE else f"{caption(each)}: {name}", side))
+        items.append((each.path, (name if each.role is Role.SAMPLE else f"{caption(each)}: {name}") + near(each), side))
     return [shot for path, text, side in items if (shot := shown(path, side, text))]
 
 

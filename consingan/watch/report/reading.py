@@ -46,6 +46,7 @@ class Stage:
         memory_mb: peak, of ``memory_of``; None where it is not known yet.
         picture: the training picture at this size.
         reconstruction, samples: what the stage made when it was finished.
+        further: the reconstructions of further pictures, of a model of several.
         moments: what it made on the way, oldest first.
     """
 
@@ -61,6 +62,7 @@ class Stage:
     samples: tuple[Kept, ...]
     moments: tuple[Moment, ...]
     complete: bool
+    further: tuple[Path, ...] = ()
 
     @property
     def seconds_each(self) -> float | None:
@@ -120,6 +122,12 @@ class Facts:
     def picture(self) -> Path:
         """The training picture: as the run keeps it, or in runs of the first version the finest of the pyramid."""
         return self.run.picture if self.run.picture.is_file() else self.stages[-1].picture
+
+    @property
+    def pictures(self) -> list[tuple[str, Path]]:
+        """All that the model learns from, by what each is called."""
+        also = self.settings.album.also
+        return [(self.name, self.picture), *zip(also, self.run.further, strict=False)]
 
     @property
     def first_look(self) -> list[Kept]:
@@ -191,6 +199,8 @@ def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
         own = [record for record in log if record.get("stage") == number]
         folder = run.samples / f"stage_{number}"
         made = results.kept(folder)
+        again = [each.path for each in made if each.role is Role.RECONSTRUCTION]
+        again.sort(key=lambda path: (len(path.name), path.name))  # reconstruction_2 before reconstruction_10
         ends = of_event(own, "stage")
         memory = [mb for record in ends if (mb := finite(record.get("peak_memory_mb"))) is not None]
         yield Stage(
@@ -202,10 +212,11 @@ def read_stages(run: Run, settings: Train, log: Log) -> Iterator[Stage]:
             max(memory, default=None),
             str(ends[-1].get("memory_of", "")) if ends else "",
             picture,
-            next((each.path for each in made if each.role is Role.RECONSTRUCTION), None),
+            next(iter(again), None),
             tuple(samples_of(made)),
             tuple(Moment(number, iteration, path) for iteration, path in results.snapshots(made)),
             bool(ends) and ends[-1].get("complete") is True and own[-1]["event"] != "begin_stage",
+            tuple(again[1:]),
         )
         number += 1
 
