@@ -17,13 +17,28 @@ PUBLISHED_SCALES = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0))
 SMALLEST_SIDE, LARGEST_SIDE = 8, 32768
 
 
+def parse_size(text: str) -> Size:
+    """``(H, W)`` from ``WIDTHxHEIGHT``.
+
+    Raises:
+        UserError: it is none, or a side is out of bounds.
+    """
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
+        raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
+    width, height = map(int, sides)
+    if max(width, height) > LARGEST_SIDE or min(width, height) < 1:
+        raise UserError(f"--size is {width}x{height} px; give sides from 1 to {LARGEST_SIDE} px.")
+    return height, width
+
+
 @dataclass(frozen=True)
 class Stills:
     """New pictures of a picture."""
 
     num_samples: int = setting(50, "pictures per size", low=1, high=100_000)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
-    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400")
+    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400", reads=parse_size)
     scale_h: float | None = setting(None, "height, as a multiple of the default height", above=0, high=100)
     scale_w: float | None = setting(None, "width, as a multiple of the default width", above=0, high=100)
     gen_start_scale: int = setting(
@@ -52,8 +67,8 @@ class Stills:
         None,
         "of a model of several pictures the name or the number, from 1, of the one whose size and layout samples have",
     )
-    like: str | None = setting(None, "a painted colour map, of any size, whose layout samples follow")
-    mask: str | None = setting(None, "mask of --like, white where it counts; by default where it is opaque")
+    like: str | None = setting(None, "a painted colour map, of any size, whose layout samples follow", file=True)
+    mask: str | None = setting(None, "mask of --like, white where it counts; by default where it is opaque", file=True)
     follow: float = setting(0.5, "how closely samples follow --like, from 0, not at all, to 1", low=0, high=1)
     colours: str = setting(
         "photo",
@@ -134,14 +149,6 @@ def as_size(size: object) -> Size:
     if max(sides) > LARGEST_SIDE or min(sides) < 1:
         raise UserError(f"size is {width}x{height} px; give sides from 1 to {LARGEST_SIDE} px.")
     return height, width
-
-
-def parse_size(text: str) -> Size:
-    """``(H, W)`` from ``WIDTHxHEIGHT``."""
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
-        raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
-    return int(sides[1]), int(sides[0])
 
 
 def check_start(start: int, stages: int, flag: str) -> None:
