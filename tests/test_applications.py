@@ -449,4 +449,4 @@ def test_roles_and_not_names_decide_what_the_report_makes_of_a_preview(toy, trai
     assert stage.reconstruction == folder / "before.png"
     assert [each.path.name for each in stage.samples] == ["look_at_me.png", "0.png", "1.png"]
     captions = [shot.caption for shot in page.hero(reading.read(run))]
-    assert captions == ["the picture", "its reconstruction", "sample", "sample"]
+    assert captions == ["the picture", "sample", "sample", "its reconstruction"]

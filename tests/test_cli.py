@@ -252,7 +252,7 @@ MISTAKES = [
     ("empty.png", "empty.png is empty (0 bytes)"),
     ("pixel.png", "pixel.png has only 1x1 pixels: use a picture with at least 8 pixels"),
     ("narrow.png", "narrow.png has only 40x7 pixels"),
-    ("flat.png", "The coarsest stage would be ... smaller than the critic's patch of 11 px; raise --min_size"),
+    ("flat.png", "The coarsest stage would be ... smaller than the critic's patch of 11 px; give --num_layer"),
     ("a.png --num_layer 15", "The coarsest stage would be 34x25 px, smaller than the critic's patch of 35 px"),
     ("a.png --ker_size 15", "The coarsest stage would be 34x25 px, smaller than the critic's patch of 71 px"),
     ("a.png --min_size 10", "The coarsest stage would be 14x10 px, smaller than the critic's patch of 11 px"),

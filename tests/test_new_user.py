@@ -19,6 +19,7 @@ from PIL import Image
 
 from consingan import __version__, config
 from consingan.command import cli
+from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
 from consingan.training import plan
@@ -88,6 +89,37 @@ def test_short_help_shows_what_people_turn_and_examples_last(name, kept, left_ou
     assert short[short.index("Examples:") :].count("  consingan") == 0  # the program that was called
     assert f"  main {name} " in short[short.index("Examples:") :]
     assert not re.search(r"^\w.*:$", short[short.index("Examples:") + 9 :], re.MULTILINE)
+
+
+WORKING_ORDER = [
+    *("train", "batch", "sample", "style", "enlarge", "fill", "uncrop", "paint", "edit", "harmonize", "paste"),
+    *("open", "list", "score", "compare", "report", "export", "presets", "help"),
+]
+
+
+def test_the_commands_are_listed_in_the_order_of_use_and_not_cut():
+    lines = CliRunner().invoke(cli.main, ["-h"], prog_name="consingan", terminal_width=80).stdout.splitlines()
+    rows = [line.split(maxsplit=1) for line in lines[lines.index("Commands:") + 1 :]]
+    assert [name for name, _ in rows] == WORKING_ORDER
+    assert dict(rows) == {name: one.short_help for name, one in cli.main.commands.items()}
+
+
+@pytest.mark.parametrize("program", ["consingan", "python -m consingan"])
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_line_of_help_is_wider_than_the_terminal(name, width, program):
+    for flag in ("--help", "--help_all") if name in ("train", "sample", "batch") else ("--help",):
+        shown = CliRunner().invoke(cli.main, [name, flag], prog_name=program, terminal_width=width).stdout
+        assert [line for line in shown.splitlines() if len(line) > width] == []
+
+
+def test_a_long_list_of_choices_stands_in_the_help():
+    shown = " ".join(typed("train", "--help_all").stdout.split())
+    objectives = ", ".join(config.TABLES["objective"])
+    said = shown.partition("--objective WORD ")[2]
+    assert said.startswith(f"adversarial objective: the game that generator and critic play; one of {objectives} [def")
+    assert "--train_mode WORD generation: new pictures" in shown
+    assert "--noise [mixed|pure]" in shown  # a short one stands beside its flag
 
 
 @pytest.mark.parametrize("name", ["train", "sample"])
@@ -353,23 +385,165 @@ def test_an_address_is_refused_with_what_to_do(desk, words):
     assert "is an address, and nothing is fetched from the network; save the picture and name its file" in sentence
 
 
-@pytest.mark.parametrize("command", ["train", "sample"])
-def test_the_advice_for_a_folder_of_pictures_works(desk, command):
+def test_the_advice_for_a_folder_of_pictures_works(desk):
     folder = desk / "my photos"
     folder.mkdir()
     for name in ("one.png", "two words.jpg"):
         Image.fromarray(stripes()).save(folder / name)
-    sentence = refusal(command, "my photos")
-    begin = {"train": "consingan batch", "sample": "for picture in"}[command]
-    loop = sentence[sentence.index(begin) :].partition(", and for one model")[0]
-    stub = desk / "bin/consingan"
-    stub.parent.mkdir()
-    stub.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
-    stub.chmod(0o755)
-    variables = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["sh", "-c", loop], env=variables, capture_output=True, text=True, check=True)
-    each = "sample|my photos/one.png|sample|my photos/two words.jpg|"
-    assert done.stdout == {"train": "batch|my photos|", "sample": each}[command]
+    sentence = refusal("train", "my photos")
+    line = sentence[sentence.index("consingan batch") :].partition(", and for one model")[0]
+    assert shlex.split(line) == ["consingan", "batch", "my photos"]
+
+
+def test_a_folder_of_pictures_is_sampled_picture_by_picture(desk):
+    photos = desk / "my photos"
+    photos.mkdir()
+    (photos / "notes.txt").write_text("no picture")
+    for name in ("one.png", "two.jpg"):
+        Image.fromarray(stripes()).save(photos / name)
+    words = ("--num_samples", 1, "--size", "40x30", "--quiet")
+    assert typed("sample", photos, *words).stdout.split() == [
+        "trained_models/one/instant",
+        "trained_models/two/instant",
+    ]
+    assert typed("sample", "my photos/", *words, "--out", "new").stdout.split() == ["new/one", "new/two"]
+    alone = typed("sample", photos / "one.png", *words, "--out", "alone").stdout.strip()
+    (made,) = Path(alone).rglob("seed_0_sample_000.png")
+    for folder in ("trained_models/one/instant", "new/one"):
+        assert (Path(folder) / made.relative_to(alone)).read_bytes() == made.read_bytes()
+
+    (photos / "broken.png").write_bytes(b"junk")
+    done = typed("sample", photos, *words, "--out", "again", code=2)
+    assert done.stdout.split() == ["again/one", "again/two"]
+    assert re.search(r"Error: 1 of 3 pictures could not be sampled: \S+ ?\S*broken\.png ", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [("photos --out x.png", "--out x.png is one file, and photos has several pictures; name a folder."),
+     ("photos --size 0x9", "--size is 0x9 px; give sides from 1 to 32768 px."),
+     ("twins", "twins/a.jpg and twins/a.png would be sampled into the same folder; rename one."),
+     ("empty", "sample empty is no run (no config.json, no model.safetensors in it); give the folder of a trained")],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_sampled_is_refused_before_anything_is_loaded(desk, words, sentence):
+    for name in ("photos/a.png", "photos/b.png", "twins/a.jpg", "twins/a.png", "empty/notes.txt"):
+        (desk / name).parent.mkdir(exist_ok=True)
+        (desk / name).write_bytes(b"not looked at")
+    there = files_below(desk)
+    assert sentence in refused_at_once("sample", *words.split())
+    assert files_below(desk) == there
+
+
+# ---- what is refused before anything is loaded
+
+
+def refused_at_once(*words: object) -> str:
+    """The sentence of a refusal that comes before torch, the picture or a model is loaded."""
+    done = typed(*words, code=2)
+    assert "Loading" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [("--variation 7", "--variation is 7.0; give a number from 0 to 1."),
+     ("--num_samples -1", "--num_samples is -1; give a number from 1 to 100000."),
+     ("--size 0x0", "--size is 0x0 px; give sides from 1 to 32768 px."),
+     ("--size 40000x10", "--size is 40000x10 px; give sides from 1 to 32768 px."),
+     ("--size 90", "--size is '90'; give WIDTHxHEIGHT in pixels, as 600x400."),
+     ("--fps 5", "--fps is a flag of --application walk, turn, not of samples; leave it out, or give --applicat"),
+     ("--application walk --frames 0", "--frames is 0; give a number from "),
+     ("--like gone.png", "--like gone.png does not exist; check the spelling of the path."),
+     ("--like a.png --mask gone.png", "--mask gone.png does not exist; check the spelling of the path.")],
+)  # fmt: skip
+def test_values_of_sample_are_refused_before_a_model_is_loaded(desk, trained_run, words, sentence):
+    assert sentence in refused_at_once("sample", trained_run, *words.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "called"),
+    [("paint RUN gone.png", "CLIPART"), ("edit RUN gone.png", "PHOTO"), ("harmonize RUN gone.png", "NAIVE"),
+     ("edit RUN a.png --mask gone.png", "--mask"),
+     ("sample RUN --application harmonize --naive_img gone.png", "--naive_img"),
+     ("sample gone.png", "PICTURE"), ("fill gone.png --mask a.png", "PHOTO"), ("fill a.png --mask gone.png", "--mask"),
+     ("uncrop gone.png --left 5", "PHOTO"), ("enlarge gone.png", "PHOTO|RUN"),
+     ("enlarge a.png --truth gone.png", "--truth"),
+     ("style gone.png a.png", "CONTENT"), ("style a.png gone.png", "STYLE"),
+     ("paste --object gone.png --onto a.png --at 1,1 --out x.png", "--object"),
+     ("paste --object a.png --onto gone.png --at 1,1 --out x.png", "--onto"),
+     ("train a.png --train_mode editing --naive_img gone.png", "--naive_img")],
+)  # fmt: skip
+def test_a_file_that_does_not_exist_is_named_with_its_flag_or_argument(desk, trained_run, words, called):
+    given = [str(trained_run) if word == "RUN" else word for word in words.split()]
+    sentence = f"Error: {called} gone.png does not exist; check the spelling of the path.\n"
+    assert refused_at_once(*given) == sentence
+    assert files_below(desk) == {"a.png"}
+
+
+def test_python_names_the_option_of_a_file_that_does_not_exist(desk):
+    import consingan
+
+    with pytest.raises(consingan.UserError, match=r"^--truth gone\.png does not exist; check the spelling"):
+        consingan.enlarge("a.png", truth="gone.png")
+
+
+@pytest.mark.parametrize("there", ["", "runs", "runs/stripes"])
+def test_a_training_that_cannot_begin_leaves_nothing(desk, monkeypatch, there):
+    from consingan.storage import run as storage
+    from consingan.training import loop
+
+    def full(*_):
+        raise UserError("Cannot write it.")
+
+    (desk / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(desk.rglob("*"))
+    words = ("train", "a.png", *TINY, "--outdir", "runs/stripes/deep" if there else "runs", "--quiet")
+    for place, name in ((loop, "write_start"), (storage.Run, "lock")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, full)
+            assert refusal(*words) == "Error: Cannot write it."
+        assert sorted(desk.rglob("*")) == before
+
+
+# ---- long pictures
+
+
+@pytest.mark.parametrize(
+    ("preset", "before", "advice"),
+    [("fast", "All 3 stages have 200x12 px", ["--train_stages 1", "--max_size 534"]),
+     ("paper", "All 6 stages have 250x15 px", ["--train_stages 1", "--max_size 834"])],
+)  # fmt: skip
+def test_a_long_picture_whose_stages_are_all_alike_is_told_with_advice_that_works(desk, preset, before, advice):
+    Image.new("RGB", (1000, 60), "green").save("long.png")
+    words = ("train", "long.png", "--preset", preset, "--dry_run", "--nfc", 2, "--num_layer", 1)
+    told = typed(*words).stdout
+    (note,) = (line for line in told.splitlines() if line.startswith("All "))
+    assert note.startswith(f"{before}, because --min_size")
+    assert re.findall(r"--(?:train_stages|max_size) \d+", note) == advice
+    for each in advice:
+        again = typed(*words, *each.split()).stdout
+        sizes = re.findall(r"stage \d: (\S+) px", again)
+        assert len(set(sizes)) == len(sizes)
+        assert "All " not in again
+    assert "All " not in typed("train", "a.png", *TINY, "--dry_run").stdout
+
+
+@pytest.mark.parametrize(
+    ("size", "flags", "advice"),
+    [((40, 30), "--min_size 8", "--min_size 11"), ((9, 40), "", "--num_layer 2"), ((9, 9), "--ker_size 5", None),
+     ((400, 30), "--ker_size 5", "--min_size 21 --max_size 280")],
+)  # fmt: skip
+def test_what_is_advised_where_a_stage_is_too_small_works(desk, size, flags, advice):
+    Image.new("RGB", size, "green").save("odd.png")
+    words = ("train", "odd.png", "--nfc", 2, "--dry_run", *flags.split())
+    sentence = refusal(*words)
+    assert "smaller than the critic's patch" in sentence
+    if advice is None:
+        assert sentence.endswith("; give a larger picture.")
+        return
+    assert f"; give {advice}" in sentence
+    typed(*words, *advice.split())
 
 
 # ---- where a result goes

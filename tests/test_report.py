@@ -20,6 +20,7 @@ from consingan.command import cli
 from consingan.errors import UserError
 from consingan.metrics.table import evaluate
 from consingan.pictures import images
+from consingan.storage.machine import environment
 from consingan.storage.run import Run
 from consingan.watch import report
 from consingan.watch.report import commands, judged, origins, page, plots, reading
@@ -310,19 +311,27 @@ def test_commands_start_as_this_one_was_started(monkeypatch, called, sampling, r
     assert commands.program("report") == reporting
 
 
+@pytest.mark.parametrize(
+    ("called", "words"),
+    [("/usr/bin/consingan", ["consingan"]), ("/x/main_train.py", ["python", "main_train.py"]),
+     ("/x/consingan/__main__.py", ["python", "-m", "consingan"])],
+)  # fmt: skip
+def test_the_page_tells_the_command_that_was_typed(monkeypatch, called, words):
+    monkeypatch.setattr("sys.argv", [called, "train", "/home/me/a b.png", "--niter", "3"])
+    assert environment()["command"] == [*words, "train", "a b.png", "--niter", "3"]
+
+
 def test_the_commands_of_the_page_work(picture_file, tmp_path, monkeypatch):
     run = Run(trained(picture_file, tmp_path / 'it\'s a "folder" $HOME'))
     monkeypatch.chdir(tmp_path)
     lines = [line for line in Reader(run.report.read_text()).texts if line.startswith("consingan ")]
-    sampling, resuming, again = (shlex.split(line) for line in lines)
+    sampling, again = (shlex.split(line) for line in lines)
     assert sampling[:2] == ["consingan", "sample"]
-    assert resuming[:2] == ["consingan", "train"]
     made = CliRunner().invoke(
         cli.sample, [*sampling[2:], "--num_samples", "1", "--quiet", "--reconstruction"], catch_exceptions=False
     )
     assert made.exit_code == 0
     assert (run.evaluation / "reconstruction.png").is_file()
-    assert CliRunner().invoke(cli.train, [*resuming[2:], "--quiet"], catch_exceptions=False).exit_code == 0
     run.report.unlink()
     result = CliRunner().invoke(cli.main, again[1:], catch_exceptions=False)
     assert (result.exit_code, Path(result.stdout.strip()).absolute()) == (0, run.report)

@@ -320,7 +320,7 @@ def test_the_environment_holds_versions_and_no_private_names(monkeypatch):
     ]
     monkeypatch.setattr(sys, "argv", [*arguments, "/homes/x", home])
     found = environment()
-    assert found["command"] == ["main_train.py", "--input_name=a b.png", "x.png", "x", "x", "me"]
+    assert found["command"] == ["python", "main_train.py", "--input_name=a b.png", "x.png", "x", "x", "me"]
     assert found["python"] == platform.python_version()
     assert found["torch"].startswith("2.")
     assert found["kornia"] is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtim
 from consingan import config
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
+from consingan.pictures.source import check_there
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
@@ -210,14 +211,26 @@ def chosen(application: Application[Own], given: Mapping[str, Any]) -> Own:
     """The options of an application with some given.
 
     Raises:
-        UserError: it has no such option, or a value is of the wrong type or out of range.
+        UserError: it has no such option, a value is of the wrong type or out of range, or a file does not exist.
     """
     own = {s.name: s for s in declared(application)}
     for name in given:
         if name not in own:
             raise UserError(f"--{name} is no flag of --application {application.name}; leave it out.")
-    values = {name: config.check(own[name], value) for name, value in given.items()}
+    values = {name: checked(own[name], value) for name, value in given.items()}
     return type(application.options)(**{name: s.default for name, s in own.items()} | values)
+
+
+def checked(option: config.Declared, value: Any) -> Any:
+    """A value in its declared type.
+
+    Raises:
+        UserError: it is of another, out of range, or a file that does not exist; names the flag.
+    """
+    found = config.check(option, value)
+    if option.setting.file and found is not None:
+        check_there(found, f"--{option.name}")
+    return found
 
 
 def without_model(application: str, material: Material) -> str | None:

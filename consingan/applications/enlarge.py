@@ -109,7 +109,9 @@ class EnlargeOptions:
     )
     seed: int = setting(0, "with --method singan: seed of the noise, and of the training", **SEED)
     truth: str | None = setting(
-        None, "the picture as it should be, if you have it: tells PSNR, SSIM and patch distance beside bicubic's"
+        None,
+        "the picture as it should be, if you have it: tells PSNR, SSIM and patch distance beside bicubic's",
+        file=True,
     )
     format: str = setting("png", "file format", choices=("png", "jpg", "webp", "tif"))
 

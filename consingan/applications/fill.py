@@ -61,7 +61,7 @@ Own = TypeVar("Own", bound=Holed)
 class FillOptions:
     """Making anew what is under a mask."""
 
-    mask: str | None = setting(None, "fill: mask of the picture's size, white where it is to be made anew")
+    mask: str | None = setting(None, "fill: mask of the picture's size, white where it is to be made anew", file=True)
     invert_mask: bool = setting(False, "fill: the mask is black where the picture is to be made anew")
     num_samples: int = setting(3, "fill, uncrop: proposals", low=1, high=100_000)
     variation: float | None = setting(None, "fill, uncrop: share of noise in trained layouts", low=0, high=1)

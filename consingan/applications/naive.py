@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class NaiveOptions:
     """Applying a model to naive pictures."""
 
-    naive_img: str | None = setting(None, "picture with a pasted object, or a folder of them")
+    naive_img: str | None = setting(None, "picture with a pasted object, or a folder of them", file=True)
     mask: str | None = setting(
-        None, "mask, white where the object is; by default NAME_mask.EXT in the picture's folder"
+        None, "mask, white where the object is; by default NAME_mask.EXT in the picture's folder", file=True
     )
     invert_mask: bool = setting(False, "the mask is black where the object is")
     injection_stage: int | None = setting(

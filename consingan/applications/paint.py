@@ -11,7 +11,7 @@ from consingan.applications.base import Application, Expected, Material, Result,
 from consingan.config import MOST_STAGES, SEED, setting
 from consingan.errors import UserError
 from consingan.finish.scales import TRUST
-from consingan.gan.stills import OF, as_size, check_start
+from consingan.gan.stills import OF, as_size, check_start, parse_size
 from consingan.grid.sizes import Size, size_of
 from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
@@ -30,7 +30,7 @@ STRIP_SIDE = 250  # px of the pictures of the strip
 class PaintOptions:
     """Painting to photo."""
 
-    clipart: str | None = setting(None, "a rough painting, of any size and shape")
+    clipart: str | None = setting(None, "a rough painting, of any size and shape", file=True)
     start_stage: int | None = setting(
         None,
         "stage at which the painting enters; higher stages keep more of it; by default the last of at most 40 px. "
@@ -45,7 +45,7 @@ class PaintOptions:
     num_samples: int = setting(1, "results per picture, each with different noise", low=1, high=100_000)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
     of: str | None = OF
-    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400")
+    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400", reads=parse_size)
     longest: int = setting(
         1024, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
     )

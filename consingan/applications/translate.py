@@ -31,7 +31,7 @@ DIRECTIONS = {"forward": (TARGET, ""), "back": ("", TARGET)}
 class TranslateOptions:
     """Making pictures in the manner of another."""
 
-    input_name: str | None = setting(None, "another picture to translate, of the same kind as the first one")
+    input_name: str | None = setting(None, "another picture to translate, of the same kind as the first one", file=True)
     direction: str = setting(
         "both",
         "forward: the first picture in the manner of the target; back: the target in the manner of the first",

@@ -23,6 +23,7 @@ from consingan.command.common import DEVICE, TALK, note, shown_by
 from consingan.command.flags import command, one_sentence, option, options, typed
 from consingan.command.train import HOW, OF_PICTURE, SETTINGS, TURNED, ordered
 from consingan.errors import UserError, brief, check_packages
+from consingan.pictures.source import check_no_address
 from consingan.storage.runs import home
 from consingan.tasks import TASKS
 from consingan.training import plan
@@ -123,6 +124,7 @@ def asked(ctx: click.Context, flags: Mapping[str, Any]) -> tuple[list[Job], Then
     jobs: list[Job] = []
     wanted = base(ctx, flags)
     try:
+        check_no_address(flags["source"])
         jobs = listed(Path(flags["source"]), wanted, Cells(ctx))
     except FaultsError as found:
         faults += found.sentences

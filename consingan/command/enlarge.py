@@ -13,7 +13,7 @@ import click
 from consingan.applications import APPLICATIONS
 from consingan.applications.base import chosen
 from consingan.command.common import chosen_device, loading, shown_by
-from consingan.command.flags import command, one_sentence, option, typed
+from consingan.command.flags import check_argument, command, one_sentence, option, typed
 from consingan.command.sample import Opened, is_picture, make, opened_run
 from consingan.command.verbs import given_options, verb_options
 from consingan.errors import UserError
@@ -68,6 +68,8 @@ def enlarge(ctx: click.Context, **flags: Any) -> None:
         if typed(ctx, "outdir") and not trained:
             raise UserError(f"--outdir {flags['outdir']} is of --method singan; give that too, or leave it out.")
         alone = is_picture(source) or source.suffix.lower() in SUFFIXES
+        if alone:
+            check_argument(ctx, "source")
         run = None if alone else Run.open(flags["source"], "enlarge")
         if run is not None and typed(ctx, "outdir"):
             raise UserError(f"--outdir {flags['outdir']} is for a new run, and {source} is one; leave it out.")

@@ -14,10 +14,10 @@ import click
 from consingan.applications import APPLICATIONS
 from consingan.applications.base import Material, chosen, declared
 from consingan.command.common import DEVICE, TALK, chosen_device, loading, shown_by
-from consingan.command.flags import command, declared_option, one_sentence, option, options, typed
+from consingan.command.flags import check_argument, command, declared_option, one_sentence, option, options, typed
 from consingan.command.sample import Opened, check_single, is_file_name, make
 from consingan.errors import UserError
-from consingan.pictures.source import NAME, check_no_address, is_input
+from consingan.pictures.source import NAME, is_input
 from consingan.storage.runs import home
 from consingan.tasks.base import Use
 from consingan.watch import displays
@@ -117,7 +117,7 @@ def made_of(ctx: click.Context, name: str, flags: Mapping[str, Any]) -> None:
     if flags["layout"] == "patches":
         for flag in (flag for flag in ("variation", "outdir") if typed(ctx, flag)):
             raise UserError(f"--{flag} {flags[flag]} is of --layout trained; give that too, or leave it out.")
-    check_no_address(flags["picture"])
+    check_argument(ctx, "picture")
     if flags["out"] is not None and is_file_name(flags["out"]):
         check_single(Path(flags["out"]), given)
     loading(dict(flags))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +17,7 @@ import click
 from consingan import __version__, config
 from consingan.config import Declared
 from consingan.errors import UserError, brief, missing_package, out_of_memory, printable
+from consingan.pictures.source import check_there
 from consingan.training.plan import shown
 
 # What the terminal, or the file behind stdout, answers where it is gone or full. A closed pipe is click's business.
@@ -80,6 +83,7 @@ class OrAuto(click.ParamType):
         return value if value == "auto" else self.other.convert(value, param, ctx)
 
 
+HELD = "\u2011"  # stands for a hyphen at which no line ends, until the lines are made
 HELP = "Help"  # the last heading
 ALL = "help_all"
 
@@ -110,15 +114,37 @@ class GroupedCommand(click.Command):
             if record is not None and (not short or group == HELP or param.name in self.turned):
                 groups.setdefault(group, []).append(record)
         for title, records in sorted(groups.items(), key=lambda group: group[0] == HELP):
+            records = [narrow(*record, formatter.width - 2) for record in records]
             with formatter.section(title):
                 formatter.write_dl(records, col_max=28)
+        formatter.buffer[:] = [part.replace(HELD, "-") for part in formatter.buffer]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
                 for words, what in self.examples:
-                    formatter.write(f"  {ctx.command_path} {words}\n      {what}\n")
+                    line = folded(f"{ctx.command_path} {words}", "  ", formatter.width, " \\")
+                    formatter.write(f"{line}\n{folded(what, '      ', formatter.width)}\n")
+
+
+def folded(text: str, indent: str, width: int, ends: str = "") -> str:
+    """Text in lines of at most so many characters; those that go on end in some."""
+    lines = textwrap.wrap(text, width - len(indent) - len(ends), break_long_words=False, break_on_hyphens=False)
+    return f"{ends}\n{indent}  ".join([indent + lines[0], *lines[1:]])
+
+
+def narrow(flag: str, help: str, width: int) -> tuple[str, str]:
+    """A flag and its help as they are, or with a list of choices that is too long for a line moved into the help."""
+    found = re.fullmatch(r"(--.*) \[(.*\|.*)\]", flag)
+    if found is None or len(flag) <= width:
+        return flag, help
+    names, choices = found[1], found[2].split("|")
+    if all(f"{choice}: " in help for choice in choices):  # help says of each what it is
+        return f"{names} WORD", help
+    text, default, rest = help.rpartition("  [default: ")
+    words = ", ".join(choices).replace("-", HELD)
+    return f"{names} WORD", f"{text or rest}; one of {words}{default}{rest if text else ''}"
 
 
 class OrderedGroup(click.Group):
@@ -249,6 +275,16 @@ def hang_up() -> None:
     """Let stdout end in nothing, where it could not be written to: Python would try once more at its end."""
     with suppress(OSError, ValueError, AttributeError):  # it may be closed, or one that a test made
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check_argument(ctx: click.Context, name: str) -> None:
+    """Refuse a file that does not exist, by the word that help has for the argument.
+
+    Raises:
+        UserError: names the argument and the path.
+    """
+    called = next(param.make_metavar(ctx) for param in ctx.command.params if param.name == name)
+    check_there(ctx.params[name], called)
 
 
 def typed(ctx: click.Context, name: str) -> bool:

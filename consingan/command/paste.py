@@ -10,11 +10,12 @@ import click
 from consingan.command.common import loading, note
 from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
+from consingan.pictures.source import check_there
 
 
 @command(
     "paste an object into a picture, with its mask",
-    examples=[("--object bird.png --onto painting.png --at center --out naive.png", "writes its mask too")],
+    examples=[("--object bird.png --onto art.png --at center --out naive.png", "writes its mask too")],
 )
 @option("Object", "--object", "object_file", required=True, metavar="FILE", help="picture of the object")
 @option("Object", "--key_color", metavar="COLOUR", help="colour around the object, if its picture has no transparency")
@@ -57,6 +58,8 @@ def paste(**flags: Any) -> None:
         rectangle = whole_numbers(flags["rectangle"], "rectangle", 4)
         by_name = re.fullmatch("[a-z]+", flags["at"])
         at = None if by_name else whole_numbers(flags["at"], "at", 2)
+        for flag, name in (("object_file", "object"), ("onto", "onto")):
+            check_there(flags[flag], f"--{name}")
         loading()
         from consingan.pictures.paste import PLACES, paste_files
 

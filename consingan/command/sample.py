@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +27,14 @@ from consingan.command.flags import (
 )
 from consingan.config import Declared
 from consingan.errors import UserError
-from consingan.pictures.source import NAME, check_no_address, is_input
+from consingan.pictures.source import NAME, check_no_address, check_there, is_input
 from consingan.storage import runs
 from consingan.storage.formats import ANIMATED, SUFFIXES, WRITABLE
 from consingan.storage.run import Run
 from consingan.storage.runs import home
 from consingan.tasks import TASKS
 from consingan.tasks.base import Use
-from consingan.watch.report.commands import program
+from consingan.training.plan import recorded
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 # Extensions of a file that --out may name, with the format that each means.
 FILES = {suffix: {"jpeg": "jpg", "tiff": "tif"}.get(suffix[1:], suffix[1:]) for suffix in (*WRITABLE, *ANIMATED)}
+NAMED = 6  # applications that a heading names at most
 # What most people turn: the flags of the short help.
 TURNED = [
     "model_dir",
@@ -96,7 +98,7 @@ def sampling_options() -> list[Callable]:
     ]
     for owners in sampling_settings().values():
         setting = next(iter(owners.values()))
-        group = "Sampling" if len(owners) == len(APPLICATIONS) else f"Sampling: {', '.join(owners)}"
+        group = heading(owners)
         defaults = dict.fromkeys(shown(s.default) for s in owners.values() if s.default is not None)
         choices = list(dict.fromkeys(choice for s in owners.values() for choice in s.setting.choices))
         changes: dict[str, Any] = {"default": None, "shown_default": " or ".join(defaults) or None}
@@ -105,6 +107,14 @@ def sampling_options() -> list[Callable]:
             changes["type"] = click.Choice(choices)
         flags.append(declared_option(group, setting, **changes))
     return flags
+
+
+def heading(owners: Collection[str]) -> str:
+    """The heading of a flag that some applications have."""
+    if len(owners) == len(APPLICATIONS):
+        return "Sampling"
+    shown = list(owners) if len(owners) <= NAMED else [*list(owners)[:3], "and others"]
+    return f"Sampling: {', '.join(shown)}"
 
 
 class SampleCommand(GroupedCommand):
@@ -157,16 +167,24 @@ def sample(ctx: click.Context, **flags: Any) -> None:
         if len(sources) != 1:
             found = " and ".join(sources) or "nothing"
             raise UserError(f"{found} is given to sample; name one run folder or one picture, as in: sample photo.jpg")
-        check_source(sources[0])
+        pictures = pictures_of(sources[0])
         if flags["out"] is not None and is_file_name(flags["out"]):
             check_single(Path(flags["out"]), given)
-        alone = flags["model_dir"] is None and is_picture(Path(sources[0]))
-        if alone:
-            wanted_use(Use(ALONE), flags["application"], given)  # refuses before torch is imported
-        run = None if alone else Run.open(sources[0])
+            if len(pictures) > 1:
+                raise UserError(
+                    f"--out {flags['out']} is one file, and {sources[0]} has several pictures; name a folder."
+                )
+        alone = flags["model_dir"] is None and bool(pictures)
+        run = None if alone else Run.open(sources[0], "--model_dir" if flags["model_dir"] else "sample")
+        check_use(run, flags["application"], given)
         loading(flags)
         device, notes = chosen_device(ctx, flags)
-        make((opened_run(run, device) if run else opened_picture(Path(sources[0]), device)), notes, given, flags)
+        if run:
+            make(opened_run(run, device), notes, given, flags)
+        elif Path(sources[0]).is_dir():
+            make_each(pictures, device, notes, given, flags)
+        else:
+            make(opened_picture(pictures[0], device), notes, given, flags)
 
 
 def is_picture(source: Path) -> bool:
@@ -174,21 +192,57 @@ def is_picture(source: Path) -> bool:
     return is_input(source) or (source.is_file() and source.suffix.lower() not in (".safetensors", ".json"))
 
 
-def check_source(source: str) -> None:
-    """Refuse what is neither a run nor a picture: an address, or a folder of pictures.
+def pictures_of(source: str) -> list[Path]:
+    """The picture that is to be sampled, or those of a folder without runs; none of a run, a model or its name.
 
     Raises:
-        UserError: says what to do.
+        UserError: an address, a picture that is not there, or two pictures whose results would lie in one folder.
     """
+    path = Path(source)
+    if path.is_dir() and not (path / "config.json").exists() and not runs.below(path):
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        for one, other in pairwise(sorted(found, key=lambda file: file.stem)):
+            if one.stem == other.stem:
+                raise UserError(f"{one} and {other} would be sampled into the same folder; rename one.")
+        return found
+    if path.suffix.lower() in SUFFIXES and not runs.by_word(source, "model.safetensors"):
+        check_there(source, "PICTURE")
     check_no_address(source)
-    folder = Path(source)
-    if folder.is_dir() and not (folder / "config.json").exists() and not runs.below(folder):
-        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-        if found:
-            raise UserError(
-                f"{source} is a folder of pictures, and sample takes one; for all of them: "
-                f'for picture in {shlex.quote(source)}/*; do {program("sample")} "$picture"; done'
-            )
+    return [path] if is_picture(path) else []
+
+
+def check_use(run: Run | None, application: str | None, given: Mapping[str, Any]) -> None:
+    """Refuse values that are out of range, and flags of other applications, before anything is loaded.
+
+    Raises:
+        UserError: names the flag.
+    """
+    use = Use(ALONE)
+    if run is not None:
+        with suppress(UserError):  # what is wrong with it is said when its model is opened
+            if (task := TASKS.get(recorded(run).mode)) is not None:
+                wanted_use(task.sampling, application, {})
+                use = task.sampling
+    wanted_use(use, application, given)
+
+
+def make_each(
+    pictures: Sequence[Path], device: torch.device, notes: list[str], given: Mapping[str, Any], flags: Mapping[str, Any]
+) -> None:
+    """Sample each picture of a folder, into a folder of its own.
+
+    Raises:
+        UserError: some of them could not be sampled; each is named, and the others were.
+    """
+    faults = []
+    for picture in pictures:
+        own = {**flags, "out": str(Path(flags["out"], picture.stem))} if flags["out"] else flags
+        try:
+            make(opened_picture(picture, device), notes, given, own)
+        except UserError as error:
+            faults.append(f"{error}" if str(picture) in str(error) else f"{picture}: {error}")
+    if faults:
+        raise UserError(f"{len(faults)} of {len(pictures)} pictures could not be sampled: {' '.join(faults)}")
 
 
 def is_file_name(out: str) -> bool:

@@ -10,10 +10,10 @@ import click
 from consingan import config
 from consingan.applications.style import StyleOptions, announced, chosen, paired, styled
 from consingan.command.common import DEVICE, TALK, chosen_device, loading, monitor
-from consingan.command.flags import command, declared_option, one_sentence, option, options, typed
+from consingan.command.flags import check_argument, command, declared_option, one_sentence, option, options, typed
 from consingan.command.sample import FILES, check_single, is_file_name
 from consingan.errors import UserError
-from consingan.pictures.source import NAME, check_no_address, is_input
+from consingan.pictures.source import NAME, is_input
 from consingan.storage.runs import home
 
 SETTINGS = {setting.name: setting for setting in config.declared(StyleOptions)}
@@ -46,6 +46,8 @@ def style(ctx: click.Context, **flags: Any) -> None:
     """
     with one_sentence():
         files = (flags["content"], flags["style_file"])
+        check_argument(ctx, "content")
+        check_argument(ctx, "style_file")
         check_files(*files)
         out = Path(flags["out"]) if flags["out"] else Path(home()) / stem_of(files[0]) / "style"
         given = {name: flags[name] for name in SETTINGS if typed(ctx, name)}
@@ -60,15 +62,11 @@ def style(ctx: click.Context, **flags: Any) -> None:
 
 
 def check_files(content: str, style: str) -> None:
-    """Refuse what is no pair of picture files, before torch is imported.
+    """Refuse one picture that is given twice, before torch is imported.
 
     Raises:
         UserError: says which and what to do.
     """
-    for file in (content, style):
-        check_no_address(file)
-        if not is_input(file) and not Path(file).exists():
-            raise UserError(f"{file} does not exist; name two pictures, as in: consingan style photo.jpg painting.jpg")
     if content == style or (not is_input(content) and not is_input(style) and Path(content).samefile(style)):
         raise UserError(f"CONTENT and STYLE are the same picture, {content}; name another one as STYLE.")
 

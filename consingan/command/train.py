@@ -42,7 +42,7 @@ EXAMPLES = [
     ("photo.jpg", "less than a minute on two cores"),
     ("photo.jpg --preset best --live", "five minutes, with a page that shows how it goes"),
     ("photo.jpg --max_size 80 --dry_run", "what that would do, and how long it takes"),
-    ("painting.png --train_mode harmonization --naive_img naive.png", "repaint a pasted object"),
+    ("art.png --train_mode harmonization --naive_img naive.png", "repaint a pasted object"),
     ("a.jpg b.jpg c.jpg --weights 2,1,1", "one model of three pictures of a kind"),
     ("--resume last", "go on with the run that was stopped last"),
 ]

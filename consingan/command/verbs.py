@@ -11,7 +11,7 @@ import click
 from consingan.applications import APPLICATIONS
 from consingan.applications.base import chosen, declared
 from consingan.command.common import DEVICE, TALK, chosen_device, loading
-from consingan.command.flags import command, declared_option, one_sentence, option, options, typed
+from consingan.command.flags import check_argument, command, declared_option, one_sentence, option, options, typed
 from consingan.command.sample import check_single, is_file_name, make, opened_run
 from consingan.storage.run import Run
 
@@ -49,6 +49,7 @@ def given_options(ctx: click.Context, application: str, flags: Mapping[str, Any]
 def with_run(ctx: click.Context, application: str, flags: Mapping[str, Any], **further: Any) -> None:
     """Apply a run's model and write the results, as sample does."""
     with one_sentence():
+        check_argument(ctx, "picture")
         given = given_options(ctx, application, flags, **further)
         run = Run.open(flags["run"], application)
         loading(dict(flags))

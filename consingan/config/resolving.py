@@ -137,6 +137,8 @@ def check(declared: Declared, value: Any) -> Any:
         value = float(value) if abs(value) < 2**1023 else inf
     if type(value) is not kind:
         raise UserError(f"{flag} is {short(repr(value))}; give a value of type {kind.__name__}.")
+    if declared.setting.reads is not None:
+        declared.setting.reads(value)
     return _in_range(_chosen(value, declared.setting, flag), declared.setting, flag)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ class Setting:
         names: further flag names.
         auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
         file: whether it is the path of a file or a folder; a configuration keeps its name only.
+        reads: what a text is read by, which refuses it where that cannot be done.
     """
 
     help: str
@@ -30,6 +32,7 @@ class Setting:
     names: tuple[str, ...] = ()
     auto: bool = False
     file: bool = False
+    reads: Callable[[str], Any] | None = None
 
 
 def setting(default: Any, help: str, **how: Any) -> Any:

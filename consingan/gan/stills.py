@@ -21,13 +21,28 @@ OF: str | None = setting(
 )
 
 
+def parse_size(text: str) -> Size:
+    """``(H, W)`` from ``WIDTHxHEIGHT``.
+
+    Raises:
+        UserError: it is none, or a side is out of bounds.
+    """
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
+        raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
+    width, height = map(int, sides)
+    if max(width, height) > LARGEST_SIDE or min(width, height) < 1:
+        raise UserError(f"--size is {width}x{height} px; give sides from 1 to {LARGEST_SIDE} px.")
+    return height, width
+
+
 @dataclass(frozen=True)
 class Stills:
     """New pictures of a picture."""
 
     num_samples: int = setting(50, "pictures per size", low=1, high=100_000)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
-    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400")
+    size: str | None = setting(None, "WIDTHxHEIGHT of the pictures in pixels, such as 600x400", reads=parse_size)
     scale_h: float | None = setting(None, "height, as a multiple of the default height", above=0, high=100)
     scale_w: float | None = setting(None, "width, as a multiple of the default width", above=0, high=100)
     gen_start_scale: int = setting(
@@ -53,8 +68,8 @@ class Stills:
         BOUND, "stills: longer side of finished samples in pixels, if no size is given", low=16, high=8000
     )
     of: str | None = OF
-    like: str | None = setting(None, "a painted colour map, of any size, whose layout samples follow")
-    mask: str | None = setting(None, "mask of --like, white where it counts; by default where it is opaque")
+    like: str | None = setting(None, "a painted colour map, of any size, whose layout samples follow", file=True)
+    mask: str | None = setting(None, "mask of --like, white where it counts; by default where it is opaque", file=True)
     follow: float = setting(0.5, "how closely samples follow --like, from 0, not at all, to 1", low=0, high=1)
     colours: str = setting(
         "photo",
@@ -135,14 +150,6 @@ def as_size(size: object) -> Size:
     if max(sides) > LARGEST_SIDE or min(sides) < 1:
         raise UserError(f"size is {width}x{height} px; give sides from 1 to {LARGEST_SIDE} px.")
     return height, width
-
-
-def parse_size(text: str) -> Size:
-    """``(H, W)`` from ``WIDTHxHEIGHT``."""
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and len(side) < 7 for side in sides):
-        raise UserError(f"--size is {text!r}; give WIDTHxHEIGHT in pixels, as 600x400.")
-    return int(sides[1]), int(sides[0])
 
 
 def check_start(start: int, stages: int, flag: str) -> None:

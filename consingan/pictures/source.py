@@ -36,6 +36,21 @@ def check_no_address(path: AnyPath) -> None:
         )
 
 
+def check_there(path: AnyPath, called: str) -> None:
+    """Refuse a path at which nothing lies, before anything is loaded.
+
+    Args:
+        path: of a file or a folder, or the word for standard input.
+        called: the flag or the argument that it is given as.
+
+    Raises:
+        UserError: names the flag or the argument, and the path.
+    """
+    check_no_address(path)
+    if not is_input(path) and not os.path.exists(path):  # false, not an error, for names no system allows
+        raise UserError(f"{called} {os.fspath(path)} does not exist; check the spelling of the path.")
+
+
 def opened(path: AnyPath) -> AbstractContextManager[BinaryIO]:
     """A picture's bytes, to be read.
 

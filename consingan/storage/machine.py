@@ -32,8 +32,15 @@ def environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "devices": devices,
-        "command": [Path(sys.argv[0]).name, *map(without_folders, sys.argv[1:])],
+        "command": [*program(Path(sys.argv[0])), *map(without_folders, sys.argv[1:])],
     }
+
+
+def program(called: Path) -> list[str]:
+    """The words that a process was started by: an installed program, a script, or a package as a module."""
+    if called.name == "__main__.py":
+        return ["python", "-m", called.parent.name]
+    return ["python", called.name] if called.suffix == ".py" else [called.name]
 
 
 def _version(package: str) -> str | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HOME = "trained_models"  # where runs are made unless another folder is named
@@ -53,3 +56,28 @@ def hint(folder: Path, wanted: str) -> str:
         return ""
     more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
     return f" (runs below {folder}: {', '.join(str(run) for run in runs[:SHOWN])}{more})"
+
+
+@contextmanager
+def removed_on_failure(outdir: str) -> Iterator[list[Path]]:
+    """Leave no folder from which nothing can be gone on with, nor those that were made above it.
+
+    Args:
+        outdir: where the run is made.
+
+    Yields:
+        A list for its folder, once it is made.
+    """
+    there = {folder for folder in (Path(outdir), *Path(outdir).parents) if folder.exists()}
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for run in made:
+            shutil.rmtree(run, ignore_errors=True)
+            with suppress(OSError):  # those that hold something, as other runs, stay
+                for folder in run.parents:
+                    if folder in there:
+                        break
+                    folder.rmdir()
+        raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -228,6 +229,20 @@ def stage_sizes(settings: Train, picture: Size) -> list[Size]:
     if min(sizes[0]) < max(patch, network.ker_size):
         raise UserError(
             f"The coarsest stage would be {sizes[0][1]}x{sizes[0][0]} px, smaller than the critic's patch of "
-            f"{patch} px; raise --min_size, give a larger picture or lower --num_layer or --ker_size."
+            f"{patch} px; {larger(settings, picture)}."
         )
     return sizes
+
+
+def larger(settings: Train, picture: Size) -> str:
+    """What to give for a coarsest stage that is not smaller than a patch."""
+    network, wanted, objective = settings.network, settings.pyramid, objective_of(settings)
+    patch = max(objective.smallest(network), network.ker_size)
+    if patch <= min(picture):
+        flags = f"--min_size {patch}" if wanted.min_size < patch else ""
+        longest = ceil(patch * max(picture) / min(picture))
+        return "give " + (flags if wanted.max_size >= longest else f"{flags} --max_size {longest}".strip())
+    for layers in range(network.num_layer - 1, 0, -1):
+        if max(objective.smallest(replace(network, num_layer=layers)), network.ker_size) <= min(picture):
+            return f"give --num_layer {layers}, or a larger picture"
+    return "give a larger picture"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consingan.config import Train
 from consingan.errors import UserError
+from consingan.grid.sizes import Size
 from consingan.pictures.source import check_no_address, is_input
 from consingan.watch.report.commands import program
 
@@ -41,6 +44,25 @@ def naive_notes(file: str | None, settings: Train) -> tuple[str, ...]:
         return ()
     case = cases.read(Path(file), settings.network.nc_im)
     return tuple(f"{case.file.name}: {note}" for note in case.notes)
+
+
+def shape_notes(sizes: Sequence[Size], picture: Size, settings: Train) -> tuple[str, ...]:
+    """What to say where all stages are alike, as those of a picture that is long and narrow.
+
+    Args:
+        sizes: ``(H, W)`` of the stages.
+        picture: ``(H, W)`` as it was loaded.
+        settings: the configuration.
+    """
+    least, (height, width) = settings.pyramid.min_size, sizes[-1]
+    if len(sizes) == 1 or sizes[0] != sizes[-1] or least < min(sizes[-1]):
+        return ()
+    longest = ceil(2 * least * max(picture) / min(picture))
+    other = f", and --max_size {longest} gives stages of different sizes" if longest <= max(picture) else ""
+    return (
+        f"All {len(sizes)} stages have {width}x{height} px, because --min_size {least} is not below the shorter side "
+        f"of the last one; --train_stages 1 takes about 1/{len(sizes)} of the time{other}.",
+    )
 
 
 def check_size(state: Training) -> None:

@@ -11,21 +11,22 @@ torch is imported when there is something to compute.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.config import Chosen
 from consingan.errors import UserError
+from consingan.pictures.source import check_there
 from consingan.storage import files
 from consingan.storage.run import Run
+from consingan.storage.runs import removed_on_failure
 from consingan.training import plan, signals
 from consingan.training.beginning import Beginning, beginning
 from consingan.training.belongings import Belongings
-from consingan.training.checks import check_picture, check_place, check_size, naive_notes, needed_bytes
+from consingan.training.checks import check_picture, check_place, check_size, naive_notes, needed_bytes, shape_notes
 from consingan.training.holed import start as around
 from consingan.training.order import MOST_PIXELS, WHITE, Order
 from consingan.training.plan import Plan
@@ -160,6 +161,8 @@ class Job:
         self.order.check()
         if self.picture is None and self.order.picture is not None:
             check_picture(self.order.picture)
+        if self.order.settings.get("naive_img") is not None:
+            check_there(self.order.settings["naive_img"], "--naive_img")
         begin = beginning(self.order)  # refuses before torch is imported
         self.about_to_load()
         picture = self._picture(begin)
@@ -173,7 +176,8 @@ class Job:
         if self.order.outdir is not None:
             check_place(plan.planned_folder(self.order.outdir, settings, self.order.name).parent, needed_bytes(state))
         chosen = Chosen(begin.preset, tuple(sorted(self.order.settings)))
-        notes = (*device_notes, *picture.notes, *naive)
+        shape = shape_notes(state.model.sizes, (pixels.shape[2], pixels.shape[3]), settings)
+        notes = (*device_notes, *picture.notes, *naive, *shape)
         return Ready(state, origins, chosen, notes, picture.lost)
 
     def _picture(self, begin: Beginning) -> Picture:
@@ -231,10 +235,13 @@ class Job:
 
         planned, state = self._plan(ready), ready.state
         outdir, settings, name = self.order.outdir, planned.settings, self.order.name
-        run = None if outdir is None else plan.new_run(outdir, settings, name)
-        with held(run):
-            if run:
-                with removed_on_failure(run):
+        with ExitStack() as stack:
+            run = None
+            if outdir is not None:
+                with removed_on_failure(outdir) as made:
+                    run = plan.new_run(outdir, settings, name)
+                    made.append(run.folder)
+                    stack.enter_context(run.lock())
                     self._belongings.keep(run, state.model.settings.network.nc_im)
                     write_start(state, run, ready.chosen)
             with monitored(run, company) as monitor:
@@ -279,7 +286,7 @@ class Job:
         from consingan.training.loop import resume
 
         said = [*company.notes, *notes]
-        with held(run):
+        with run.lock():
             state = resume(run, self._device()[0], said.append)
             if reals is not None and not state.trains_on(reals):
                 raise UserError(
@@ -336,23 +343,6 @@ class Job:
             monitor.message(f"Sample it with: {sampling(run)}")
         monitor.tell("finished")
         return Ended("finished", run, model, faults=tuple(monitor.faults))
-
-
-@contextmanager
-def held(run: Run | None) -> Iterator[None]:
-    """Hold the run folder for this process alone; without one there is nothing to hold."""
-    with run.lock() if run else nullcontext():
-        yield
-
-
-@contextmanager
-def removed_on_failure(run: Run) -> Iterator[None]:
-    """Leave no folder from which nothing can be gone on with: one of ours, made a moment ago."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(run.folder, ignore_errors=True)
-        raise
 
 
 @contextmanager

@@ -74,7 +74,5 @@ def commands(run: Run, settings: Train, finished: bool) -> list[Command]:
         note = f"; {own} is the one that it was begun with" if own else "; NAIVE.png is yours with the pasted object"
         wanted = Naive.on(str(run.folder), own or "NAIVE.png")
         found.append(Command(f"{wanted.verb} it on a naive picture{note}", learning_on(whole, settings, wanted)))
-    if finished:
-        found.append(Command("resume this run (it is finished, so this trains nothing)", resuming(run)))
     found.append(Command("rebuild this page", f"{program('report')} {shlex.quote(str(run.folder))}"))
     return [Command(each.what + start, each.line) for each in found]

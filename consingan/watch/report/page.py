@@ -222,8 +222,8 @@ def shown(path: Path | None, side: int, caption: str) -> Shot | None:
 
 
 def hero(facts: Facts) -> list[Shot]:
-    """What most people come for: the picture, its reconstruction and the newest samples; or first of all a naive
-    picture and what became of it."""
+    """What most people come for: the picture, the newest samples and the reconstruction; or first of all a naive
+    picture and what became of it. The first two are shown large."""
     stage = facts.newest
     items = portraits(facts) if facts.stages else []
     if items and directions.manners(facts.settings):
@@ -233,10 +233,10 @@ def hero(facts: Facts) -> list[Shot]:
         items = [(each.path, caption(each)) for each in (naive, *own[:1])] + items
         items += [(each.path, caption(each)) for each in own[1:HERO_SAMPLES]]
     elif stage:
-        pairs = zip(items, (stage.reconstruction, *stage.further), strict=False)
-        items += [(path, text.replace("the picture", "its") + " reconstruction") for (_, text), path in pairs]
+        made = list(zip(items, (stage.reconstruction, *stage.further), strict=False))
         own = [each for each in stage.samples if each.role not in BESIDE]
         items += [(each.path, caption(each) + near(each)) for each in own[:HERO_SAMPLES]]
+        items += [(path, text.replace("the picture", "its") + " reconstruction") for (_, text), path in made]
     else:
         items += [(each.path, "first look, without training") for each in facts.first_look]
     found = [shot for path, text in items if (shot := shown(path, HERO_SIDE, text))]
