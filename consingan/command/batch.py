@@ -217,7 +217,6 @@ def check_sampling(ctx: click.Context, mode: str) -> None:
         UserError: names the flag.
     """
     from consingan.command.sample import sampling_settings, wanted_use
-    from consingan.gan.stills import parse_size
 
     for name in ("out", "model_dir"):
         if ctx.params[name] is not None:
@@ -226,8 +225,6 @@ def check_sampling(ctx: click.Context, mode: str) -> None:
     for name in ("like", "mask", "naive_img", "clipart"):
         if name in given and not Path(given[name]).exists():
             raise UserError(f"--{name} {given[name]} does not exist; check the path.")
-    if "size" in given:
-        parse_size(given["size"])
     wanted_use(TASKS[mode].sampling, ctx.params["application"], given)
 
 
