@@ -81,7 +81,6 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
     check = _Check(cell, source.parent if source.is_file() else Path())
     for row in rows:
         if (found := len(faults)) >= MOST_FAULTS:
-            faults.append("There may be more faults; these come first.")
             break
         job = check.job(row, base, faults)
         same = names.setdefault(safe_name(job.name).casefold(), row.where)
@@ -90,6 +89,8 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
             faults.append(f"{row.where}: the name {job.name!r} is that of {same} too; {hint}.")
         if len(faults) == found:
             jobs.append(job)
+    if len(faults) >= MOST_FAULTS:
+        faults.append("There may be more faults; these come first.")
     if faults:
         raise FaultsError(str(source), faults)
     return jobs
