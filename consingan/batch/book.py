@@ -231,7 +231,7 @@ def sound(entry: Entry) -> bool:
         and isinstance(entry.order, Mapping)
         and entry.state in STATES
         and inside(entry.run)
-        and isinstance(entry.samples, list)
+        and isinstance(entry.samples, list | tuple)
         and all(isinstance(place, str) and inside(place) for place in entry.samples)
         and all(type(value) in (int, float) and abs(value) < MOST for value in (entry.seconds, *entry.figures.values()))
     )

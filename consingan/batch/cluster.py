@@ -337,7 +337,7 @@ def of_file(file: Path) -> str:
     try:
         return str(read_json(file)["address"])
     except UserError as error:
-        raise UserError(f"--scheduler: {error} A scheduler writes it with --scheduler-file.") from error
+        raise UserError(f"--scheduler {file} cannot be read: {error}") from error
     except (KeyError, TypeError) as error:
         raise UserError(
             f"--scheduler {file} is no file of a Dask scheduler; give the one of its --scheduler-file."

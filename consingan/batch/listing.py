@@ -96,7 +96,6 @@ def checked(rows: Sequence[Row], base: Order, cell: Cell, source: Path, faults: 
     check = _Check(cell, source.parent if source.is_file() else Path())
     for row in rows:
         if (found := len(faults)) >= MOST_FAULTS:
-            faults.append("There may be more faults; these come first.")
             break
         job = check.job(row, base, faults)
         same = names.setdefault(safe_name(job.name).casefold(), row.where)
@@ -105,6 +104,8 @@ def checked(rows: Sequence[Row], base: Order, cell: Cell, source: Path, faults: 
             faults.append(f"{row.where}: the name {job.name!r} is that of {same} too; {hint}.")
         if len(faults) == found:
             jobs.append(job)
+    if len(faults) >= MOST_FAULTS:
+        faults.append("There may be more faults; these come first.")
     if faults:
         raise FaultsError(str(source), faults)
     return jobs
