@@ -98,7 +98,8 @@ def test_all_faults_are_said_and_nothing_is_started(files, tmp_path):
     ]
     said = refusal(tmp_path, [*wrong, files[0], 7, {"picture": files[1], "name": "c", "mode": "odd"}], then="train")
     for words in (
-        "The list of pictures has 7 faults, and nothing was started:",
+        "The list of pictures has 8 faults, and nothing was started:",
+        "picture 4: the name 'b' is that of picture 2 too",
         "picture 2: nonsense is no setting of a training run",
         "picture 3: no picture is given",
         "picture 4: niter",
