@@ -112,6 +112,13 @@ def test_of_a_thin_part_as_much_stays_as_of_a_thick_one():
         assert seams.strip_of(mask)[0, 0, rows.start - 8, 100] == 0
 
 
+def test_the_strip_of_a_large_picture_is_as_wide_for_its_size():
+    mask = torch.zeros(1, 1, 576, 2000)
+    mask[:, :, 160:400, 320:1600] = 1
+    strip = seams.strip_of(mask)[0, 0, :, 1000]
+    assert (strip[: 160 - 52].sum(), strip[160 - 44 : 160 + 60].sum(), strip[160 + 68 : 400 - 68].sum()) == (0, 104, 0)
+
+
 def test_the_smaller_the_parts_the_later_the_stage(model):
     mask = torch.zeros(1, 1, 30, 32)
     found = []

@@ -20,7 +20,7 @@ from consingan.finish.hole import pushed
 from consingan.finish.photo import REACH
 from consingan.finish.scales import TRUST
 from consingan.grid.noise import Draw
-from consingan.grid.sizes import size_of
+from consingan.grid.sizes import at_most, size_of
 from consingan.pictures import masks
 
 INWARDS, OUTWARDS = 8.0, 6.0  # px at 250 px, from a part's outline, that are made anew
@@ -30,7 +30,7 @@ LIKE = 0.1  # difference of colour at which the outline's correction counts litt
 UNLIKE = 0.05  # share of the outline that asks for no change
 FLAT, WINDOW = 1e-3, 7  # variance beyond which the outline asks for no change, in a window of so many px
 SAMPLES = 512  # pixels of the outline that are looked at
-CHUNK = 2**16  # pixels that are corrected together
+CHUNK = 2**14  # pixels that are corrected together
 
 
 def mended(edited: Tensor, layout: Tensor, mask: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
@@ -51,11 +51,6 @@ def mended(edited: Tensor, layout: Tensor, mask: Tensor, draw: Draw) -> tuple[Te
     return made, torch.maximum(strip, parts)
 
 
-def scale_of(mask: Tensor) -> float:
-    """Pixels of a picture for one at 250 px."""
-    return max(size_of(mask)) / masks.REFERENCE
-
-
 def believed(mask: Tensor) -> float:
     """The longer side in px at which the strip is so wide that a layout shows what lies in it."""
     return min(float(max(size_of(mask))), max(TRUST, ACROSS * masks.REFERENCE / OUTWARDS))
@@ -63,12 +58,13 @@ def believed(mask: Tensor) -> float:
 
 def strip_of(mask: Tensor) -> Tensor:
     """The strip along the outlines of parts, ``[1, 1, H, W]``, 0 or 1; of thin parts as much as leaves ``STAYS``."""
-    parts, scale = (mask > 0.5).float(), scale_of(mask)
+    size = at_most(size_of(mask), masks.WORKING_SIDE)
+    parts, scale = F.adaptive_max_pool2d((mask > 0.5).float(), size), max(size) / masks.REFERENCE
     for width in (INWARDS, INWARDS / 2, INWARDS / 4, 0.0):
         inner = 1 - masks.dilated(1 - parts, width * scale)
         if inner.sum() >= STAYS * parts.sum():
             break
-    return masks.dilated(parts, OUTWARDS * scale) - inner
+    return F.interpolate(masks.dilated(parts, OUTWARDS * scale) - inner, size=size_of(mask))
 
 
 def recoloured(edited: Tensor, parts: Tensor) -> Tensor:
