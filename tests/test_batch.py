@@ -147,10 +147,10 @@ def test_words_that_cannot_be_sampled_with_are_refused_before_anything_starts(pi
 
 def test_words_are_for_the_modes_of_the_list(pictures, tmp_path):
     path = listing(tmp_path, "picture,train_mode\npictures/stripes.png,animation\n")
-    words = [path, *FLAGS, "--outdir", tmp_path / "out", "--then", "sample --frames 3", "--then", "sample --of 2"]
+    words = [path, *FLAGS, "--outdir", tmp_path / "out", "--then", "sample --frames 3", "--then", "sample --follow 0.3"]
     said = say(*words, code=2).stderr
     assert "--then 'sample --frames 3'" not in said  # an animation has frames
-    assert "--then 'sample --of 2' cannot be done: --of is a flag of --application samples" in said
+    assert "--then 'sample --follow 0.3' cannot be done: --follow is a flag of --application samples" in said
 
 
 @pytest.mark.parametrize(
