@@ -158,7 +158,7 @@ def meaning(found: Sequence[Direction], finished: bool) -> Iterator[str]:
         _named(
             [each for each in measurable if each.figures["structure"] < KEPT],
             "{} keeps little of its content: sample with --start_stage 1, --strength 0.6 or --finish none, or train "
-            "with a larger --structure, such as 3.",
+            "with a larger --structure.",
         ),
         _named(
             [each for each in measurable if each.fell > FELL],
