@@ -553,6 +553,39 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_trial_with_another_mask_or_picture_overwrites_nothing(desk):
+    for name, box in (("left.png", (0, 0, 9, 9)), ("right.png", (30, 20, 40, 30))):
+        mask = Image.new("L", stripes().shape[1::-1])
+        mask.paste(255, box)
+        mask.save(name)
+    for mask in ("left", "right", "left"):
+        typed("fill", "a.png", "--mask", f"{mask}.png", "--num_samples", 1, "--quiet", "--out", "new")
+    found = {name for name in files_below(desk / "new") if name.endswith(".png")}
+    assert found == {"fill_patches/seed_0_sample_000.png", "fill_patches/seed_0_sample_000_2.png"}
+    facts = {
+        each["file"]: each["facts"]["mask"] for each in json.loads(Path("new/results.json").read_text())["results"]
+    }
+    assert facts == {
+        "fill_patches/seed_0_sample_000.png": "left.png",
+        "fill_patches/seed_0_sample_000_2.png": "right.png",
+    }
+    Image.fromarray(stripes()[::-1].copy()).save("a.jpg")
+    for picture in ("a.png", "a.jpg"):  # both go to trained_models/a/instant
+        typed("sample", picture, "--num_samples", 1, "--size", "40x30", "--quiet")
+    assert len(list(Path("trained_models/a/instant").rglob("seed_0*.png"))) == 2
+
+
+def test_a_trial_with_other_codes_or_frames_overwrites_nothing(desk):
+    run = trained(desk / "a.png", desk / "runs", "--codes", "1")
+    words = ("--num_samples", 1, "--finish", "none", "--quiet")
+    for flags in (("--code", "0=0.5"), ("--code", "0=-1"), ("--code", "0=0.5")):
+        typed("sample", run, *flags, *words, "--size", "40x30", "--out", "still")
+    assert len(list(Path("still").rglob("seed_0*.png"))) == 2
+    for frames in (3, 4):
+        typed("sample", run, "--code", "0=-1..1", "--frames", frames, *words, "--out", "strip")
+    assert len(list(Path("strip").rglob("code_0*.png"))) == 2
+
+
 @pytest.mark.parametrize("name", ["one.png", "new/one.JPG", "one.webp", "one.tiff"])
 def test_one_picture_to_one_file(desk, trained_run, name):
     done = typed("sample", trained_run, "--out", name, "--seed", 3, "--quiet")

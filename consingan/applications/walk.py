@@ -81,7 +81,8 @@ class WalkAround:
                 name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
                 name += "" if finish == "none" else f"_{finish}"
                 facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
-                facts["finish"] = finish
+                facts |= {"finish": finish, "frames": f"{options.frames}", "fps": f"{options.fps:g}"}
+                facts["longest"] = f"{options.longest}"
                 how, notes = options.format, in_frames(model.kind, options.format)
                 yield Result(name, Role.SAMPLE, frames, facts, how, options.fps, notes, model.kind)
 
