@@ -19,6 +19,7 @@ from PIL import Image
 
 from consingan import __version__, config
 from consingan.command import cli
+from consingan.command.flags import typed as typed_in
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
@@ -126,6 +127,41 @@ def test_a_long_list_of_choices_stands_in_the_help():
 def test_examples_are_understood(name):
     for words, _ in cli.main.commands[name].examples:
         cli.main.commands[name].make_context(name, shlex.split(words))
+
+
+SCRIPTS = {"main_train.py": "train", "evaluate_model.py": "sample"}
+
+
+def documented() -> list[tuple[str, list[str]]]:
+    """Where README and pages have a line of ours to type, and its words behind the program."""
+    found = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        lines = iter(enumerate(page.read_text().splitlines(), 1))
+        for number, line in lines:
+            if not re.match(r"(    )?(consingan [a-z]+|python (main_train|evaluate_model)\.py) ", line):
+                continue
+            while line.endswith("\\"):
+                line = line.removesuffix("\\") + next(lines)[1]
+            if line.startswith("    ") or " --" in line:
+                program, *words = shlex.split(line, comments=True)
+                words = [SCRIPTS[words[0]], *words[1:]] if program == "python" else words
+                found.append((f"{page.name}:{number}", words))
+    return found
+
+
+@pytest.mark.parametrize(("place", "words"), documented(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_documented_line_is_understood(place, words):
+    words = [word.replace("harmonization|editing", "editing") for word in words]
+    named = cli.main.commands[words[0]]
+    context = named.make_context(words[0], list(words[1:]))
+    given = {name: value for name, value in context.params.items() if typed_in(context, name)}
+    plan.checked({s.name: given[s.name] for s in config.settings() if s.name in given and words[0] == "train"})
+
+
+def test_documented_lines_are_found():
+    pages = [place.partition(":")[0] for place, _ in documented()]
+    assert len(pages) > 60
+    assert {"README.md", "batch.md", "harmonization.md", "tileable.md", "reliability.md"} <= set(pages)
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=lambda words: "".join(words) or "main")
