@@ -19,6 +19,7 @@ from PIL import Image
 
 from consingan import __version__, config
 from consingan.command import cli
+from consingan.command.flags import typed as typed_in
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
@@ -126,6 +127,41 @@ def test_a_long_list_of_choices_stands_in_the_help():
 def test_examples_are_understood(name):
     for words, _ in cli.main.commands[name].examples:
         cli.main.commands[name].make_context(name, shlex.split(words))
+
+
+SCRIPTS = {"main_train.py": "train", "evaluate_model.py": "sample"}
+
+
+def documented() -> list[tuple[str, list[str]]]:
+    """Where README and pages have a line of ours to type, and its words behind the program."""
+    found = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        lines = iter(enumerate(page.read_text().splitlines(), 1))
+        for number, line in lines:
+            if not re.match(r"(    )?(consingan [a-z]+|python (main_train|evaluate_model)\.py) ", line):
+                continue
+            while line.endswith("\\"):
+                line = line.removesuffix("\\") + next(lines)[1]
+            if line.startswith("    ") or " --" in line:
+                program, *words = shlex.split(line, comments=True)
+                words = [SCRIPTS[words[0]], *words[1:]] if program == "python" else words
+                found.append((f"{page.name}:{number}", words))
+    return found
+
+
+@pytest.mark.parametrize(("place", "words"), documented(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_documented_line_is_understood(place, words):
+    words = [word.replace("harmonization|editing", "editing") for word in words]
+    named = cli.main.commands[words[0]]
+    context = named.make_context(words[0], list(words[1:]))
+    given = {name: value for name, value in context.params.items() if typed_in(context, name)}
+    plan.checked({s.name: given[s.name] for s in config.settings() if s.name in given and words[0] == "train"})
+
+
+def test_documented_lines_are_found():
+    pages = [place.partition(":")[0] for place, _ in documented()]
+    assert len(pages) > 60
+    assert {"README.md", "batch.md", "harmonization.md", "tileable.md", "reliability.md"} <= set(pages)
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=lambda words: "".join(words) or "main")
@@ -551,6 +587,39 @@ def test_what_is_advised_where_a_stage_is_too_small_works(desk, size, flags, adv
 
 def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_trial_with_another_mask_or_picture_overwrites_nothing(desk):
+    for name, box in (("left.png", (0, 0, 9, 9)), ("right.png", (30, 20, 40, 30))):
+        mask = Image.new("L", stripes().shape[1::-1])
+        mask.paste(255, box)
+        mask.save(name)
+    for mask in ("left", "right", "left"):
+        typed("fill", "a.png", "--mask", f"{mask}.png", "--num_samples", 1, "--quiet", "--out", "new")
+    found = {name for name in files_below(desk / "new") if name.endswith(".png")}
+    assert found == {"fill_patches/seed_0_sample_000.png", "fill_patches/seed_0_sample_000_2.png"}
+    facts = {
+        each["file"]: each["facts"]["mask"] for each in json.loads(Path("new/results.json").read_text())["results"]
+    }
+    assert facts == {
+        "fill_patches/seed_0_sample_000.png": "left.png",
+        "fill_patches/seed_0_sample_000_2.png": "right.png",
+    }
+    Image.fromarray(stripes()[::-1].copy()).save("a.jpg")
+    for picture in ("a.png", "a.jpg"):  # both go to trained_models/a/instant
+        typed("sample", picture, "--num_samples", 1, "--size", "40x30", "--quiet")
+    assert len(list(Path("trained_models/a/instant").rglob("seed_0*.png"))) == 2
+
+
+def test_a_trial_with_other_codes_or_frames_overwrites_nothing(desk):
+    run = trained(desk / "a.png", desk / "runs", "--codes", "1")
+    words = ("--num_samples", 1, "--finish", "none", "--quiet")
+    for flags in (("--code", "0=0.5"), ("--code", "0=-1"), ("--code", "0=0.5")):
+        typed("sample", run, *flags, *words, "--size", "40x30", "--out", "still")
+    assert len(list(Path("still").rglob("seed_0*.png"))) == 2
+    for frames in (3, 4):
+        typed("sample", run, "--code", "0=-1..1", "--frames", frames, *words, "--out", "strip")
+    assert len(list(Path("strip").rglob("code_0*.png"))) == 2
 
 
 @pytest.mark.parametrize("name", ["one.png", "new/one.JPG", "one.webp", "one.tiff"])

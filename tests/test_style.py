@@ -236,7 +236,7 @@ def test_a_smaller_stroke_shows_the_style_smaller(files):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("meadow.png", "none.png"), "none.png does not exist; name two pictures"),
+        (("meadow.png", "none.png"), "STYLE none.png does not exist; check the spelling"),
         (("meadow.png", "./meadow.png"), "CONTENT and STYLE are the same picture, meadow.png; name another one"),
         (("meadow.png", "tiny.png"), "tiny is 20x20 px, too small to take patches from; use a picture of at least 32"),
         (("thin.png", "house.png"), "thin makes a result of 90x10 px, too small to be made of patches"),

@@ -207,6 +207,7 @@ def proposals(
         made = signed(completed(known, hole, draw, layout, told)).cpu()
         result = torch.where(hole.cpu() > 0, made, picture)
         place = {"seed": f"{options.seed}", "sample": f"{number}", "layout": how}
+        place |= {} if options.variation is None else {"variation": f"{options.variation:g}"}
         stem = f"{name}_{how}/seed_{options.seed}_sample_{number:03d}"
         yield Result(stem, Role.SAMPLE, [result], {**options.facts(), **place}, format, kind=photo.kind)
 

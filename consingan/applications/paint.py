@@ -97,6 +97,7 @@ class Paint:
             world = photo.picture if photo else page.reconstruct().cpu()
             painting = palette.in_colours(painting, palette.palette(world, options.quantise))
         facts = {"clipart": Path(str(options.clipart)).name, "noise_scale": f"{options.noise_scale:g}"}
+        facts |= {"size": f"{size[1]}x{size[0]}", "finish": options.finish or "by the model"}
         facts |= {} if options.quantise is None else {"quantise": f"{options.quantise}"}
         facts |= album.beside(model, options.of)
         stem = Path(str(options.clipart)).stem

@@ -99,7 +99,8 @@ class Turn:
                 wanted = ((draw, codes.changed(known, own, {index: value})) for value in values)
                 pictures = list(sampling.pictures(model, wanted, how, size, after))
                 place = {"seed": f"{options.seed}", "sample": f"{number}", **codes.facts(known, own)}
-                facts = {**place, "turning": f"{index}={ends[0]:g}..{ends[1]:g}"}
+                facts = {**place, "turning": f"{index}={ends[0]:g}..{ends[1]:g}", "frames": f"{options.frames}"}
+                facts |= {"variation": f"{options.variation}", "finish": f"{options.finish}"}
                 name = f"code_{index}_seed_{options.seed}_sample_{number:03d}"
                 made = Result(name, Role.SAMPLE, pictures, facts, options.format, options.fps, kind=model.kind)
                 yield shown(made, values)

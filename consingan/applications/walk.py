@@ -84,7 +84,8 @@ class WalkAround:
                 name += "" if finish == "none" else f"_{finish}"
                 name += album.folder(material.trained, options.of)
                 facts = {"start_scale": f"{start}", "alpha": f"{alpha}", "beta": f"{beta}", "seed": f"{seed}"}
-                facts |= {"finish": finish, **near}
+                facts |= {"finish": finish, "frames": f"{options.frames}", "fps": f"{options.fps:g}"}
+                facts |= {"longest": f"{options.longest}", **near}
                 how, notes = options.format, in_frames(model.kind, options.format)
                 yield Result(name, Role.SAMPLE, frames, facts, how, options.fps, notes, model.kind)
 

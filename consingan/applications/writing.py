@@ -31,7 +31,8 @@ def write(
     """Write each result as it comes and yield its path; a grid of a folder's first stills comes last.
 
     The file of one result is written while the next is computed. The folder's index names all of them at the end, also
-    where the work breaks off.
+    where the work breaks off. Where a file of the same name holds a result of other facts, as of another mask, the new
+    one gets a number behind its name.
 
     Args:
         results: what an application makes.
@@ -43,11 +44,12 @@ def write(
         UserError: a folder or a file cannot be written.
     """
     shown: dict[tuple[Path, str], list[Tensor]] = defaultdict(list)
+    there = {each.path: each.facts for each in storage.read(folder)}
     with storage.indexed(folder) as kept:
         with ThreadPoolExecutor(1) as writer:  # a file is compressed while the next picture is computed
             begun: Future[Path] | None = None
             for result in results:
-                path = folder / f"{result.name}.{result.format}"
+                path = free(folder / f"{result.name}.{result.format}", {**facts, **result.facts}, there)
                 make_folder(path.parent)
                 gallery = shown[path.parent, result.format]
                 if not result.fps and path.parent != folder and len(gallery) < GRID_PICTURES:
@@ -65,6 +67,21 @@ def write(
                 images.save(path, sheets.grid(pictures))
                 kept.append(Kept(path, Role.GRID))
                 yield path
+
+
+def free(path: Path, facts: Mapping[str, str], there: Mapping[Path, Mapping[str, str]]) -> Path:
+    """A path, or the first with a number behind its name that holds no result of other facts.
+
+    Args:
+        path: the wanted one.
+        facts: of what is to be written.
+        there: of the results that are there.
+    """
+    named, number = path, 1
+    while named in there and there[named] != facts and named.exists():
+        number += 1
+        named = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return named
 
 
 def write_one(
