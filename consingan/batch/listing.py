@@ -90,6 +90,7 @@ def listed(source: Path, base: Order, cell: Cell) -> list[Job]:
         if len(faults) == found:
             jobs.append(job)
     if len(faults) >= MOST_FAULTS:
+        del faults[MOST_FAULTS:]
         faults.append("There may be more faults; these come first.")
     if faults:
         raise FaultsError(str(source), faults)
