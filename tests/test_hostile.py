@@ -286,6 +286,19 @@ def test_what_people_share_holds_names_only(applied_run, tmp_path):
     assert sorted(file.name for file in moved.naive.iterdir()) == ["pasted.png", "pasted_mask.png"]
 
 
+@pytest.mark.parametrize("further", ["{}", "--train_mode translation --target_name {}"], ids=["album", "translation"])
+def test_a_run_of_two_pictures_holds_names_only(further, picture_file, tmp_path):
+    secret = tmp_path / "ann_secret"
+    secret.mkdir()
+    shutil.copy(picture_file, secret / "one.png")
+    Image.fromarray(stripes()[::-1].copy()).save(secret / "other.png")
+    run = Run(trained(secret / "one.png", secret / "runs", *further.format(secret / "other.png").split()))
+    shown = [file for file in run.folder.rglob("*") if file.is_file() and file != run.local]
+    assert {run.model, run.report, run.log, run.config, run.environment} <= set(shown)
+    assert not [file for file in shown if secret.name.encode() in file.read_bytes()]
+    assert secret.name in run.local.read_text()
+
+
 def test_paths_in_sentences_begin_at_the_folder_of_the_runs(tmp_path, monkeypatch):
     run = tmp_path / "out" / "photo" / "2026"
     assert shared_text(f"Done; look at {run}/report.html", run) == "Done; look at out/photo/2026/report.html"

@@ -120,7 +120,7 @@ def test_two_files_of_one_name_do_not_travel(photos, tmp_path):
         {"then": 5},
         {"state": []},
     ],
-    ids=repr,
+    ids=lambda odd: repr(odd)[:40],
 )
 def test_a_crafted_book_is_refused(odd, photos, tmp_path):
     (tmp_path / "batch.json").write_text(json.dumps({"schema": 1, "threads": 1, "jobs": [{**ENTRY, **odd}]}))

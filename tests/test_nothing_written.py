@@ -20,13 +20,12 @@ LINES = {
         "PICTURE --save x.toml",
         "PICTURE --outdir /dev/null/x",
         f"PICTURE --outdir {'x' * 300}",
-        "PICTURE --train_mode harmonization",
+        "PICTURE --train_mode nowhere",
         "PICTURE --train_mode harmonization --naive_img nowhere.png",
         "PICTURE --train_mode translation --target_name nowhere.png",
         "PICTURE PICTURE",
         "PICTURE --weights 1,2",
         "PICTURE --config nowhere.toml",
-        "PICTURE --tileable xy --train_mode harmonization",
         "PHOTOS",
         "--resume nowhere",
         "--resume RUN --max_size 99",
@@ -41,7 +40,6 @@ LINES = {
         "PHOTOS --worker_resources GPU=1",
         "PHOTOS --then nonsense",
         "PHOTOS --max_size x",
-        "PHOTOS --train_mode harmonization",
         "PHOTOS --also nowhere.png",
         "PICTURE",
     ],
@@ -107,7 +105,7 @@ def test_a_refused_command_leaves_nothing(command, picture_file, trained_run, tm
         ended = CliRunner().invoke(cli.main, [command, *words])
         assert ended.exit_code == 2, (line, ended.output, ended.exception)
         assert isinstance(ended.exception, SystemExit), (line, ended.exception)
-        assert ended.stderr.count("Error: ") == 1, (line, ended.stderr)
+        assert [text.startswith("Error: ") for text in ended.stderr.splitlines()].count(True) == 1, (line, ended.stderr)
         assert len(ended.stderr) < 6000
         assert list(empty.iterdir()) == [], line
     assert (stamps(trained_run), stamps(picture_file.parent), stamps(photos)) == before

@@ -105,6 +105,7 @@ def checked(rows: Sequence[Row], base: Order, cell: Cell, source: Path, faults: 
         if len(faults) == found:
             jobs.append(job)
     if len(faults) >= MOST_FAULTS:
+        del faults[MOST_FAULTS:]
         faults.append("There may be more faults; these come first.")
     if faults:
         raise FaultsError(str(source), faults)
