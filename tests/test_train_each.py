@@ -31,7 +31,7 @@ def test_each_picture_gets_a_model_of_its_own_and_a_fault_is_told(files, tmp_pat
         raise RuntimeError("of mine")
 
     wanted = [{"picture": files[1], "name": "second", "seed": 5, "mode": "retarget"}, files[0], files[2]]
-    how = {"outdir": tmp_path / "out", "workers": 1, "then": "sample --num_samples 2", **TINY}
+    how = {"outdir": tmp_path / "out", "workers": 1, "then": "sample --num_samples 3 --size 32x28", **TINY}
     with pytest.warns(RuntimeWarning, match=r"breaks failed and is told nothing more: RuntimeError: of mine"):
         done = consingan.train_each(wanted, observers=[records.append, breaks], **how)
     assert [(each.name, each.state) for each in done] == [
