@@ -180,13 +180,12 @@ def test_what_is_said_goes_together_and_in_order():
 
 def test_a_second_worker_of_an_attempt_sends_nothing_and_stops():
     calls = []
-    with (
-        pytest.raises(afar.LostError),
-        afar.Side(afar.Line(lambda: False, lambda: 1, calls.append), "one", None) as side,
-    ):
-        side.say({"outcome": "done"})
-        assert side._stop.wait(10)
-        assert side.stopping()
+    side = afar.Side(afar.Line(lambda: False, lambda: 1, calls.append), "one", None).__enter__()
+    side.say({"outcome": "done"})
+    assert side._stop.wait(10)
+    assert side.stopping()
+    with pytest.raises(afar.LostError):
+        side.__exit__()
     assert calls == []
 
 

@@ -102,7 +102,7 @@ def test_all_faults_are_said_and_nothing_is_started(files, tmp_path):
         "picture 4: the name 'b' is that of picture 2 too",
         "picture 2: nonsense is no setting of a training run",
         "picture 3: no picture is given",
-        "picture 4: niter",
+        "picture 4: --niter is '0'",
         "picture 5: the name 'a' is that of picture 1 too",
         "picture 6: it is no file and no mapping, but int",
         "picture 7: ",
