@@ -155,6 +155,17 @@ def asleep(parcel: dict) -> None:
     afar.carry(parcel, work)
 
 
+def alone(address: str, jobs: int, seconds: float, ideal: float) -> tuple[str, str, str]:
+    """The row of Dask with tasks that only sleep, in the same minutes."""
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        begun, used = time.monotonic(), time.process_time()
+        client.gather([client.submit(time.sleep, seconds, pure=False) for _ in range(jobs)])
+        whole, used = time.monotonic() - begun, time.process_time() - used
+    return "Dask alone", f"{whole:.1f} s, {used:.1f} s of CPU", f"{100 * (whole / ideal - 1):.1f} %"
+
+
 def overhead(given: argparse.Namespace) -> list[tuple[str, str, str]]:
     """Rows: engine, seconds, share above what the sleep alone takes."""
     from consingan.batch.book import Book, Job
@@ -200,6 +211,7 @@ def overhead(given: argparse.Namespace) -> list[tuple[str, str, str]]:
             closing(Cluster(cluster.scheduler_address, asleep, Path(given.out), False, None)) as pool,
         ):
             measure("Dask cluster", pool)
+            rows.append(alone(cluster.scheduler_address, given.jobs, given.seconds, ideal))
     return rows
 
 

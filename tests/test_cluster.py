@@ -13,7 +13,7 @@ from sleeping import work as sleeping
 
 from consingan.batch import afar
 from consingan.batch.book import Book, Job
-from consingan.batch.cluster import Cluster, parsed
+from consingan.batch.cluster import Attempt, Cluster, parsed
 from consingan.batch.display import display
 from consingan.batch.drive import Driver
 from consingan.batch.errand import Outcome, run_of
@@ -121,6 +121,72 @@ def test_what_is_there_of_a_run_travels_and_replaced_checkpoints_go(tmp_path, tr
     assert (folder / "new.txt").read_text() == "new"
     pool._keep("job", {"files": {"other/a": b"", "job/../../b": b"", "/c": b""}, "names": []})
     assert [path.name for path in tmp_path.rglob("[abc]")] == []
+
+
+class FutureOfTest:
+    """A task's future whose state a test says."""
+
+    status = "pending"
+
+    def done(self) -> bool:
+        return self.status != "pending"
+
+
+def pool_of(*names: str) -> Cluster:
+    """A pool whose attempts are with no scheduler; an attempt is called as its job."""
+    pool = Cluster.__new__(Cluster)
+    pool._attempts = {name: Attempt(name, FutureOfTest()) for name in names}
+    return pool
+
+
+def test_an_attempt_counts_until_its_outcome_is_here_and_the_scheduler_knows():
+    """Else the scheduler, which takes the worker for busy, would give the next task to another one."""
+    pool = pool_of("first", "second")
+    future, outcome = pool._attempts["first"].future, {"attempt": "first", "outcome": Outcome("finished").plain()}
+    assert [news.outcome.how for news in pool._read(outcome)] == ["finished"]
+    assert list(pool._attempts) == ["first", "second"]
+    assert pool._read(outcome) == []  # said twice
+    future.status = "finished"
+    assert pool._read({"attempt": "first", "done": future}) == []
+    assert list(pool._attempts) == ["second"]
+    future = pool._attempts["second"].future
+    future.status = "finished"
+    assert pool._read({"attempt": "second", "done": future}) == []  # its outcome is on the way
+    assert list(pool._attempts) == ["second"]
+    assert pool._read({"attempt": "second", "record": {"event": "started"}})[0].record == {"event": "started"}
+    assert [news.outcome.how for news in pool._read({**outcome, "attempt": "second"})] == ["finished"]
+    assert pool._attempts == {}
+
+
+def test_an_attempt_that_ends_without_an_outcome_is_a_death():
+    pool = pool_of("job")
+    future = pool._attempts["job"].future
+    future.status = "error"
+    assert pool._read({"attempt": "job", "record": {"event": "started"}})[0].record  # said before
+    assert [news.died for news in pool._read({"attempt": "job", "done": future})] == ["its worker was lost (error)"]
+    assert pool._attempts == {}
+
+
+def test_what_is_said_goes_together_and_in_order():
+    calls = []
+    with afar.Side(afar.Line(lambda: True, lambda: 1, calls.append), "one", None) as side:
+        for number in range(5):
+            side.say({"record": number})
+        side.say({"outcome": "done"})
+    said = [message for call in calls for message in call]
+    assert said == [{"attempt": "one", "record": k} for k in range(5)] + [{"attempt": "one", "outcome": "done"}]
+    assert len(calls) == 1
+
+
+def test_a_second_worker_of_an_attempt_sends_nothing_and_stops():
+    calls = []
+    side = afar.Side(afar.Line(lambda: False, lambda: 1, calls.append), "one", None).__enter__()
+    side.say({"outcome": "done"})
+    assert side._stop.wait(10)
+    assert side.stopping()
+    with pytest.raises(afar.LostError):
+        side.__exit__()
+    assert calls == []
 
 
 def test_workers_that_do_not_fit_are_refused(address, tmp_path, monkeypatch):

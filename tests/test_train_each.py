@@ -31,7 +31,7 @@ def test_each_picture_gets_a_model_of_its_own_and_a_fault_is_told(files, tmp_pat
         raise RuntimeError("of mine")
 
     wanted = [{"picture": files[1], "name": "second", "seed": 5, "mode": "retarget"}, files[0], files[2]]
-    how = {"outdir": tmp_path / "out", "workers": 1, "then": "sample --num_samples 2", **TINY}
+    how = {"outdir": tmp_path / "out", "workers": 1, "then": "sample --num_samples 3 --size 32x28", **TINY}
     with pytest.warns(RuntimeWarning, match=r"breaks failed and is told nothing more: RuntimeError: of mine"):
         done = consingan.train_each(wanted, observers=[records.append, breaks], **how)
     assert [(each.name, each.state) for each in done] == [
@@ -102,7 +102,7 @@ def test_all_faults_are_said_and_nothing_is_started(files, tmp_path):
         "picture 4: the name 'b' is that of picture 2 too",
         "picture 2: nonsense is no setting of a training run",
         "picture 3: no picture is given",
-        "picture 4: niter",
+        "picture 4: --niter is '0'",
         "picture 5: the name 'a' is that of picture 1 too",
         "picture 6: it is no file and no mapping, but int",
         "picture 7: ",

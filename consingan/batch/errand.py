@@ -144,8 +144,9 @@ def judged(run: Run, outdir: Path) -> Outcome:
     facts = reading.read(run)
     found = judged.find(facts)
     later = [each for each in results.kept(run.evaluation) if each.role is results.Role.SAMPLE and not each.moving]
-    best = judged.best(facts, later)[:BEST]
-    files = [file.relative_to(outdir).as_posix() for file in best]
+    wanted = {each.path for each in later}
+    best = sorted(judged.best(facts, later), key=lambda file: file not in wanted)  # what was asked for comes first
+    files = [file.relative_to(outdir).as_posix() for file in best[:BEST]]
     return Outcome("finished", figures=dict(found.figures), samples=files)
 
 
