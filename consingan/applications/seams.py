@@ -22,13 +22,14 @@ from consingan.finish.scales import TRUST
 from consingan.grid.noise import Draw
 from consingan.grid.sizes import at_most, size_of
 from consingan.pictures import masks
+from consingan.pictures.transfer import window_mean
 
 INWARDS, OUTWARDS = 8.0, 6.0  # px at 250 px, from a part's outline, that are made anew
 STAYS = 0.4  # share of a part that is not made anew, at least
 ACROSS = REACH  # px of the strip at the scale whose layout is believed
 LIKE = 0.1  # difference of colour at which the outline's correction counts little, of values in [0, 1]
 UNLIKE = 0.05  # share of the outline that asks for no change
-FLAT, WINDOW = 1e-3, 7  # variance beyond which the outline asks for no change, in a window of so many px
+FLAT, WINDOW = 1e-3, 3  # variance beyond which the outline asks for no change, in windows of such a radius, px
 SAMPLES = 512  # pixels of the outline that are looked at
 CHUNK = 2**14  # pixels that are corrected together
 
@@ -81,8 +82,8 @@ def recoloured(edited: Tensor, parts: Tensor) -> Tensor:
     outline = outline[:: -(-len(outline) // SAMPLES)]
     at = (0, slice(None), outline[:, 0], outline[:, 1])
     own, wanted = (pushed(edited * known, known)[at].T for known in (inner, around))
-    rough = sum(pushed(roughness(edited, known), known)[at][0] for known in (inner, around))
-    flat = torch.exp(-rough / FLAT)  # where a rock ends at the sky, neither is to take the other's colour
+    rough = torch.stack([pushed(roughness(edited, known), known)[at][0] for known in (inner, around)])
+    flat = torch.exp(-rough.sum(0) / FLAT)  # where a rock ends at the sky, neither is to take the other's colour
     result = edited.clone()
     for places in (parts[0, 0] > 0).nonzero().split(CHUNK):
         at = (0, slice(None), places[:, 0], places[:, 1])
@@ -95,7 +96,6 @@ def recoloured(edited: Tensor, parts: Tensor) -> Tensor:
 
 def roughness(picture: Tensor, known: Tensor) -> Tensor:
     """Variance of the known pixels around each, mean over channels, times ``known``: ``[1, 1, H, W]``."""
-    reach = {"kernel_size": WINDOW, "stride": 1, "padding": WINDOW // 2}
-    share = F.avg_pool2d(known, **reach).clamp_min(1e-6)
-    mean, square = (F.avg_pool2d(x * known, **reach) / share for x in (picture, picture.square()))
+    share = window_mean(known, WINDOW).clamp_min(1e-6)
+    mean, square = (window_mean(x * known, WINDOW) / share for x in (picture, picture.square()))
     return (square - mean.square()).mean(1, keepdim=True).clamp_min(0) * known

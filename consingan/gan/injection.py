@@ -73,7 +73,7 @@ def showing(generator: GrowingGenerator, features: Tensor, picture: Tensor) -> T
         return generator.border.keeping(generator.tail, x, generator.reach)
 
     features = features.contiguous()
-    before, back = torch.func.vjp(linear, features)
+    before, back = torch.func.vjp(linear, features)[:2]
     offset = linear(torch.zeros_like(features))
     left = torch.atanh(picture.clamp(-BRIGHTEST, BRIGHTEST)) - before
     solution, direction, square = torch.zeros_like(left), left, left.square().sum()
