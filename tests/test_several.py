@@ -168,7 +168,7 @@ def origin(layout):
 
 def test_a_spot_like_the_other_photo_is_no_island():
     layout = RED.clone()
-    layout[:, :, 8:14, 30:38] = GREEN[:, :, 8:14, 30:38]
+    layout[:, :, 8:20, 30:46] = GREEN[:, :, 8:20, 30:46]
     assert not origin(layout).any()
     assert origin(GREEN).all()
 
