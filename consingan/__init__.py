@@ -47,7 +47,7 @@ WHERE = {
     "sample": "consingan.api",
     "style": "consingan.api",
     "train": "consingan.api",
-    "train_each": "consingan.batch.each",
+    "train_each": "consingan.command.each",
     "uncrop": "consingan.api",
 }
 

@@ -120,7 +120,7 @@ def test_a_long_list_of_choices_stands_in_the_help():
     said = shown.partition("--objective WORD ")[2]
     assert said.startswith(f"adversarial objective: the game that generator and critic play; one of {objectives} [def")
     assert "--train_mode WORD generation: new pictures" in shown
-    assert "--noise [mixed|pure]" in shown  # a short one stands beside its flag
+    assert "--noise [pure|mixed]" in shown  # a short one stands beside its flag
 
 
 @pytest.mark.parametrize("name", ["train", "sample"])

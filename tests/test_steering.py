@@ -272,7 +272,7 @@ def test_without_a_size_the_sketch_s_proportions_are_those_of_the_samples(model,
     [
         (("--like", "missing.png"), "missing.png"),
         (("--like", "text.png"), "text.png"),
-        (("--mask", "mask.png"), "--mask mask.png is given without --like; name the sketch that it is for, or"),
+        (("--mask", "black.png"), "--mask black.png is given without --like; name the sketch that it is for, or"),
         (
             ("--like", "painted.png", "--mask", "wide.png"),
             "--mask wide.png is 60x20 px, another shape than the sketch's",

@@ -400,7 +400,7 @@ def test_start_scale_leaves_out_the_coarsest():
 
 
 def test_a_stage_smaller_than_a_patch_is_refused():
-    with pytest.raises(UserError, match="--min_size"):
+    with pytest.raises(UserError, match="smaller than the critic's patch of 31 px; give --num_layer 2"):
         stage_sizes(settings_for(ker_size=7), (30, 32))
 
 

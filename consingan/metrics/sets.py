@@ -51,6 +51,16 @@ def least(figure: Callable[[Tensor, Tensor], float]) -> Figure:
     return of_set
 
 
+def mean(figure: Callable[[Tensor, Tensor], float]) -> Figure:
+    """The mean of a figure over the pictures."""
+
+    def of_set(reals: Sequence[Tensor], samples: Tensor) -> float:
+        reals, samples = beside(reals, samples)
+        return figures.mean_of(figure(real, samples) for real in reals)
+
+    return of_set
+
+
 swd = least(figures.distance)
 completeness = least(lambda real, sample: figures.patch_error(halved(real), halved(sample)))
 

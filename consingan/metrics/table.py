@@ -70,12 +70,16 @@ class Mean:
 Begin = Callable[[Reference], Measure]
 
 
-def each(figure: Callable[[Tensor, Tensor], float], of_set: sets.Figure) -> Begin:
-    """A figure that a sample has by itself, from a function of the real picture and samples, and one of a set."""
+def each(figure: Callable[[Tensor, Tensor], float], of_set: sets.Figure | None = None) -> Begin:
+    """A figure that a sample has by itself, from a function of the real picture and samples, and one of a set.
+
+    Without one of a set it is the mean over the pictures.
+    """
 
     def begin(reference: Reference) -> Measure:
         if reference.others:
-            return Mean(lambda samples: of_set(reference.pictures, samples))
+            beside = of_set or sets.mean(figure)
+            return Mean(lambda samples: beside(reference.pictures, samples))
         return Mean(lambda samples: figure(reference.picture, samples))
 
     return begin

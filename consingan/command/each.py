@@ -7,19 +7,18 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Literal
 
 from consingan.batch import display as displays
 from consingan.batch.book import Book, Entry, Job, Then
 from consingan.batch.listing import FIELDS, NAME, PICTURE, FaultsError, Row, checked, listed
 from consingan.batch.whole import How, carried_out
+from consingan.command.batch import afterwards, cells
 from consingan.errors import UserError, check_packages
 from consingan.training import plan
 from consingan.training.order import Order
 from consingan.watch.log import Observer
 
-COMMAND = "consingan.command.batch"  # it knows the words of the command line
 HERE = Path("The list of pictures")  # what the faults of pictures are of that are given one by one
 
 Source = str | Path | Sequence[str | Path | Mapping[str, Any]]
@@ -121,14 +120,13 @@ def asked(
     base = Order(**order, **own, settings=plan.checked(given))
     try:
         if isinstance(pictures, str | Path):
-            jobs = listed(Path(pictures), base, resolve_name(f"{COMMAND}:cells")())
+            jobs = listed(Path(pictures), base, cells())
         else:
             jobs = checked(rows(pictures, faults), base, value, HERE, faults)
     except FaultsError as found:
         faults = list(found.sentences)
-    afterwards = resolve_name(f"{COMMAND}:afterwards")
     modes = {job.order.wanted[0] for job in jobs}
-    words = tuple(afterwards(text, modes, faults) for text in then)
+    words = tuple(found for text in then if (found := afterwards(text, modes, faults)) is not None)
     if faults:
         raise FaultsError(str(HERE if not isinstance(pictures, str | Path) else pictures), faults)
     return jobs, words
