@@ -126,7 +126,7 @@ def asked(
     except FaultsError as found:
         faults = list(found.sentences)
     modes = {job.order.wanted[0] for job in jobs}
-    words = tuple(found for text in then if (found := afterwards(text, modes, faults)) is not None)
+    words = tuple(each for text in then if (each := afterwards(text, modes, faults)) is not None)
     if faults:
         raise FaultsError(str(HERE if not isinstance(pictures, str | Path) else pictures), faults)
     return jobs, words
