@@ -135,7 +135,9 @@ def test_the_losses_of_an_iteration_are_those_of_its_networks(files):
     assert losses["reconstruction"].item() == losses["target.reconstruction"].item() == 0
     assert losses["total_variation"].item() > 0
     lost = [differences(x, fake, (1, 2)).item() for x, fake in zip(seen, fakes, strict=True)]
-    assert losses["structure"].item() == pytest.approx(sum(lost), rel=1e-4)
+    assert losses["structure"].item() == pytest.approx(
+        TASKS["translation"].recipes["fast"]["structure"] * sum(lost), rel=1e-4
+    )
     bare = begun(files, cycle=0.0, identity=0.0, structure=0.0)
     assert not {"cycle", "identity", "structure", "total_variation"} & bare.enter_stage()(*bare.draw(1)).keys()
 
@@ -375,15 +377,15 @@ def test_two_branches_cost_what_both_do(files):
 
 
 def test_a_pair_of_equal_pictures_stays_as_it_is(files, tmp_path):
-    """What comes out is what went in, as well as so short a training learns it; without identity, light may be dark."""
+    """What comes out is what went in, as well as so short a training learns it: 0.16 here, 0.46 without identity."""
     twin = tmp_path / "twin.png"
     Image.open(files[0]).resize((32, 24)).save(twin)
     weight = TASKS["translation"].recipes["fast"]["identity"]
-    state = begun((twin, twin), identity=weight, niter=(250,), nfc=16, lr_g=4e-3, lr_d=4e-3, train_stages=1)
+    state = begun((twin, twin), identity=weight, niter=(400,), nfc=16, lr_g=4e-3, lr_d=4e-3, train_stages=1)
     train(state, Monitor(display="quiet"))
     for branch in state.branches:
         real = branch.reals[-1]
-        assert (branch.model.transform(real) - real).abs().mean() < 0.4 * (real - real.mean()).abs().mean()
+        assert (branch.model.transform(real) - real).abs().mean() < 0.3 * (real - real.mean()).abs().mean()
 
 
 # ---- one line each
