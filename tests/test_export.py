@@ -134,6 +134,8 @@ def test_batches_other_variations_and_what_a_file_says_of_itself(onnx):
         "codes": 2,
         "categories": 0,
         "border": "extend",
+        "tileable": "off",
+        "sees": "noise",
         "size": None,
     }
     assert [given[0][f"noise_{stage}"].shape[2:] for stage in (0, 1)] == [(20, 26), (32, 42)]
@@ -146,6 +148,32 @@ def test_a_fixed_size(onnx):
     assert difference(model, made_file.data, (30, 22)) < TOLERANCE
     with pytest.raises(Exception, match="invalid dimensions"):
         difference(model, made_file.data, (40, 27))
+
+
+@pytest.mark.parametrize(("border", "tileable"), [("extend", "x"), ("zero", "xy")])
+def test_tiles_have_one_size(border, tileable, onnx):
+    model = made(border, tileable=tileable, num_layer=1)
+    assert export.settled(model, None) == model.size
+    assert difference(model, export.onnx_file(model, "1", (30, 22)).data, (30, 22)) < TOLERANCE
+
+
+def test_a_model_of_two_pictures_takes_a_picture(onnx):
+    settings = Train("translation", "stripes.png")
+    settings = replace(settings, network=replace(settings.network, nfc=4, num_layer=2))
+    torch.manual_seed(0)
+    model = SingleImageModel(settings, "zero", SIZES)
+    for size in SIZES:
+        real = Draw(1).normal((1, 3, *size)).clamp(-1, 1)
+        model.grow(real, real)
+    with torch.no_grad():
+        for weights in (each for each in model.generator.parameters() if each.dim() == 4):
+            weights.mul_(10)
+    file = export.onnx_file(model, "1")
+    assert file.size == model.size
+    seen = Draw(2).normal((3, 3, *model.size)).clamp(-1, 1)
+    ours = torch.cat([model.transform(one, noise_scale=0) for one in seen.split(1)]).numpy()
+    assert ours.std() > 0.05
+    assert np.abs(in_onnx_runtime(file.data, {"source": seen.numpy()}) - ours).max() < TOLERANCE
 
 
 def test_a_border_that_depends_on_places_gets_one_size(monkeypatch):
@@ -197,6 +225,8 @@ def test_the_command_writes_onnx_and_nothing_else(trained_run, tmp_path, onnx):
 
 
 REFUSALS = [
+    (("--onnx", "m.onnx", "--direction", "back"), "models of two pictures"),
+    (("--onnx", "m.onnx", "--of", "1"), "models of several pictures"),
     ((), "has nothing to write"),
     (("--onnx", "m.pt"), "ends in .onnx"),
     (("--noise", "there.npz"), "there.npz exists already"),

@@ -330,3 +330,14 @@ def test_of_many_pictures_few_are_measured():
     found = over([(number, 1.0 if number < 50 else 3.0) for number in range(100)], measured)
     assert seen == [0, 12, 25, 37, 50, 62, 75, 87]
     assert found.reconstruction == pytest.approx((sum(seen[:4]) + 3 * sum(seen[4:])) / 16)
+
+
+def test_a_run_of_several_pictures_gives_the_layout_of_one(typed, run):
+    _, done = typed("export RUN --pt2 m.pt2 --noise n.npz --seed 4 --of 2 --tileable x")
+    assert done.exit_code == 0, done.output
+    model = SingleImageModel.load(run.model)
+    ours = model.sample(1, seed=4, of="2", tileable="x", size=model.pages[0].size, finish="none")
+    given = {name: torch.from_numpy(x) for name, x in np.load("n.npz").items()}
+    maps = [given[f"noise_{stage}"] for stage in range(model.stages)]
+    theirs = torch.export.load("m.pt2").module()(maps, given["amplitudes"], given["variation"])
+    assert (theirs - ours).abs().max() < 1e-4

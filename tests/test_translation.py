@@ -19,6 +19,7 @@ from consingan import config
 from consingan.applications import APPLICATIONS
 from consingan.applications.base import Material, chosen, quiet
 from consingan.applications.translate import models_of
+from consingan.command.cli import main
 from consingan.command.cli import sample as sample_command
 from consingan.command.cli import train as train_command
 from consingan.errors import UserError
@@ -598,3 +599,23 @@ def test_both_pictures_may_be_in_memory(files):
     same_tensors(model.tensors(), of_files.tensors())
     made = consingan.sample(model, input_name=second, direction="forward", finish="none")
     assert made.of("translated")[0].size == (40, 52)
+
+
+def exported(run, *flags, code=0):
+    """A run as ``consingan export`` writes it."""
+    done = CliRunner().invoke(main, ["export", str(run.folder), *map(str, flags)], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_a_run_of_two_pictures_gives_the_generator_of_a_direction(run, tmp_path):
+    ways = {"forward": run.model_of("target"), "back": run.model}
+    for direction, own in ways.items():
+        file = tmp_path / f"{direction}.pt2"
+        exported(run, "--pt2", file, "--direction", direction)
+        model = SingleImageModel.load(own)
+        seen = Draw(2).normal((1, 3, *model.size)).clamp(-1, 1)
+        made = torch.export.load(file).module()(seen)
+        assert (made - model.transform(seen, noise_scale=0)).abs().max() < 1e-4
+    for flags, words in ((("--noise", "n.npz"), "sees a picture"), (("--pt2", "n.pt2", "--of", "1"), "--of 1 is for")):
+        assert words in exported(run, *flags, code=2).stderr

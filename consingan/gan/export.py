@@ -9,6 +9,9 @@ The graph is the generator with its weights and the coarsest stage's anchor. Its
 
 Its output is ``picture``, float32 ``[B, C, H, W]`` in [-1, 1]. It holds no random numbers: ``inputs`` are those of our
 samples. The finish is no part of it: its searches depend on their own results.
+
+A generator that sees a picture at every stage (``guides``) has one input, ``source``, float32 ``[B, C, H, W]`` in
+[-1, 1], and its ``picture`` is of that size.
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ import torch
 from torch import Tensor, nn
 
 from consingan.errors import UserError
-from consingan.gan import codes, sampling
+from consingan.gan import codes, guides, sampling
 from consingan.gan.model import SingleImageModel
 from consingan.grid.noise import Draw, mixed
 from consingan.grid.resize import resize
-from consingan.grid.sizes import Size, size_of
+from consingan.grid.sizes import NOWHERE, Size, size_of
+from consingan.grid.torus import joined
 from consingan.grid.windows import Part, Window
 
 OPSET = 18  # the first whose Resize has antialiasing
@@ -54,15 +58,15 @@ class Graph(nn.Module):
     def __init__(self, model: SingleImageModel, sizes: Sequence[Size] | None):
         super().__init__()
         self.generator, self.sizes = model.generator, sizes
-        self.register_buffer("anchor", model.fixed[0])
+        anchor = model.fixed[0]
+        self.register_buffer("anchor", joined(resize(anchor, sizes[0]), model.wraps) if sizes else anchor)
 
     def forward(
         self, noise: Sequence[Tensor], amplitudes: Tensor, variation: Tensor, values: Tensor | None = None
     ) -> Tensor:
         """Pictures ``[B, C, H, W]``, see the top of this file."""
         sizes = self.sizes or [size_of(noise[0]), *(self._size(later) for later in noise[1:])]
-        # compared by hand, because a size without a number cannot be
-        anchor = self.anchor if self.sizes and size_of(self.anchor) == sizes[0] else resized(self.anchor, sizes[0])
+        anchor = self.anchor if self.sizes else resized(self.anchor, sizes[0])
         first = mixed(anchor, noise[0], variation)  # type: ignore[arg-type]
         first = first if values is None else codes.joined(first, values)
         parts = None if self.sizes else whole(self.generator, sizes)
@@ -77,10 +81,44 @@ class Graph(nn.Module):
         return height - more[0], width - more[1]
 
 
+class Seeing(nn.Module):
+    """The way of a picture through a generator that sees it at every stage, written for a tracer.
+
+    Args:
+        model: whose generator.
+        size: ``(H, W)`` of the pictures.
+    """
+
+    def __init__(self, model: SingleImageModel, size: Size):
+        super().__init__()
+        self.generator, self.model, self.sizes = model.generator, model, model.sizes_for(size)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """``[B, C, H, W]`` in [-1, 1] -> the same shape, as ``SingleImageModel.transform`` without noise."""
+        seen = guides.inputs(self.model, source, self.sizes)
+        made: Tensor = self.generator(seen, self.model.amplitudes, self.sizes)
+        return made
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a tracer is given.
+
+    Args:
+        graph: to trace.
+        example: its arguments.
+        free: by argument, the axes whose length is free.
+        names: of the arguments in a file.
+    """
+
+    graph: nn.Module
+    example: list[Any]
+    free: list[Any]
+    names: list[str]
+
+
 def resized(anchor: Tensor, size: Size) -> Tensor:
-    """As ``resize``, also to a size without a number."""
-    if isinstance(size[0], int):
-        return resize(anchor, size)
+    """As ``resize``, to a size without a number."""
     return torch.nn.functional.interpolate(anchor, size, mode="bicubic", antialias=True)
 
 
@@ -92,8 +130,13 @@ def whole(generator: Any, sizes: Sequence[Size]) -> list[Part]:
 
 
 def any_size(model: SingleImageModel) -> bool:
-    """Whether one graph can make pictures of any size: nothing in it may depend on where a window lies."""
+    """Whether one graph can make pictures of any size: nothing in it may depend on where a window lies.
+
+    A circle's weights of resizing are those of its length, and a picture that is seen is resized by numbers.
+    """
     sizes = model.sizes[: model.stages]
+    if model.guided or model.wraps != NOWHERE:
+        return False
     return whole(model.generator, sizes) == model.generator.parts(sizes)
 
 
@@ -165,15 +208,14 @@ def onnx_file(model: SingleImageModel, version: str, size: Size | None = None) -
     """
     size = settled(model, size)
     made = facts(model, version, size)
-    traced = traced_program(model, size)
-    names = list(inputs(model, Draw(0), model.size))
+    given = traced(model, size)
     with quietly():
         program = torch.onnx.export(
-            traced,
+            traced_program(given),
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            input_names=names,
+            input_names=given.names,
             output_names=["picture"],
             verbose=False,
         )
@@ -189,7 +231,7 @@ def pt2_file(model: SingleImageModel, version: str, size: Size | None = None) ->
     size = settled(model, size)
     held = io.BytesIO()
     extra = {METADATA: json.dumps(facts(model, version, size))}
-    program = traced_program(model, size)
+    program = traced_program(traced(model, size))
     with quietly():
         torch.export.save(program, held, extra_files=extra)
     return Exported(held.getvalue(), size)
@@ -214,6 +256,7 @@ def facts(model: SingleImageModel, version: str, size: Size | None) -> dict[str,
     """What a file says of itself, as JSON values.
 
     ``sizes`` are ``(H, W)`` of the stages as trained; a stage's noise has ``more`` rows and columns than the stage.
+    ``tileable`` says along which axes pictures repeat, and ``sees`` what goes in: noise, or a picture.
     """
     more = model.generator.border.noise_size((0, 0))
     return {
@@ -227,15 +270,19 @@ def facts(model: SingleImageModel, version: str, size: Size | None) -> dict[str,
         "codes": model.settings.codes.channels,
         "categories": model.settings.codes.code_categories,
         "border": model.generator.border.name,
+        "tileable": model.settings.network.tileable,
+        "sees": "picture" if model.guided else "noise",
         "size": list(size) if size else None,
     }
 
 
-def traced_program(model: SingleImageModel, size: Size | None) -> torch.export.ExportedProgram:
-    """The graph as torch traces it; free are the batch, and without a size all sides."""
-    graph = Graph(model, None if size is None else model.sizes_for(size)).eval()
-    given = inputs(model, place(model, 0, 0), size or model.size)
+def traced(model: SingleImageModel, size: Size | None) -> Traced:
+    """The way to pictures of a size, or of any; free are the batch, and without a size all sides."""
     batch = torch.export.Dim("batch")
+    if model.guided:
+        shape = (2, model.generator.channels, *(size or model.size))
+        return Traced(Seeing(model, shape[2:]), [torch.zeros(shape)], [{0: batch}], ["source"])
+    given = inputs(model, place(model, 0, 0), size or model.size)
     noise = [torch.from_numpy(given[f"noise_{stage}"]).repeat(2, 1, 1, 1) for stage in range(model.stages)]
     sides = [{} if size else free_sides(model, stage) for stage in range(model.stages)]
     example: list[Any] = [noise, torch.from_numpy(given["amplitudes"]), torch.tensor(float(given["variation"]))]
@@ -243,9 +290,15 @@ def traced_program(model: SingleImageModel, size: Size | None) -> torch.export.E
     if "codes" in given:
         example.append(torch.from_numpy(given["codes"]).repeat(2, 1))
         free.append({0: batch})
+    return Traced(Graph(model, model.sizes_for(size) if size else None), example, free, list(given))
+
+
+def traced_program(given: Traced) -> torch.export.ExportedProgram:
+    """A graph as torch traces it."""
+    graph = given.graph.eval()
     with torch.no_grad(), quietly():
-        graph(*example)  # the weights of resizing are kept from here on: those of a tracer would have no numbers
-        return torch.export.export(graph, tuple(example), dynamic_shapes=tuple(free), strict=False)
+        graph(*given.example)  # the weights of resizing are kept from here on: those of a tracer would have no numbers
+        return torch.export.export(graph, tuple(given.example), dynamic_shapes=tuple(given.free), strict=False)
 
 
 def free_sides(model: SingleImageModel, stage: int) -> dict[int, Any]:
