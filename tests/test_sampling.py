@@ -115,12 +115,22 @@ def test_sampling_says_what_it_takes_and_how_far_it_is(clock):
     assert len(said) == 1  # too soon
     clock[0] = 10.0
     progress.told(0.5)
+    progress.told(0.2)  # nothing more so soon
     assert said[1:] == ["12% of 4 samples, 1 min 10 s left."]
     results = [Result("a", Role.RECONSTRUCTION, []), Result("b", Role.SAMPLE, []), Result("c", Role.SAMPLE, [])]
     assert list(progress.seen(results)) == results
     clock[0] = 20.0
     progress.told(0.0)
     assert said[2:] == ["50% of 4 samples, 20 s left."]
+
+
+def test_little_that_is_done_tells_no_time(clock):
+    """The first per cent are loading as well."""
+    said: list[str] = []
+    progress = Progress(said.append, 1, [(3000, 4000)], begun=0.0, spoken=0.0)
+    for clock[0], share in ((6.0, 0.01), (12.0, 0.1), (18.0, 1.0)):
+        progress.told(share)
+    assert said[1:] == ["1% of 1 sample.", "10% of 1 sample, 1 min 48 s left."]
 
 
 def test_what_takes_no_time_or_an_unknown_one_is_not_announced(clock):

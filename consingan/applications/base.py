@@ -128,14 +128,14 @@ class Expected:
         sizes: ``(H, W)``.
         finished: whether they are finished.
         before: seconds that each takes before it is finished, where that is worth a word.
-        what: they are called.
+        what: one of them is called.
     """
 
     number: int = 0
     sizes: Sequence[Size] = ()
     finished: bool = True
     before: float = 0.0
-    what: str = "samples"
+    what: str = "sample"
 
 
 class Options(Protocol):

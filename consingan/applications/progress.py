@@ -9,12 +9,13 @@ from time import monotonic
 from consingan.applications.base import Result
 from consingan.grid.sizes import Size
 from consingan.storage.results import Role
-from consingan.watch.clock import duration
+from consingan.watch.clock import counted, duration
 
 SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
 MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
 EVERY = 5.0  # seconds between two words
 COUNTED = {Role.SAMPLE, Role.ENLARGED, Role.PAINTED, Role.TRANSLATED}
+FORESEEN = 0.1  # of all, from which on what has passed tells what is left
 WORTH_A_WORD = 3.0  # seconds; what takes less is not announced
 
 
@@ -28,7 +29,7 @@ class Progress:
         sizes: ``(H, W)`` of the samples.
         finished: whether they are finished.
         before: seconds that each takes before that.
-        what: they are called.
+        what: one of them is called.
     """
 
     say: Callable[[str], None]
@@ -36,7 +37,7 @@ class Progress:
     sizes: Sequence[Size]
     finished: bool = True
     before: float = 0.0
-    what: str = "samples"
+    what: str = "sample"
     done: float = 0.0
     begun: float = field(default_factory=monotonic)
     spoken: float = field(default_factory=monotonic)
@@ -46,7 +47,7 @@ class Progress:
             shown = ", ".join(f"{width}x{height}" for height, width in self.sizes)
             memory = MEGABYTES + max(BYTES_PER_PIXEL * h * w for h, w in self.sizes) / 2**20
             self.say(
-                f"{self.total} {self.what} of {shown} px: about {duration(self.seconds)} on one core, and "
+                f"{self.called} of {shown} px: about {duration(self.seconds)} on one core, and "
                 f"{memory:.0f} MB of memory."
             )
 
@@ -54,6 +55,11 @@ class Progress:
     def total(self) -> int:
         """Samples in all."""
         return self.number * len(self.sizes)
+
+    @property
+    def called(self) -> str:
+        """Their number, in words."""
+        return counted(self.total, self.what)
 
     @property
     def seconds(self) -> float:
@@ -64,10 +70,11 @@ class Progress:
         """Hear how far the sample in progress has come, from 0 to 1."""
         now = monotonic()
         at = min(self.done + share, self.total)
-        if at and now - self.spoken >= EVERY:
+        if 0 < at < self.total and now - self.spoken >= EVERY:
             self.spoken = now
             left = (now - self.begun) * (self.total - at) / at
-            self.say(f"{at / self.total:.0%} of {self.total} {self.what}, {duration(left)} left.")
+            ending = f", {duration(left)} left" if at / self.total >= FORESEEN else ""
+            self.say(f"{at / self.total:.0%} of {self.called}{ending}.")
 
     def seen(self, results: Iterable[Result]) -> Iterator[Result]:
         """The results as they come, counted."""

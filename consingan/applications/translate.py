@@ -97,7 +97,7 @@ class Translate:
         each = SECONDS + sum(prod(size) for size in sizes) / len(sizes) * SECONDS_PER_PIXEL
         if options.finish == "none":
             each = PLAIN_SECONDS
-        return Expected(options.num_samples, sizes, finished=False, before=each, what="translations")
+        return Expected(options.num_samples, sizes, finished=False, before=each, what="translation")
 
     def apply(self, material: Material, options: TranslateOptions, told: Told) -> Iterator[Result]:
         from consingan.pictures.sheets import at_most

@@ -13,7 +13,6 @@ from consingan.command.flags import command, one_sentence, option
 from consingan.config import MOST_STAGES
 from consingan.errors import UserError, check_packages
 from consingan.gan.stills import Stills, check_start, output_sizes
-from consingan.grid.sizes import WRAPS
 from consingan.storage import files
 from consingan.storage.run import Run
 from consingan.tasks.translation import TARGET
@@ -58,7 +57,7 @@ MOST_NOISE = 2**31  # bytes of a file of noise
     help="of a model of several pictures the name or the number, from 1, of the one whose layout its pictures have; by "
     "default the first",
 )
-@option("Model", "--tileable", type=click.Choice(list(WRAPS)), help="as for evaluate_model.py; needs one size")
+@option("Model", "--tileable", type=click.Choice(("off", "x", "y", "xy")), help="as for evaluate_model.py, of one size")
 @option("Noise", "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="of the sample", shown_default="0")
 @option("Noise", "--sample", type=click.IntRange(0), default=0, help="number of the sample", shown_default="0")
 @option("Noise", "--variation", type=click.FloatRange(0, 1), help="of the sample; by default the model's own")

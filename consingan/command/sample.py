@@ -35,6 +35,7 @@ from consingan.storage.runs import home
 from consingan.tasks import TASKS
 from consingan.tasks.base import Use
 from consingan.training.plan import recorded
+from consingan.watch.clock import counted
 
 if TYPE_CHECKING:
     import torch
@@ -345,7 +346,7 @@ def make(opened: Opened, notes: list[str], given: Mapping[str, Any], flags: Mapp
                 from consingan.training.loop import write_report
 
                 write_report(material.run, talk)  # which shows them
-            talk.message(f"Wrote {count} files.")
+            talk.message(f"Wrote {counted(count, 'file')}.")
         for sentence in opened.lost:
             talk.message(sentence)
     click.echo(out)

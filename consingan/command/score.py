@@ -16,6 +16,7 @@ from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
 from consingan.storage.run import Run
 from consingan.training.plan import recorded
+from consingan.watch.clock import counted
 from consingan.watch.report.directions import Direction, of_run, rows
 
 
@@ -97,11 +98,6 @@ def score_study(real: Path, folders: Sequence[str], as_json: bool, weights: str 
     if not as_json:
         click.echo(f"Mean and standard deviation over {counted(len(study.reals), 'picture')}:")
     show(scores if as_json else scoring.table(means, spreads))
-
-
-def counted(count: int, what: str) -> str:
-    """``1 sample``, ``2 samples``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def show(result: Any) -> None:

@@ -15,6 +15,7 @@ from consingan.command.sample import FILES, check_single, is_file_name
 from consingan.errors import UserError
 from consingan.pictures.source import NAME, is_input
 from consingan.storage.runs import home
+from consingan.watch.clock import counted
 
 SETTINGS = {setting.name: setting for setting in config.declared(StyleOptions)}
 
@@ -100,4 +101,4 @@ def make(
             write_one(made, out, facts, talk.message)
         else:
             count = sum(1 for _ in write(made, out, facts, talk.message))
-            talk.message(f"Wrote {count} files.")
+            talk.message(f"Wrote {counted(count, 'file')}.")

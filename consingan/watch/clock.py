@@ -1,4 +1,4 @@
-"""Time: for people, of a training, and how much of it is left."""
+"""Time and numbers: for people, of a training, and how much of it is left."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(whole / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def counted(count: int, what: str) -> str:
+    """``1 sample``, ``2 samples``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 class Clock:
