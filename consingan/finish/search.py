@@ -20,6 +20,7 @@ CHUNK = 2**24  # numbers of a table of distances that are in memory at once
 BALANCED = 2**23  # entries of a table up to which shares are balanced
 STEPS = 30  # of Sinkhorn's iteration
 SOFTNESS = 0.01  # of the balance, as a share of the mean distance
+LEAST = -80.0  # exponent of a share: below -87 float32 has but subnormal numbers, with which processors are slow
 WANTED = 0.1  # a: what is added to a patch's nearest distance before others are divided by it
 NEIGHBOURS = (1, 2, 4)  # px to the neighbours whose correspondences a place looks at
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts: large pieces rather than many small ones
@@ -68,7 +69,7 @@ def prices(distance: Tensor, wanted: Tensor | None = None) -> Tensor:
         wanted: ``[K]``, how often each is to be taken; all alike if None.
     """
     softness = SOFTNESS * distance.mean().clamp_min(1e-12)
-    near = torch.exp((distance.amin(1, keepdim=True) - distance) / softness)
+    near = (distance.amin(1, keepdim=True) - distance).div_(softness).clamp_min_(LEAST).exp_()
     weight = torch.ones(distance.shape[1], device=distance.device)
     for _ in range(STEPS):
         weight = 1 / (near.T @ (1 / (near @ weight).clamp_min(1e-30))).clamp_min(1e-30)
