@@ -145,6 +145,19 @@ def test_the_group_names_both_commands(tmp_path):
     assert not [line for line in shown if line.endswith("...")]  # as click cuts what is too long
 
 
+def seconds(run: Callable[[], object]) -> float:
+    """What a process that ``run`` starts takes of the processor."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+@pytest.fixture(scope="module")
+def torch_seconds() -> float:
+    return min(seconds(lambda: subprocess.run([sys.executable, "-c", "import torch"], check=True)) for _ in range(2))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -156,16 +169,9 @@ def test_the_group_names_both_commands(tmp_path):
     ],
     ids=["help", "help of sampling", "missing picture", "bad value", "missing model"],
 )
-def test_help_and_refusals_take_much_less_than_importing_torch(arguments, desk):
-    def seconds(run: Callable[[], object]) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        run()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-    torch = min(seconds(lambda: subprocess.run([sys.executable, "-c", "import torch"], check=True)) for _ in range(2))
+def test_help_and_refusals_take_much_less_than_importing_torch(arguments, desk, torch_seconds):
     own = min(seconds(lambda: process(*arguments, cwd=desk)) for _ in range(2))  # the first may have compiled modules
-    assert own < 0.4 * torch
+    assert own < 0.4 * torch_seconds
 
 
 # ---- flags

@@ -378,7 +378,7 @@ def check_sentence(message: str, start: str = "") -> None:
     assert message.endswith(".")
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=100, deadline=None)
 @given(
     fitting=FITTING,
     other=st.dictionaries(st.sampled_from(sorted(DECLARED)) | st.text(max_size=9), ANYTHING, max_size=2),

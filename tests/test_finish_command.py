@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import finish
 
 
+@pytest.mark.slow
 def test_every_size_is_a_row_with_its_time_and_memory(picture_file):
     done = CliRunner().invoke(finish.main, [str(picture_file), "--size", "40", "--size", "80", "--samples", "2"])
     assert done.exit_code == 0, done.output

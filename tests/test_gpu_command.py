@@ -50,6 +50,7 @@ def rows_of(text):
     return {what: (found, good, seconds) for what, found, good, seconds in cells[2:]}
 
 
+@pytest.mark.slow
 def test_every_row_is_there_and_as_it_must_be(tmp_path):
     done = small("--out", str(tmp_path / "gpu.md"))
     assert done.exit_code == 0, done.output

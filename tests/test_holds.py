@@ -43,6 +43,7 @@ def hold(folder, monkeypatch):
     return hold
 
 
+@pytest.mark.slow
 def test_every_picture_is_told_and_none_is_done_twice(folder, hold):
     first = hold("one.png", "broken.png")
     assert first.exit_code == 1, first.output

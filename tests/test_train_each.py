@@ -59,6 +59,7 @@ def test_each_picture_gets_a_model_of_its_own_and_a_fault_is_told(files, tmp_pat
     assert [model.stat().st_mtime_ns for model in models] == times
 
 
+@pytest.mark.slow
 def test_a_stop_saves_and_the_same_call_goes_on(files, tmp_path):
     begun = []
     how = {"outdir": tmp_path, "workers": 1, **TINY, "niter": 150}

@@ -52,6 +52,11 @@ def trained(state, said, run=None, stop=lambda: False):
         return train(state, monitor, run, stop=stop)
 
 
+def also(*moments):
+    """Further moments to stop at, which are tried where slow tests are."""
+    return [pytest.param(moment, marks=pytest.mark.slow) for moment in moments]
+
+
 # ---- what is judged
 
 
@@ -215,7 +220,7 @@ def test_going_back_restores_every_bit():
     assert all(torch.equal(value, kept[name]) for name, value in state.good.tensors.items())
 
 
-@pytest.mark.parametrize("stop_after", [5, 13, 20, 21, 26, 33])
+@pytest.mark.parametrize("stop_after", [20, 26, *also(5, 13, 21, 33)])
 def test_stopped_around_a_rescue_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, stop_after):
     """Rates that need a rescue in the second look; stopped before, at and after it."""
     changes = {"niter": (24,), "lr_g": 1.0, "lr_d": 0.3, "train_stages": 1}
@@ -381,7 +386,7 @@ def test_a_new_start_of_fine_tuning_has_the_trained_networks_also_with_one_stage
 
 
 @pytest.mark.parametrize("stage", [0, 1])
-@pytest.mark.parametrize("stop_after", [15, 33, 65, 66, 80])
+@pytest.mark.parametrize("stop_after", [15, 66, *also(33, 65, 80)])
 def test_stopped_around_a_second_start_and_resumed_equals_uninterrupted_to_the_bit(
     monkeypatch, tmp_path, stage, stop_after
 ):
