@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.finish.hole import SIDE, Hole, opened, pushed, smooth
+from consingan.finish.blend import blended, differences
+from consingan.finish.hole import SIDE, Hole, opened, smooth
 from consingan.finish.patches import Told, located
 from consingan.finish.photo import REACH, Scale
 from consingan.finish.scales import SEARCHED, TRUST, way_to
@@ -36,7 +37,6 @@ SPREAD = 0.8  # px, of the vote
 INWARDS = 1.25  # what a patch says counts so many times less for each px from the rim
 UNLIKE, UNLIKE_COARSE = 0.1, 0.6  # share by which two proposals see distances differently, and at the coarsest scale
 PLACE = 6.0  # what the distance from a patch's own place counts: more than where a whole layout is free
-RIM, STEP = 2, 0.06  # px around the hole that its brightness follows, and the most that it follows them by
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts
 HOPS = (1, 2, 4)  # px to the neighbours that are looked at
 PER_PAIR, PER_PLACE, PER_PIXEL = 1.7e-9, 1.5e-6, 2e-7  # seconds on one core, measured
@@ -342,16 +342,10 @@ def voted(sharp: Tensor, hole: Hole, field: Tensor, pixels_of: Tensor | None = N
 
 
 def seamless(sharp: Tensor, made: Tensor, hole: Hole, field: Tensor) -> Tensor:
-    """A filled picture whose hole has the brightness that its rim asks for.
-
-    What the patches say of the pixels around the hole differs from what is there; this difference goes on smoothly into
-    the hole. Rims where it is large, because other things lie there, ask for no more than ``STEP``.
-    """
-    near = F.max_pool2d(hole.open.float()[None, None], 2 * RIM + 1, stride=1, padding=RIM)[0, 0] > 0
-    rim = near & ~hole.open
-    apart = (sharp - voted(sharp, hole, field, rim)).clamp(-STEP, STEP)
-    share = rim.float()[None, None]
-    return torch.where(hole.open, (made + pushed(share * apart, share)).clamp(0, 1), made)
+    """A filled picture without steps of light between its patches, and between them and the rest (``blend``)."""
+    near = F.max_pool2d(hole.open.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0
+    down, right = voted(torch.cat(differences(sharp), dim=1), hole, field, near).chunk(2, dim=1)
+    return blended(made, (down, right), hole.open).clamp(0, 1)
 
 
 # ---- the coarsest hole
