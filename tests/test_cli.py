@@ -86,6 +86,7 @@ def desk(tmp_path, monkeypatch, picture_file) -> Path:
     Path("text.png").write_text("this is no picture\n")
     Path("empty.png").touch()
     Path("folder.png").mkdir()
+    Path("notes").touch()
     return tmp_path
 
 
@@ -424,6 +425,8 @@ def test_mistakes_in_real_commands(arguments, words, desk):
         ("--gpu -1", "--gpu is -1"),
         ("--not_cuda --device cuda", "--not_cuda and --device cuda contradict each other"),
         ("--out a.png", "--out a.png exists already; name another file, or move it away."),
+        ("--out notes", "--out notes is no folder; name one, or a new picture such as new.png."),
+        ("--out /dev/full", "--out /dev/full is no folder"),
     ],
 )
 def test_mistakes_in_sampling_are_one_sentence(line, words, desk, trained_run):

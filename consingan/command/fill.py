@@ -15,7 +15,8 @@ from consingan.applications import APPLICATIONS
 from consingan.applications.base import Material, chosen, declared
 from consingan.command.common import DEVICE, TALK, chosen_device, loading, shown_by
 from consingan.command.flags import check_argument, command, declared_option, one_sentence, option, options, typed
-from consingan.command.sample import Opened, check_single, is_file_name, make
+from consingan.command.outputs import one_file
+from consingan.command.sample import Opened, make
 from consingan.errors import UserError
 from consingan.pictures.source import NAME, is_input
 from consingan.storage.runs import home
@@ -118,8 +119,7 @@ def made_of(ctx: click.Context, name: str, flags: Mapping[str, Any]) -> None:
         for flag in (flag for flag in ("variation", "outdir") if typed(ctx, flag)):
             raise UserError(f"--{flag} {flags[flag]} is of --layout trained; give that too, or leave it out.")
     check_argument(ctx, "picture")
-    if flags["out"] is not None and is_file_name(flags["out"]):
-        check_single(Path(flags["out"]), given)
+    one_file(flags["out"], given)
     loading(dict(flags))
     device, notes = chosen_device(ctx, dict(flags))
     from consingan.devices import describe

@@ -25,11 +25,12 @@ from consingan.command.flags import (
     shown,
     typed,
 )
+from consingan.command.outputs import FILES, is_file_name, one_file
 from consingan.config import Declared
 from consingan.errors import UserError
 from consingan.pictures.source import NAME, check_no_address, check_there, is_input
 from consingan.storage import runs
-from consingan.storage.formats import ANIMATED, SUFFIXES, WRITABLE
+from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
 from consingan.storage.runs import home
 from consingan.tasks import TASKS
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     import torch
 
 
-# Extensions of a file that --out may name, with the format that each means.
-FILES = {suffix: {"jpeg": "jpg", "tiff": "tif"}.get(suffix[1:], suffix[1:]) for suffix in (*WRITABLE, *ANIMATED)}
 NAMED = 6  # applications that a heading names at most
 # What most people turn: the flags of the short help.
 TURNED = [
@@ -169,12 +168,8 @@ def sample(ctx: click.Context, **flags: Any) -> None:
             found = " and ".join(sources) or "nothing"
             raise UserError(f"{found} is given to sample; name one run folder or one picture, as in: sample photo.jpg")
         pictures = pictures_of(sources[0])
-        if flags["out"] is not None and is_file_name(flags["out"]):
-            check_single(Path(flags["out"]), given)
-            if len(pictures) > 1:
-                raise UserError(
-                    f"--out {flags['out']} is one file, and {sources[0]} has several pictures; name a folder."
-                )
+        if one_file(flags["out"], given) and len(pictures) > 1:
+            raise UserError(f"--out {flags['out']} is one file, and {sources[0]} has several pictures; name a folder.")
         alone = flags["model_dir"] is None and bool(pictures)
         run = None if alone else Run.open(sources[0], "--model_dir" if flags["model_dir"] else "sample")
         check_use(run, flags["application"], given)
@@ -244,30 +239,6 @@ def make_each(
             faults.append(f"{error}" if str(picture) in str(error) else f"{picture}: {error}")
     if faults:
         raise UserError(f"{len(faults)} of {len(pictures)} pictures could not be sampled: {' '.join(faults)}")
-
-
-def is_file_name(out: str) -> bool:
-    """Whether ``--out`` names a picture's file rather than a folder."""
-    return not out.endswith(("/", "\\")) and not Path(out).is_dir() and Path(out).suffix.lower() in FILES
-
-
-def check_single(out: Path, given: Mapping[str, Any]) -> None:
-    """Refuse flags that want more than the one picture of a file, and a file that is there already.
-
-    Raises:
-        UserError: names the flag.
-    """
-    if out.exists():
-        raise UserError(f"--out {out} exists already; name another file, or move it away.")
-    if given.get("num_samples", 1) > 1:
-        raise UserError(
-            f"--num_samples {given['num_samples']} do not fit into one file, --out {out}; name a folder, or leave one "
-            "of the two out."
-        )
-    if given.get("reconstruction"):
-        raise UserError(f"--reconstruction is a second picture, and --out {out} is one file; name a folder.")
-    if "format" in given and given["format"] != FILES[out.suffix.lower()]:
-        raise UserError(f"--format {given['format']} contradicts --out {out}; leave one of the two out.")
 
 
 @dataclass(frozen=True, eq=False)

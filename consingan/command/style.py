@@ -11,7 +11,7 @@ from consingan import config
 from consingan.applications.style import StyleOptions, announced, chosen, paired, styled
 from consingan.command.common import DEVICE, TALK, chosen_device, loading, monitor
 from consingan.command.flags import check_argument, command, declared_option, one_sentence, option, options, typed
-from consingan.command.sample import FILES, check_single, is_file_name
+from consingan.command.outputs import FILES, one_file
 from consingan.errors import UserError
 from consingan.pictures.source import NAME, is_input
 from consingan.storage.runs import home
@@ -52,9 +52,8 @@ def style(ctx: click.Context, **flags: Any) -> None:
         check_files(*files)
         out = Path(flags["out"]) if flags["out"] else Path(home()) / stem_of(files[0]) / "style"
         given = {name: flags[name] for name in SETTINGS if typed(ctx, name)}
-        single = flags["out"] is not None and is_file_name(flags["out"])
+        single = one_file(flags["out"], given)
         if single:
-            check_single(out, given)
             given["format"] = FILES[out.suffix.lower()]
         wanted = chosen(given)
         loading(flags)

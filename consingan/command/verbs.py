@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +11,8 @@ from consingan.applications import APPLICATIONS
 from consingan.applications.base import chosen, declared
 from consingan.command.common import DEVICE, TALK, chosen_device, loading
 from consingan.command.flags import check_argument, command, declared_option, one_sentence, option, options, typed
-from consingan.command.sample import check_single, is_file_name, make, opened_run
+from consingan.command.outputs import one_file
+from consingan.command.sample import make, opened_run
 from consingan.storage.run import Run
 
 OUT = "folder for the pictures, by default RUN/Evaluation; or a picture's name, such as new.png, for the result alone"
@@ -41,8 +41,7 @@ def given_options(ctx: click.Context, application: str, flags: Mapping[str, Any]
     names = {s.name for s in declared(APPLICATIONS[application])}
     found = {name: value for name, value in flags.items() if name in names and typed(ctx, name)} | further
     chosen(APPLICATIONS[application], found)
-    if flags["out"] is not None and is_file_name(flags["out"]):
-        check_single(Path(flags["out"]), found)
+    one_file(flags["out"], found)
     return found
 
 

@@ -190,7 +190,8 @@ class Run:
             folder = folder.parent
         if not folder.is_dir():
             known = runs.hint(folder.parent, wanted)
-            raise UserError(f"{flag} {path} does not exist{known}; give the folder of a trained run.")
+            wrong = "is no folder" if folder.exists() else "does not exist"
+            raise UserError(f"{flag} {path} {wrong}{known}; give the folder of a trained run.")
         if not (folder / "config.json").exists():
             folder = runs.newest(folder, wanted) or folder
         run = Run(folder)
