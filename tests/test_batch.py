@@ -102,6 +102,8 @@ def test_every_fault_of_a_list_is_told_before_anything_starts(pictures, tmp_path
         ("list.jsonl", '{"picture": "pictures/stripes.png", "seed": 1.5}', "'1.5' is not a valid integer"),
         ("list.jsonl", "[1]\n{", "line 2: it is no JSON"),
         ("list.txt", "a.png", "is no folder and no list"),
+        ("list.csv", "picture\n-\n", "line 2: the picture - is standard input, which a list cannot take"),
+        ("list.csv", "picture\nhttps://a.b/c.png\n", "line 2: https://a.b/c.png is an address"),
     ],
 )
 def test_lists_that_are_none(pictures, tmp_path, name, text, words):

@@ -175,6 +175,13 @@ def test_help_and_refusals_take_much_less_than_importing_torch(arguments, desk, 
     assert own < 0.4 * torch_seconds
 
 
+@pytest.mark.parametrize("words", [["train", "a.png", "--nfc", "x" * 5000], ["train", "--" + "x" * 5000], ["x" * 5000]])
+def test_what_is_wrong_is_not_repeated_endlessly(words, desk):
+    result = typed(cli.main, *words)
+    assert result.exit_code == 2
+    assert 80 < len(result.stderr) < 800
+
+
 # ---- flags
 
 

@@ -16,7 +16,7 @@ from consingan.errors import UserError
 from consingan.watch import clock as clock_module
 from consingan.watch import log as log_module
 from consingan.watch import monitor as monitor_module
-from consingan.watch.clock import duration
+from consingan.watch.clock import StageTime, WholeTime, duration
 from consingan.watch.log import read_log
 from consingan.watch.monitor import Monitor
 
@@ -639,3 +639,14 @@ def test_a_stage_without_iterations_is_no_division_by_zero(time):
         monitor.begin_stage(0, 1, 0)
         monitor.end_stage()
     assert stream.getvalue() == "stage 1/1  0 iterations in 0 s  0 it/s\n"
+
+
+def test_the_share_counts_what_lies_between_the_stages():
+    """Two stages of 10 s of work and 5 s of previews each: the bar is full where nothing is left, and not before."""
+    whole = WholeTime([10.0, 10.0], beside=5.0, began=(0.0, 0.0))
+    first = StageTime(0, 2, 100, 0, 0.0, {}, done=50)
+    assert whole.share(first, 5.0) == pytest.approx(5 / 30)
+    last = StageTime(1, 2, 100, 0, 10.0, {}, done=100)
+    assert whole.share(last, 20.0) == pytest.approx(25 / 30)
+    assert whole.seconds_left(last, 20.0) == pytest.approx(5.0)
+    assert WholeTime([10.0, 10.0], beside=5.0).share(StageTime(0, 2, 100, 0, 0.0, {}), 0.0) == 0

@@ -17,7 +17,7 @@ from consingan.errors import UserError
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import safe_name
 from consingan.training.beginning import beginning
-from consingan.training.checks import check_picture
+from consingan.training.checks import check_file_name, check_picture
 from consingan.training.order import FILES, Order, place_of
 
 LISTS = (".csv", ".jsonl")
@@ -139,6 +139,9 @@ class _Check:
             (own if name in FIELDS else settings)[FIELDS.get(name, name)] = value
         if PICTURE not in row.cells:
             faults.append(f"{row.where}: no picture is given; fill the column picture.")
+            return Job(row.cells.get(NAME, row.where), base)
+        if wrong := _fault_of(lambda: check_file_name(row.cells[PICTURE])):
+            faults.append(f"{row.where}: {wrong}")
             return Job(row.cells.get(NAME, row.where), base)
         file = str(self._folder / row.cells[PICTURE])
         name = row.cells.get(NAME) or Path(file).stem

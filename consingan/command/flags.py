@@ -105,6 +105,10 @@ class GroupedCommand(click.Command):
             self.params.append(told(f"--{ALL}", "Show all flags and exit.", show_all))
         self.params.append(told("--version", "Show the version and exit.", show_version))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with readable():
+            return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         short = self.turned and ALL not in ctx.meta
@@ -152,6 +156,20 @@ class OrderedGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        with readable():
+            return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Cut words of click's errors that nobody would read to their end."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.message = brief(error.message)  # type: ignore[misc]  # final for subclasses; here it is told anew
+        raise
 
 
 def told(flag: str, help: str, callback: Callable) -> click.Option:

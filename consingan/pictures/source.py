@@ -23,13 +23,18 @@ def is_input(path: AnyPath) -> bool:
     return os.fspath(path) == STANDARD_INPUT
 
 
+def is_address(path: AnyPath) -> bool:
+    """Whether a path is the address of a web page."""
+    return re.match(r"[a-z][a-z0-9+.-]+:/", os.fspath(path), re.IGNORECASE) is not None
+
+
 def check_no_address(path: AnyPath) -> None:
     """Refuse the address of a web page.
 
     Raises:
         UserError: says how to fetch it.
     """
-    if re.match(r"[a-z][a-z0-9+.-]+:/", os.fspath(path), re.IGNORECASE):
+    if is_address(path):
         raise UserError(
             f"{path} is an address, and nothing is fetched from the network; save the picture and name its file, or "
             "pipe it in as the picture -, as in: curl -L ADDRESS | consingan train -"

@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING
 from consingan.config import Train
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
-from consingan.pictures.source import check_no_address, is_input
+from consingan.pictures.source import check_no_address, is_address, is_input
 from consingan.watch.report.commands import program
 
 if TYPE_CHECKING:
     from consingan.training.state import Training
+
+
+def check_file_name(word: str) -> None:
+    """Refuse a word of a list that names no file.
+
+    Raises:
+        UserError: it is the word for standard input, or an address.
+    """
+    if is_input(word):
+        raise UserError("the picture - is standard input, which a list cannot take; name a file.")
+    if is_address(word):
+        raise UserError(f"{word} is an address, and nothing is fetched from the network; save it and name its file.")
 
 
 def check_picture(file: str) -> None:

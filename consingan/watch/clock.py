@@ -92,16 +92,23 @@ class WholeTime:
         part = stage.done / max(stage.iterations, 1)
         return sum(self.weights[: stage.number]) + self.weights[stage.number] * part
 
-    def share(self, stage: StageTime) -> float:
-        """What is done of all, from 0 to 1."""
-        return self.work(stage) / (sum(self.weights) or 1.0)
+    def share(self, stage: StageTime, now: float) -> float:
+        """What is done of all, from 0 to 1, previews and the like too once it is known how fast work is done."""
+        pace = self._pace(stage, now)
+        beside = self.beside / pace if pace else 0.0  # in units of cost
+        whole = sum(self.weights) + beside * len(self.weights)
+        return (self.work(stage) + beside * stage.number) / (whole or 1.0)
 
     def seconds_left(self, stage: StageTime, now: float) -> float | None:
         """None while unknown."""
-        work = self.work(stage)
-        work_before, seconds_before = self.began or (0.0, 0.0)
-        gained = work - work_before
-        if gained <= 0:
+        pace = self._pace(stage, now)
+        if pace is None:
             return None
-        left = (sum(self.weights) - work) * (now - seconds_before) / gained
+        left = (sum(self.weights) - self.work(stage)) * pace
         return left + self.beside * (len(self.weights) - stage.number)
+
+    def _pace(self, stage: StageTime, now: float) -> float | None:
+        """Seconds of a unit of cost in this process; None while unknown."""
+        work_before, seconds_before = self.began or (0.0, 0.0)
+        gained = self.work(stage) - work_before
+        return (now - seconds_before) / gained if gained > 0 else None

@@ -295,7 +295,7 @@ class Monitor:
             "rate": stage.rate(now),
             "stage_left_s": stage.seconds_left(now),
             "left_s": None if whole is None else whole.seconds_left(stage, now),
-            "share": (whole or WholeTime([1.0] * stage.stages)).share(stage),
+            "share": (whole or WholeTime([1.0] * stage.stages)).share(stage, now),
             "values": self._pending.values(),
             "memory_mb": peak_memory()[0],
             "ended": ended,
