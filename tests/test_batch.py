@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from consingan.batch import cost
 from consingan.batch.book import Book, Job
 from consingan.batch.display import display
 from consingan.batch.drive import Driver, left
-from consingan.batch.errand import Errand, carry_out, run_of
+from consingan.batch.errand import Errand, carry_out, judged, run_of
 from consingan.batch.processes import Processes
 from consingan.command.cli import main
 from consingan.errors import UserError
@@ -411,3 +412,14 @@ def test_the_page_shows_every_job_and_no_name_becomes_markup(finished):
     assert "http" not in text.replace("http-equiv", "")
     assert str(top) not in text
     assert str(top) not in (top / "out" / "batch.json").read_text()
+
+
+def test_an_animation_that_was_asked_for_comes_first(trained_run, tmp_path):
+    copy = tmp_path / "stripes" / trained_run.name
+    shutil.copytree(trained_run, copy)
+    CliRunner().invoke(
+        main, ["sample", str(copy), "--application", "walk", "--frames", "3", "--quiet"], catch_exceptions=False
+    )
+    found = judged(Run(copy), tmp_path).samples
+    assert [Path(each).suffix for each in found] == [".gif", ".png", ".png"]
+    assert "Evaluation" in found[0]

@@ -139,6 +139,22 @@ def pool_of(*names: str) -> Cluster:
     return pool
 
 
+@pytest.mark.parametrize(
+    ("settings", "then", "words"),
+    [
+        ({"model_dir": "run"}, (), "--model_dir does not travel"),
+        ({}, (("--like", "sketch.png"),), "sketch.png, which --then names, does not"),
+    ],
+)
+def test_what_does_not_travel_is_refused(settings, then, words, tmp_path, picture_file, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sketch.png").touch()
+    pool = Cluster.__new__(Cluster)
+    pool._folder = tmp_path
+    with pytest.raises(UserError, match=words):
+        pool._packed(Job("job", Order(picture=str(picture_file), settings=settings)).errand(tmp_path, then, 1))
+
+
 def test_an_attempt_counts_until_its_outcome_is_here_and_the_scheduler_knows():
     """Else the scheduler, which takes the worker for busy, would give the next task to another one."""
     pool = pool_of("first", "second")

@@ -59,7 +59,7 @@ class Outcome:
         run: the run folder below the batch's, with /.
         seconds: that it took here.
         figures: of its samples, by their names in ``metrics.METRICS``.
-        samples: files below the batch's folder, the best first.
+        samples: files below the batch's folder: an animation where one was asked for, then stills, the best first.
         cost: of the verb plan: ``seconds``, ``peak_mb``, and ``gpus``, how many the worker sees.
     """
 
@@ -143,10 +143,11 @@ def judged(run: Run, outdir: Path) -> Outcome:
 
     facts = reading.read(run)
     found = judged.find(facts)
-    later = [each for each in results.kept(run.evaluation) if each.role is results.Role.SAMPLE and not each.moving]
+    asked = [each for each in results.kept(run.evaluation) if each.role is results.Role.SAMPLE]
+    later, moving = [each for each in asked if not each.moving], [each.path for each in asked if each.moving]
     wanted = {each.path for each in later}
     best = sorted(judged.best(facts, later), key=lambda file: file not in wanted)  # what was asked for comes first
-    files = [file.relative_to(outdir).as_posix() for file in best[:BEST]]
+    files = [file.relative_to(outdir).as_posix() for file in (*moving[:1], *best)[:BEST]]
     return Outcome("finished", figures=dict(found.figures), samples=files)
 
 
