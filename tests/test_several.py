@@ -332,6 +332,27 @@ def test_of_many_pictures_few_are_measured():
     assert found.reconstruction == pytest.approx((sum(seen[:4]) + 3 * sum(seen[4:])) / 16)
 
 
+def test_edits_are_made_with_the_picture_that_is_named(typed, files):
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 20:40] = 255
+    Image.fromarray(mask).save("mask.png")
+    made, seen = {}, set()
+    for words in ("", "--of 2", "--of b.png"):
+        copy, done = typed(f"edit RUN {files / 'a.png'} --mask mask.png --finish none {words}")
+        assert done.exit_code == 0, done.output
+        masked = [each for each in kept(copy / "Evaluation") if each.role is Role.MASKED]
+        (made[words],) = [each for each in masked if each.path not in seen]
+        seen.add(made[words].path)
+    assert "of_2" in made["--of 2"].path.name
+    assert [each.facts["near"] for each in made.values()] == ["a.png", "b.png", "b.png"]
+    pixels = {words: np.asarray(Image.open(each.path)) for words, each in made.items()}
+    assert np.array_equal(pixels["--of 2"], pixels["--of b.png"])
+    assert not np.array_equal(pixels[""], pixels["--of 2"])
+    _, done = typed(f"edit RUN {files / 'a.png'} --mask mask.png --of d.png")
+    assert done.exit_code == 2
+    assert "--of is 'd.png'" in done.stderr
+
+
 def test_a_run_of_several_pictures_gives_the_layout_of_one(typed, run):
     _, done = typed("export RUN --pt2 m.pt2 --noise n.npz --seed 4 --of 2 --tileable x")
     assert done.exit_code == 0, done.output

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
 from consingan.config import SEED, setting
 from consingan.errors import UserError
-from consingan.gan.stills import check_start
+from consingan.gan.stills import OF, check_start
 from consingan.grid.ranges import signed
 from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
@@ -56,6 +56,7 @@ class NaiveOptions:
         "as the model makes them",
         choices=("patches", "none"),
     )
+    of: str | None = OF
     native: bool = setting(False, "also write the network's output at its own size")
     num_samples: int = setting(1, "results per picture, each with different noise", low=1, high=100_000)
     seed: int = setting(0, "seed of all random numbers; result k is the same for any num_samples", **SEED)
@@ -94,6 +95,16 @@ class Naive:
         return Expected()
 
     def apply(self, material: Material, options: NaiveOptions, told: Told) -> Iterator[Result]:
+        from consingan.gan import album
+
+        near = album.beside(material.trained, options.of)
+        if options.of is not None:
+            material = Material.of(album.named(material.trained, options.of), material.run)
+        for result in self._of_material(material, options):
+            yield replace(result, facts={**result.facts, **near})
+
+    def _of_material(self, material: Material, options: NaiveOptions) -> Iterator[Result]:
+        """The results for the naive pictures that are named, or that there are."""
         model = material.trained
         check_start(options.injection_stage or 0, model.stages, "--injection_stage")
         options = replace(options, finish=self._finish(model, options))
@@ -184,6 +195,7 @@ def not_of_colours(application: str, kind: Kind) -> str | None:
 def variant(options: NaiveOptions) -> str:
     """What the names of results say of options that differ from the defaults, so that trials stand side by side."""
     said = {
+        "of": options.of,
         "mask": options.mask and Path(options.mask).stem,
         "inverted": "" if options.invert_mask else None,
         "stage": options.injection_stage or None,
