@@ -191,13 +191,13 @@ def test_sampling_tells_how_many_translations_come_and_how_far_they_are(run):
     model = SingleImageModel.load(run.model)
     material = Material.of(model, run)
     expected = application.announce(material, chosen(application, {"num_samples": 3}))
-    assert (expected.number, list(expected.sizes), expected.what) == (3, [(40, 52), (48, 44)], "translations")
+    assert (expected.number, list(expected.sizes), expected.what) == (3, [(40, 52), (48, 44)], "translation")
     plain = application.announce(material, chosen(application, {"num_samples": 3, "finish": "none"}))
     assert plain.before < expected.before
     one = application.announce(material, chosen(application, {"direction": "back"}))
     assert list(one.sizes) == [(48, 44)]
     said = []
-    large = Expected(3, [(750, 1000)], finished=False, before=8.0, what="translations")
+    large = Expected(3, [(750, 1000)], finished=False, before=8.0, what="translation")
     progress = Progress(said.append, **vars(large))
     assert said[0].startswith("3 translations of 1000x750 px: about 24 s")
     shares = []
