@@ -48,7 +48,7 @@ FAST: dict[str, Any] = {
     "train_stages": 3,
     "min_size": 24,
     "max_size": 80,
-    "niter": (800, 600, 400),
+    "niter": (500, 400, 300),
     "lr_scale": 0.5,
     "lr_g": "auto",
     "lr_d": "auto",
