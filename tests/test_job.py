@@ -377,7 +377,8 @@ def test_events_come_in_order_and_are_the_lines_of_the_log(desk):
     assert 0 < started["seconds"] < 60
     progress = [record for record in seen if record["event"] == "progress"]
     assert [(r["stage"], r["iteration"], r["ended"]) for r in progress] == [(0, 2, True), (1, 2, True)]
-    assert progress[-1]["share"] == 1
+    assert 0 < progress[0]["share"] < progress[-1]["share"] < 1  # pictures of the last stage are still to come
+    assert progress[-1]["left_s"] > 0
 
 
 def test_a_training_that_fails_tells_so_last(desk, monkeypatch):
