@@ -252,7 +252,8 @@ class Job:
                 if run:
                     monitor.message(f"Run folder: {run.folder}")
                     look_first(state, run, monitor)
-                monitor.begin(planned.cost.weights(planned.settings), planned.cost.beside)
+                beside = planned.cost.beside if run else 0.0  # without a folder there are no pictures on the way
+                monitor.begin(planned.cost.weights(planned.settings), beside)
                 return self._train(state, run, monitor, company, ready.lost)
 
     # ---- a run that was stopped
