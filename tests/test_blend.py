@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from consingan.finish import blend
-from consingan.finish.blend import blended, differences, gathered, solved
+from consingan.finish.blend import blended, forward_differences, gathered, solved
 
 
 def noise(*shape, seed=0):
@@ -22,7 +22,7 @@ def test_gathering_is_the_transpose_of_differences():
     x, down, right = noise(1, 2, 5, 7), noise(1, 2, 5, 7, seed=1), noise(1, 2, 5, 7, seed=2)
     down[:, :, -1], right[:, :, :, -1] = 0, 0
     assert (x * gathered(down, right)).sum().item() == pytest.approx(
-        sum((a * b).sum() for a, b in zip(differences(x), (down, right), strict=True)).item(), rel=1e-5
+        sum((a * b).sum() for a, b in zip(forward_differences(x), (down, right), strict=True)).item(), rel=1e-5
     )
 
 
@@ -31,7 +31,7 @@ def test_the_colours_are_those_of_a_dense_solution(rows, columns):
     """In numpy and float64, one equation a difference that has an end in the hole."""
     height, width = 9, 12
     hole, made = hole_of(height, width, rows, columns), noise(1, 1, height, width)
-    said = tuple(x + 0.04 * (noise(*x.shape, seed=s) - 0.5) for s, x in enumerate(differences(made), 3))
+    said = tuple(x + 0.04 * (noise(*x.shape, seed=s) - 0.5) for s, x in enumerate(forward_differences(made), 3))
     found = blended(made, said, hole)
     number = {place: k for k, place in enumerate(zip(*np.nonzero(hole.numpy()), strict=True))}
     held = (blend.HELD / width) ** 2
@@ -66,7 +66,7 @@ def test_light_of_two_places_leaves_no_step():
     hole = hole_of(40, 60, (10, 30), (15, 45))
     made = slope.clone()
     made[:, :, 10:30, 30:45] += 0.05
-    found = blended(made, differences(slope), hole)
+    found = blended(made, forward_differences(slope), hole)
     assert (made - slope).abs().max() > 0.04
     assert (found - slope).abs().max() < 0.01
 
@@ -75,7 +75,7 @@ def test_another_thing_at_the_rim_does_not_bleed_into_the_hole():
     picture = torch.full((1, 1, 40, 40), 0.5)
     picture[:, :, :, :10] = 0.0  # a dark thing beside the hole, and the patches say that there is none
     hole = hole_of(40, 40, (10, 30), (10, 30))
-    found = blended(picture, differences(torch.full_like(picture, 0.5)), hole)
+    found = blended(picture, forward_differences(torch.full_like(picture, 0.5)), hole)
     assert (found[0, 0][hole] - 0.5).abs().max() < 0.06
 
 

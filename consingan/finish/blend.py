@@ -23,7 +23,7 @@ ROUNDS, FEW = 500, 40  # of conjugate gradients: to the end, and where a coarser
 ENOUGH = 1e-8  # of the squared residual
 
 
-def differences(x: Tensor) -> tuple[Tensor, Tensor]:
+def forward_differences(x: Tensor) -> tuple[Tensor, Tensor]:
     """What the next pixel downwards and to the right has more, ``[B, C, h, w]`` each; 0 at the last ones."""
     return F.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 1)), F.pad(x[:, :, :, 1:] - x[:, :, :, :-1], (0, 1, 0, 0))
 
@@ -33,14 +33,14 @@ def blended(made: Tensor, said: tuple[Tensor, Tensor], hole: Tensor) -> Tensor:
 
     Args:
         made: ``[1, C, h, w]``, in the hole the colours of patches.
-        said: ``differences`` of patches, wherever one of the two pixels is in the hole.
+        said: ``forward_differences`` of patches, wherever one of the two pixels is in the hole.
         hole: ``[h, w]``, true where colours are made.
     """
     rows, columns = (around(hole.any(axis), hole.shape[1 - axis]) for axis in (1, 0))
     own, inside = made[:, :, rows, columns], hole[rows, columns]
     off = [
         (there[:, :, rows, columns] - here).clamp(-STEP, STEP)
-        for there, here in zip(said, differences(own), strict=True)
+        for there, here in zip(said, forward_differences(own), strict=True)
     ]
     change = solved(inside * gathered(*off), inside, (HELD / max(hole.shape)) ** 2)
     found = made.clone()
@@ -55,7 +55,7 @@ def around(taken: Tensor, length: int) -> slice:
 
 
 def gathered(down: Tensor, right: Tensor) -> Tensor:
-    """The transpose of ``differences``: what pixels have to do with differences, ``[B, C, h, w]``."""
+    """The transpose of ``forward_differences``: what pixels have to do with differences, ``[B, C, h, w]``."""
     down, right = F.pad(down[:, :, :-1], (0, 0, 1, 1)), F.pad(right[:, :, :, :-1], (1, 1, 0, 0))
     return down[:, :, :-1] - down[:, :, 1:] + right[:, :, :, :-1] - right[:, :, :, 1:]
 
@@ -94,4 +94,4 @@ def solved(wanted: Tensor, inside: Tensor, held: float) -> Tensor:
 
 def applied(x: Tensor, held: float) -> Tensor:
     """``D' D x + held * x``."""
-    return gathered(*differences(x)) + held * x
+    return gathered(*forward_differences(x)) + held * x
