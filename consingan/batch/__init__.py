@@ -6,7 +6,7 @@
 - ``book``: ``batch.json``: what became of each job.
 - ``drive``: from the book to the workers and back, until all is done or somebody stops it.
 - ``cost``, ``display``, ``page``: what it will take, how it goes, what came out of it.
-- ``whole``: all of this, from the jobs to the page; ``each``: the same from Python, ``consingan.train_each``.
+- ``whole``: all of this, from the jobs to the page.
 
 The process that drives imports torch for the page at the end only: it takes little memory, and a fault of a training
 cannot reach it.

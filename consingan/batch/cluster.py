@@ -163,7 +163,7 @@ class Cluster:
             raise UserError(
                 "--model_dir does not travel to a cluster; give --shared, on a folder that all machines see."
             )
-        for word in (word for words in errand.then for word in words if Path(word).is_file()):
+        for word in (word for words in errand.then for word in words if Path(word).suffix and Path(word).is_file()):
             raise UserError(
                 f"{word}, which --then names, does not travel to a cluster; give --shared, on a folder that all "
                 "machines see."

@@ -222,9 +222,6 @@ def check_sampling(ctx: click.Context, mode: str) -> None:
         if ctx.params[name] is not None:
             raise UserError(f"--{name} {ctx.params[name]} is one place, and each run has its own; leave it out.")
     given = {name: ctx.params[name] for name in sampling_settings() if typed(ctx, name)}
-    for name in ("like", "mask", "naive_img", "clipart"):
-        if name in given and not Path(given[name]).exists():
-            raise UserError(f"--{name} {given[name]} does not exist; check the path.")
     wanted_use(TASKS[mode].sampling, ctx.params["application"], given)
 
 

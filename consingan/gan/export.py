@@ -82,22 +82,19 @@ class Graph(nn.Module):
 
 
 class Seeing(nn.Module):
-    """The way of a picture through a generator that sees it at every stage, written for a tracer.
+    """The way of a picture through a generator that sees it at every stage, for a tracer.
 
     Args:
         model: whose generator.
-        size: ``(H, W)`` of the pictures.
     """
 
-    def __init__(self, model: SingleImageModel, size: Size):
+    def __init__(self, model: SingleImageModel):
         super().__init__()
-        self.generator, self.model, self.sizes = model.generator, model, model.sizes_for(size)
+        self.model, self.generator = model, model.generator  # a tracer looks for weights among modules
 
     def forward(self, source: Tensor) -> Tensor:
         """``[B, C, H, W]`` in [-1, 1] -> the same shape, as ``SingleImageModel.transform`` without noise."""
-        seen = guides.inputs(self.model, source, self.sizes)
-        made: Tensor = self.generator(seen, self.model.amplitudes, self.sizes)
-        return made
+        return guides.translated(self.model, source)
 
 
 @dataclass(frozen=True)
@@ -281,7 +278,7 @@ def traced(model: SingleImageModel, size: Size | None) -> Traced:
     batch = torch.export.Dim("batch")
     if model.guided:
         shape = (2, model.generator.channels, *(size or model.size))
-        return Traced(Seeing(model, shape[2:]), [torch.zeros(shape)], [{0: batch}], ["source"])
+        return Traced(Seeing(model), [torch.zeros(shape)], [{0: batch}], ["source"])
     given = inputs(model, place(model, 0, 0), size or model.size)
     noise = [torch.from_numpy(given[f"noise_{stage}"]).repeat(2, 1, 1, 1) for stage in range(model.stages)]
     sides = [{} if size else free_sides(model, stage) for stage in range(model.stages)]
