@@ -137,7 +137,7 @@ def test_folders_without_pictures(tmp_path):
         ("sample --num_samples 0", "--num_samples is 0; give a number from 1 to 100000."),
         ("sample --size 4", "--size is '4'; give WIDTHxHEIGHT in pixels"),
         ("sample --frames 3", "--frames is a flag of --application walk"),
-        ("sample --like gone.png", "--like gone.png does not exist; check the path."),
+        ("sample --like gone.png", "--like gone.png does not exist; check the spelling of the path."),
         ("sample --out one.png", "--out one.png is one place, and each run has its own; leave it out."),
     ],
 )
