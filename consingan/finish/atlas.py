@@ -17,6 +17,7 @@ from torch import Tensor
 
 from consingan.finish.photo import REACH, Field, Photo, components, precise
 from consingan.finish.scales import SEARCHED, Plan
+from consingan.grid.kinds import Kind
 from consingan.grid.resize import resize
 from consingan.grid.sizes import Size, size_of
 
@@ -81,6 +82,14 @@ class Sheet:
         """By row of the sheet the number of the photo there; the first and the last beyond it."""
         return (torch.bucketize(rows, self._tops, right=True) - 1).clamp_min(0)
 
+    def differences(self, axis: int) -> Tensor:
+        """See ``Store.differences``."""
+        plane = self.pixels.view(*self.size, -1)
+        found = plane.roll(-1, axis) - plane
+        for top, (height, width) in zip(self.tops, self.sizes, strict=True):
+            found[top : top + height, :width].select(axis, -1).zero_()
+        return found.flatten(0, 1)
+
     def inside(self, field: Field) -> Field:
         """See ``Store.inside``."""
         return self._within(self.photo_of(field[0]), field)
@@ -130,6 +139,11 @@ class Atlas:
         share = min(detail) / detail[reference]
         height, width = photos[reference].size
         return cls(photos, trained, (max(1, round(height * share)), max(1, round(width * share))), reference)
+
+    @property
+    def kind(self) -> Kind:
+        """What the photos are."""
+        return self.photos[0].kind
 
     @property
     def device(self) -> torch.device:

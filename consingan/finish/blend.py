@@ -2,7 +2,7 @@
 
 Patches come from places of different light, and so do the pixels around a hole. What they say of the differences of
 neighbouring pixels is nearly the same on both sides of a seam, and colours are made of these: the least squares of
-``D u - d``, with u as it is outside of the hole, weakly held at the colours of the patches.
+``D u - d``, weakly held at the colours of the patches, and outside of a hole at what is there.
 
 Sources: Perez, Gangnet and Blake, "Poisson Image Editing" (SIGGRAPH 2003), equation 3; Darabi et al., "Image Melding"
 (SIGGRAPH 2012), section 3.3, the differences by a vote of patches, and the weight of their colours.
@@ -14,18 +14,64 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from consingan.grid.sizes import size_of
+from consingan.finish import waves
+from consingan.finish.photo import Store
+from consingan.finish.search import Field
+from consingan.finish.vote import vote
+from consingan.grid.sizes import NOWHERE, Wraps, size_of
 
-HELD = 4.0  # the colours of patches hold over a length of the longer side divided by this
-STEP = 0.06  # what a difference may be off by; more is another thing and no other light
-COARSE = 128  # px, longer side up to which equations are solved to their end
+HELD = 4.0  # the colours of patches hold over a length of the photo's longer side divided by this
+STEP = 0.06  # what a difference may be off by; much more is another thing and no other light
+COARSE = 128  # px, longer side up to which the equations of a hole are solved to their end
 ROUNDS, FEW = 500, 40  # of conjugate gradients: to the end, and where a coarser solution is known
 ENOUGH = 1e-8  # of the squared residual
 
 
-def forward_differences(x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the next pixel downwards and to the right has more, ``[B, C, h, w]`` each; 0 at the last ones."""
-    return F.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 1)), F.pad(x[:, :, :, 1:] - x[:, :, :, :-1], (0, 1, 0, 0))
+def difference(x: Tensor, dim: int, wrap: bool = False) -> Tensor:
+    """What the next pixel along an axis has more; 0 at the last one, unless the first one is beside it."""
+    found = x.roll(-1, dim) - x
+    if not wrap:
+        found.select(dim, -1).zero_()
+    return found
+
+
+def gathered(steps: Tensor, dim: int, wrap: bool = False) -> Tensor:
+    """The transpose of ``difference``: what pixels have to do with differences."""
+    if not wrap:
+        steps = steps.clone()
+        steps.select(dim, -1).zero_()
+    return steps.roll(1, dim) - steps
+
+
+def of_light(off: Tensor) -> Tensor:
+    """What of differences that are off is other light: all up to ``STEP``, less above it, nothing from twice that on.
+
+    As residuals count in Hampel's estimates (Andrews et al., "Robust Estimates of Location", 1972).
+    """
+    return off.clamp(-STEP, STEP) * (2 - off.abs() / STEP).clamp_(0, 1)
+
+
+# ---- whole pictures
+
+
+def evened(made: Tensor, field: Field, store: Store, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
+    """A sample whose neighbouring pixels differ as they do in its patches.
+
+    Args:
+        made: ``[B, C, h, w]`` in [0, 1], what the patches say.
+        field, store, spread, wraps: as for ``vote``, of which it comes.
+
+    Returns:
+        The same size, in [0, 1]; ``made`` to the bit where patches meet as they do in their photo everywhere.
+    """
+    wanted = torch.zeros_like(made)
+    for dim, wrap in zip((2, 3), wraps, strict=True):
+        said = vote(field, size_of(made), store, spread, wraps, store.differences(dim - 2))
+        wanted += gathered(of_light(said - difference(made, dim, wrap)), dim, wrap)
+    return (made + waves.solved(wanted, (HELD / store.longest) ** 2, wraps)).clamp_(0, 1)
+
+
+# ---- holes
 
 
 def blended(made: Tensor, said: tuple[Tensor, Tensor], hole: Tensor) -> Tensor:
@@ -33,16 +79,15 @@ def blended(made: Tensor, said: tuple[Tensor, Tensor], hole: Tensor) -> Tensor:
 
     Args:
         made: ``[1, C, h, w]``, in the hole the colours of patches.
-        said: ``forward_differences`` of patches, wherever one of the two pixels is in the hole.
+        said: the ``difference`` of patches downwards and to the right, wherever one of the two pixels is in the hole.
         hole: ``[h, w]``, true where colours are made.
     """
     rows, columns = (around(hole.any(axis), hole.shape[1 - axis]) for axis in (1, 0))
     own, inside = made[:, :, rows, columns], hole[rows, columns]
-    off = [
-        (there[:, :, rows, columns] - here).clamp(-STEP, STEP)
-        for there, here in zip(said, forward_differences(own), strict=True)
-    ]
-    change = solved(inside * gathered(*off), inside, (HELD / max(hole.shape)) ** 2)
+    wanted = torch.zeros_like(own)
+    for dim, there in zip((2, 3), said, strict=True):
+        wanted += gathered(of_light(there[:, :, rows, columns] - difference(own, dim)), dim)
+    change = solved(inside * wanted, inside, (HELD / max(hole.shape)) ** 2)
     found = made.clone()
     found[:, :, rows, columns] = torch.where(inside, own + change, own)
     return found
@@ -52,12 +97,6 @@ def around(taken: Tensor, length: int) -> slice:
     """From the first place that is taken to the last, and one more on either side."""
     places = taken.nonzero()[:, 0]
     return slice(max(0, int(places[0]) - 1), min(length, int(places[-1]) + 2))
-
-
-def gathered(down: Tensor, right: Tensor) -> Tensor:
-    """The transpose of ``forward_differences``: what pixels have to do with differences, ``[B, C, h, w]``."""
-    down, right = F.pad(down[:, :, :-1], (0, 0, 1, 1)), F.pad(right[:, :, :, :-1], (1, 1, 0, 0))
-    return down[:, :, :-1] - down[:, :, 1:] + right[:, :, :, :-1] - right[:, :, :, 1:]
 
 
 def solved(wanted: Tensor, inside: Tensor, held: float) -> Tensor:
@@ -94,4 +133,4 @@ def solved(wanted: Tensor, inside: Tensor, held: float) -> Tensor:
 
 def applied(x: Tensor, held: float) -> Tensor:
     """``D' D x + held * x``."""
-    return gathered(*forward_differences(x)) + held * x
+    return gathered(difference(x, 2), 2) + gathered(difference(x, 3), 3) + held * x

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from consingan.errors import UserError
-from consingan.finish.blend import blended, forward_differences
+from consingan.finish.blend import blended, difference
 from consingan.finish.hole import SIDE, Hole, opened, smooth
 from consingan.finish.patches import Told, located
 from consingan.finish.photo import REACH, Scale
@@ -344,7 +344,8 @@ def voted(sharp: Tensor, hole: Hole, field: Tensor, pixels_of: Tensor | None = N
 def seamless(sharp: Tensor, made: Tensor, hole: Hole, field: Tensor) -> Tensor:
     """A filled picture without steps of light between its patches, and between them and the rest (``blend``)."""
     near = F.max_pool2d(hole.open.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0
-    down, right = voted(torch.cat(forward_differences(sharp), dim=1), hole, field, near).chunk(2, dim=1)
+    steps = torch.cat([difference(sharp, 2), difference(sharp, 3)], dim=1)
+    down, right = voted(steps, hole, field, near).chunk(2, dim=1)
     return blended(made, (down, right), hole.open).clamp(0, 1)
 
 

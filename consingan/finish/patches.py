@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from consingan.finish.atlas import Atlas
+from consingan.finish.blend import evened
 from consingan.finish.photo import REACH, Photo, Store
 from consingan.finish.regions import Regions
 from consingan.finish.scales import Plan
@@ -83,6 +84,8 @@ def finish(
         fields.append(field)
         done += now[0] * now[1]
         told(done / plan.pixels)
+    if not photo.kind.alpha:  # what is transparent stays so
+        made = evened(made, fields[-1], stores[-1], SPREADS[-1], wraps)
     return Finished(signed(resized(made, size, wraps).clamp(0, 1)), tuple(fields))
 
 

@@ -47,6 +47,9 @@ class Store(Protocol):
     def patches(self, x: Tensor) -> Tensor:
         """See ``Scale.patches``."""
 
+    def differences(self, axis: int) -> Tensor:
+        """What the next pixel downwards (0) or to the right (1) has more: ``[H * W, C]``, 0 where there is none."""
+
     def inside(self, field: Field) -> Field:
         """A field whose patches lie within a picture."""
 
@@ -95,6 +98,12 @@ class Scale:
         patch's numbers in [0, 1].
         """
         return precise(x, self.filters, self.offset).permute(0, 2, 3, 1).contiguous()
+
+    def differences(self, axis: int) -> Tensor:
+        """See ``Store.differences``."""
+        plane = self.pixels.view(*self.size, -1)
+        last = plane.narrow(axis, self.size[axis] - 1, 1)
+        return plane.diff(dim=axis, append=last).flatten(0, 1)
 
     def inside(self, field: Field) -> Field:
         """See ``Store.inside``."""

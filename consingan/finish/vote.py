@@ -27,7 +27,14 @@ def weights(spread: float) -> dict[tuple[int, int], float]:
     return {offset: weight / total for offset, weight in found.items()}
 
 
-def vote(field: Field, size: Size, scale: Store, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
+def vote(
+    field: Field,
+    size: Size,
+    scale: Store,
+    spread: float,
+    wraps: Wraps = NOWHERE,
+    pixels: Tensor | None = None,
+) -> Tensor:
     """The picture ``[B, C, h, w]`` in [0, 1] that a field makes.
 
     Args:
@@ -36,15 +43,17 @@ def vote(field: Field, size: Size, scale: Store, spread: float, wraps: Wraps = N
         scale: the picture that the patches are taken from.
         spread: see ``weights``. Wide ones blur.
         wraps: along which axes it goes on at its other side.
+        pixels: ``[H * W, C]``, what that picture's pixels say; their colours if None.
     """
+    pixels = scale.pixels if pixels is None else pixels
     batch = field[0].shape[0]
     height, width = size
-    made = torch.empty(batch, height, width, scale.pixels.shape[1], device=scale.pixels.device)
+    made = torch.empty(batch, height, width, pixels.shape[1], device=pixels.device)
     for rows in strips_of(height, batch * width):
         total = torch.zeros_like(made[:, rows.start : rows.stop]).flatten(0, 2)
         for (down, right), weight in weights(spread).items():
             index = source(field, size, scale, rows, down, right, wraps)
-            total.add_(scale.pixels.index_select(0, index.flatten()), alpha=weight)
+            total.add_(pixels.index_select(0, index.flatten()), alpha=weight)
         made[:, rows.start : rows.stop] = total.view(batch, len(rows), width, -1)
     return made.permute(0, 3, 1, 2).contiguous()
 
