@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from click.testing import CliRunner, Result
 from conftest import stripes
 from PIL import Image
@@ -15,7 +16,7 @@ from consingan.config import Network
 from consingan.errors import UserError
 from consingan.finish import completion
 from consingan.finish.completion import completed
-from consingan.finish.hole import Hole
+from consingan.finish.hole import Hole, prices
 from consingan.gan import around
 from consingan.gan.model import SingleImageModel
 from consingan.grid.noise import Draw
@@ -131,6 +132,32 @@ def test_places_and_sources_of_a_hole():
     assert int(hole.sources.sum()) == 14 * 24 - 49
     assert hole.depth.max() == 1
     assert int((hole.depth == 1).sum()) == 1
+
+
+def test_a_proposal_likes_the_same_regions_at_all_scales_and_another_other_ones():
+    def maps(draw):
+        holes = [Hole.of(torch.zeros(side, side, dtype=torch.bool)) for side in (46, 86)]
+        found = [prices(hole, draw, 0.0).view(1, 1, side, side) for hole, side in zip(holes, (40, 80), strict=True)]
+        return found[0], F.interpolate(found[1], (40, 40), mode="area")
+
+    (coarse, fine), (other, _) = maps(DRAW), maps(Draw(1))
+    assert coarse.min() >= 1
+    assert 2 < coarse.max() <= 4
+    assert (coarse - fine).abs().max() < 0.2
+    assert (coarse - other).abs().max() > 1
+
+
+def test_a_proposal_likes_the_same_regions_at_all_scales_and_another_other_ones():
+    def maps(draw):
+        holes = [Hole.of(torch.zeros(side, side, dtype=torch.bool)) for side in (46, 86)]
+        found = [prices(hole, draw, 0.0).view(1, 1, side, side) for hole, side in zip(holes, (40, 80), strict=True)]
+        return found[0], F.interpolate(found[1], (40, 40), mode="area")
+
+    (coarse, fine), (other, _) = maps(DRAW), maps(Draw(1))
+    assert coarse.min() >= 1
+    assert 2 < coarse.max() <= 4
+    assert (coarse - fine).abs().max() < 0.3
+    assert (coarse - other).abs().max() > 1
 
 
 @pytest.mark.parametrize("pairs", [0, completion.EXACT])

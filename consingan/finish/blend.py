@@ -43,15 +43,15 @@ def gathered(steps: Tensor, dim: int, wrap: bool = False) -> Tensor:
     return steps.roll(1, dim) - steps
 
 
+# ---- whole pictures
+
+
 def of_light(off: Tensor) -> Tensor:
     """What of differences that are off is other light: all up to ``STEP``, less above it, nothing from twice that on.
 
     As residuals count in Hampel's estimates (Andrews et al., "Robust Estimates of Location", 1972).
     """
     return off.clamp(-STEP, STEP) * (2 - off.abs() / STEP).clamp_(0, 1)
-
-
-# ---- whole pictures
 
 
 def evened(made: Tensor, field: Field, store: Store, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
@@ -86,7 +86,7 @@ def blended(made: Tensor, said: tuple[Tensor, Tensor], hole: Tensor) -> Tensor:
     own, inside = made[:, :, rows, columns], hole[rows, columns]
     wanted = torch.zeros_like(own)
     for dim, there in zip((2, 3), said, strict=True):
-        wanted += gathered(of_light(there[:, :, rows, columns] - difference(own, dim)), dim)
+        wanted += gathered((there[:, :, rows, columns] - difference(own, dim)).clamp_(-STEP, STEP), dim)
     change = solved(inside * wanted, inside, (HELD / max(hole.shape)) ** 2)
     found = made.clone()
     found[:, :, rows, columns] = torch.where(inside, own + change, own)

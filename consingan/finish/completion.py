@@ -5,8 +5,7 @@ in the rest, and these say what the hole's pixels are, those nearer to the rest 
 the hole is first filled from its rim inwards. The hole's own pixels are replaced before anything looks at them.
 
 Sources: Wexler, Shechtman and Irani, "Space-Time Completion of Video" (PAMI 2007), search and vote with weights by the
-distance from the rim; Criminisi, Perez and Toyama, "Region Filling and Object Removal by Exemplar-Based Inpainting"
-(TIP 2004), from the rim inwards; Gortler et al., "The Lumigraph" (SIGGRAPH 1996), the smooth filling (pull and push).
+distance from the rim; Gortler et al., "The Lumigraph" (SIGGRAPH 1996), the smooth filling (pull and push).
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from torch import Tensor
 
 from consingan.errors import UserError
 from consingan.finish.blend import blended, difference
-from consingan.finish.hole import SIDE, Hole, opened, smooth
-from consingan.finish.patches import Told, located
+from consingan.finish.hole import SIDE, Hole, axes, opened, prices, smooth
+from consingan.finish.patches import Told
 from consingan.finish.photo import REACH, Scale
+from consingan.finish.rim import rimmed
 from consingan.finish.scales import SEARCHED, TRUST, way_to
 from consingan.finish.search import raw
 from consingan.finish.vote import weights
@@ -36,7 +36,6 @@ ROUNDS, FEWEST = 12, 3  # of search and vote at the coarsest scale, and at fine 
 SPREAD = 0.8  # px, of the vote
 INWARDS = 1.25  # what a patch says counts so many times less for each px from the rim
 UNLIKE, UNLIKE_COARSE = 0.1, 0.6  # share by which two proposals see distances differently, and at the coarsest scale
-PLACE = 6.0  # what the distance from a patch's own place counts: more than where a whole layout is free
 JOINED = 0.5  # what the distance of a neighbour's continued patch counts
 HOPS = (1, 2, 4)  # px to the neighbours that are looked at
 PER_PAIR, PER_PLACE, PER_PIXEL = 1.7e-9, 1.5e-6, 2e-7  # seconds on one core, measured
@@ -76,16 +75,16 @@ def completed(
     for number, at in enumerate(scales):
         size = at.size
         sharp = picture if size == size_of(picture) else resize(picture, size).clamp(0, 1)
+        dear = prices(at, draw, UNLIKE_COARSE if below is None and layout is None else UNLIKE)
         if below is None:
-            begun = rimmed(sharp, at, draw) if layout is None else resize(layout, size).clamp(0, 1)
+            begun = rimmed(sharp, at, dear) if layout is None else resize(layout, size).clamp(0, 1)
             made = torch.where(at.open, begun, sharp)
             field = torch.empty(0, dtype=torch.long)
         else:
             field = carried(field, below, at)
             made = voted(sharp, at, field)
         if max(size) <= SEARCHED + 1 or below is None:
-            coarse = UNLIKE_COARSE if below is None and layout is None else UNLIKE
-            made, field = searched(sharp, made, at, field, rounds_of(number), draw.at("completion", *size), coarse)
+            made, field = searched(sharp, made, at, field, rounds_of(number), dear)
         else:
             made = voted(sharp, at, field := mended(made, at, field))
         if number == len(scales) - 1:
@@ -142,7 +141,7 @@ def scales_of(hole: Tensor, trust: float = TRUST) -> list[Hole]:
 
 
 def searched(
-    sharp: Tensor, made: Tensor, hole: Hole, field: Tensor, rounds: int, draw: Draw, unlike: float
+    sharp: Tensor, made: Tensor, hole: Hole, field: Tensor, rounds: int, dear: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A picture and its field after rounds of search and vote.
 
@@ -152,15 +151,13 @@ def searched(
         hole: at this scale.
         field: ``[N]`` of the scale below, carried here; empty at the coarsest.
         rounds: how many.
-        draw: of the scale.
-        unlike: share by which proposals see distances differently.
+        dear: see ``prices``.
     """
     scale = Scale(sharp, sharp)
     keys = grown(scale.sharp.view(*scale.grid, -1), hole.size)
-    where = torch.stack([x.flatten() for x in _axes(hole.size)], dim=1).to(keys)
+    where = axes(hole.size).to(keys)
     keys = torch.cat([keys, where], dim=1)  # [h * w, D]
     sources = hole.sources.flatten().nonzero()[:, 0]
-    dear = 1 + unlike * draw.uniform((len(sources),)).to(keys.device)
     all_pairs = not len(field) or len(hole.places) * len(sources) <= EXACT
     for _ in range(rounds):
         queries = torch.cat([grown(scale.patches(made)[0], hole.size), where], dim=1)[hole.places]
@@ -170,12 +167,6 @@ def searched(
         field = spreading(queries, keys, hole, field, turns=1 if all_pairs else 4)
         made = voted(sharp, hole, field)
     return made, field
-
-
-def _axes(size: Size) -> tuple[Tensor, Tensor]:
-    """Row and column of every pixel as numbers that are compared like a patch's, ``[h, w]`` each."""
-    flat = PLACE**0.5 * located(size, (1.0, 1.0)).view(*size, 2)
-    return flat[..., 0], flat[..., 1]
 
 
 def grown(patches: Tensor, size: Size) -> Tensor:
@@ -347,41 +338,3 @@ def seamless(sharp: Tensor, made: Tensor, hole: Hole, field: Tensor) -> Tensor:
     steps = torch.cat([difference(sharp, 2), difference(sharp, 3)], dim=1)
     down, right = voted(steps, hole, field, near).chunk(2, dim=1)
     return blended(made, (down, right), hole.open).clamp(0, 1)
-
-
-# ---- the coarsest hole
-
-
-def rimmed(sharp: Tensor, hole: Hole, draw: Draw) -> Tensor:
-    """The coarsest picture ``[1, C, h, w]`` with its hole filled from the rim inwards, ring by ring.
-
-    Every pixel of a ring is that in the middle of the patch of the rest which is most like what is known around it.
-    """
-    height, width = hole.size
-    padded = (width + 2 * REACH, height + 2 * REACH)
-    pixels = F.pad(sharp, (REACH,) * 4)[0].flatten(1).T.contiguous()  # [h' * w', C]
-    known = F.pad((~hole.open).float()[None, None], (REACH,) * 4).flatten()
-    sources = hole.sources.nonzero() + REACH
-    sources = sources[:, 0] * padded[0] + sources[:, 1]
-    keys = raw(pixels, sources, padded[0])  # [K, 49 * C]
-    squares = keys.square().view(len(keys), SIDE * SIDE, -1).sum(2)
-    where = torch.stack([x.flatten() for x in _axes((height, width))], dim=1).to(keys)
-    unpadded = hole.sources.flatten().nonzero()[:, 0]
-    dear = 1 + UNLIKE_COARSE * draw.at("rim").uniform((len(keys),)).to(keys.device)
-    left = hole.open.clone()
-    while bool(left.any()):
-        inner = -F.max_pool2d(-F.pad(left.float()[None, None], (1,) * 4, value=1.0), 3, stride=1)[0, 0] > 0
-        ring = (left & ~inner).nonzero()
-        at = (ring[:, 0] + REACH) * padded[0] + ring[:, 1] + REACH
-        patches = raw(pixels, at, padded[0])
-        there = raw(known[:, None], at, padded[0])  # [n, 49]
-        both = (patches.view(len(at), SIDE * SIDE, -1) * there[..., None]).flatten(1)
-        distance = there @ squares.T - 2 * both @ keys.T + both.square().sum(1, keepdim=True)
-        distance = distance * (SIDE * SIDE / there.sum(1, keepdim=True).clamp_min(1))
-        place = where[ring[:, 0] * width + ring[:, 1]]
-        distance = (distance.clamp_min(0) + torch.cdist(place, where[unpadded]).square()) * dear
-        pixels[at] = pixels[sources[distance.argmin(1)]]
-        known[at] = 1
-        left &= inner
-    made = pixels.T.view(1, -1, height + 2 * REACH, width + 2 * REACH)
-    return made[:, :, REACH : height + REACH, REACH : width + REACH].contiguous()

@@ -11,11 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from consingan.finish.patches import located
 from consingan.finish.photo import REACH
+from consingan.grid.noise import Draw
 from consingan.grid.sizes import Size
 
 SIDE = 2 * REACH + 1  # px of a patch
 DEPTH = 24  # px from the rim from where on patches count no less
+PLACE = 6.0  # what the distance from a patch's own place counts: more than where a whole layout is free
+REGIONS, LESS_LIKED = 4, 3.0  # along each axis, of which a proposal likes some less: share by which, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,25 @@ class Hole:
         places[whole], sources[whole] = touched.flatten(), ~touched.flatten()
         found = places.flatten().nonzero()[:, 0]
         return cls((height, width), open, found, sources, depths(open).flatten()[found])
+
+
+def prices(hole: Hole, draw: Draw, unlike: float) -> Tensor:
+    """What distances to the patches of the rest are multiplied by in one proposal, ``[K]``: others have other prices.
+
+    Args:
+        hole: at this scale.
+        draw: of the proposal.
+        unlike: share by which a patch may be dearer than the one beside it.
+    """
+    each = draw.at("completion", *hole.size).uniform((int(hole.sources.sum()),))
+    regions = draw.at("regions").uniform((1, 1, REGIONS, REGIONS))
+    liked = F.interpolate(regions, hole.size, mode="bilinear", align_corners=False)[0, 0].to(hole.sources.device)
+    return (1 + unlike * each.to(liked.device)) * (1 + LESS_LIKED * liked[hole.sources])
+
+
+def axes(size: Size) -> Tensor:
+    """Row and column of every pixel as numbers that are compared like a patch's, ``[h * w, 2]``."""
+    return PLACE**0.5 * located(size, (1.0, 1.0))
 
 
 def depths(open: Tensor) -> Tensor:
