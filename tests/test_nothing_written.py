@@ -1,5 +1,6 @@
 """A refused command leaves nothing behind: exit code 2, one sentence, no traceback, an empty folder as it was."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,26 @@ def test_a_refused_command_leaves_nothing(command, picture_file, trained_run, tm
         assert len(ended.stderr) < 6000
         assert list(empty.iterdir()) == [], line
     assert (stamps(trained_run), stamps(picture_file.parent), stamps(photos)) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "enlarge PICTURE --truth {}",
+        "fill PICTURE --mask {}",
+        "sample RUN --like {}",
+        "paste --object {} --onto PICTURE --at center --out x.png",
+        "train PICTURE --train_mode harmonization --naive_img {}",
+    ],
+)
+def test_what_is_no_file_is_refused_by_its_flag_before_anything_is_said(line, picture_file, trained_run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in ((tmp_path / "pipe", "not an ordinary file"), (tmp_path, "a folder")):
+        words = line.replace("PICTURE", str(picture_file)).replace("RUN", str(trained_run)).format(path).split()
+        flag = words[words.index(str(path)) - 1]
+        ended = CliRunner().invoke(cli.main, words)
+        said = [text for text in ended.stderr.splitlines() if text != "Loading ..."]
+        assert (ended.exit_code, said) == (2, [f"Error: {flag} {path} is {what}; name one picture file."])
 
 
 def test_a_batch_that_is_refused_by_its_workers_leaves_no_book(picture_file, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtim
 from consingan import config
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
-from consingan.pictures.source import check_there
+from consingan.pictures.source import check_file
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def checked(option: config.Declared, value: Any) -> Any:
     """
     found = config.check(option, value)
     if option.setting.file and found is not None:
-        check_there(found, f"--{option.name}")
+        check_file(found, f"--{option.name}")
     return found
 
 

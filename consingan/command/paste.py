@@ -10,7 +10,7 @@ import click
 from consingan.command.common import loading, note
 from consingan.command.flags import command, one_sentence, option
 from consingan.errors import UserError
-from consingan.pictures.source import check_there
+from consingan.pictures.source import check_file
 
 
 @command(
@@ -59,7 +59,7 @@ def paste(**flags: Any) -> None:
         by_name = re.fullmatch("[a-z]+", flags["at"])
         at = None if by_name else whole_numbers(flags["at"], "at", 2)
         for flag, name in (("object_file", "object"), ("onto", "onto")):
-            check_there(flags[flag], f"--{name}")
+            check_file(flags[flag], f"--{name}")
         loading()
         from consingan.pictures.paste import PLACES, paste_files
 

@@ -28,7 +28,7 @@ from consingan.command.flags import (
 from consingan.command.outputs import FILES, is_file_name, one_file
 from consingan.config import Declared
 from consingan.errors import UserError
-from consingan.pictures.source import NAME, check_no_address, check_there, is_input
+from consingan.pictures.source import NAME, check_file, check_no_address, is_input
 from consingan.storage import runs
 from consingan.storage.formats import SUFFIXES
 from consingan.storage.run import Run
@@ -202,7 +202,7 @@ def pictures_of(source: str) -> list[Path]:
                 raise UserError(f"{one} and {other} would be sampled into the same folder; rename one.")
         return found
     if path.suffix.lower() in SUFFIXES and not runs.by_word(source, "model.safetensors"):
-        check_there(source, "PICTURE")
+        check_file(source, "PICTURE")
     check_no_address(source)
     return [path] if is_picture(path) else []
 

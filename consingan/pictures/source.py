@@ -56,6 +56,18 @@ def check_there(path: AnyPath, called: str) -> None:
         raise UserError(f"{called} {os.fspath(path)} does not exist; check the spelling of the path.")
 
 
+def check_file(path: AnyPath, called: str) -> None:
+    """Refuse what is no picture file, before anything is loaded; arguments as for ``check_there``.
+
+    Raises:
+        UserError: names the flag or the argument, and the path.
+    """
+    check_there(path, called)
+    if not is_input(path) and not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "not an ordinary file"
+        raise UserError(f"{called} {os.fspath(path)} is {what}; name one picture file.")
+
+
 def opened(path: AnyPath) -> AbstractContextManager[BinaryIO]:
     """A picture's bytes, to be read.
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from consingan.config import Chosen
 from consingan.errors import UserError
-from consingan.pictures.source import check_there
+from consingan.pictures.source import check_file
 from consingan.storage import files
 from consingan.storage.run import Run
 from consingan.storage.runs import removed_on_failure
@@ -162,7 +162,7 @@ class Job:
         if self.picture is None and self.order.picture is not None:
             check_picture(self.order.picture)
         if self.order.settings.get("naive_img") is not None:
-            check_there(self.order.settings["naive_img"], "--naive_img")
+            check_file(self.order.settings["naive_img"], "--naive_img")
         begin = beginning(self.order)  # refuses before torch is imported
         self.about_to_load()
         picture = self._picture(begin)
