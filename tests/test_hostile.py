@@ -25,7 +25,7 @@ from consingan.errors import UserError
 from consingan.gan.model import SingleImageModel
 from consingan.pictures import images
 from consingan.storage import files, results
-from consingan.storage.machine import shared_text
+from consingan.storage.machine import shared_text, without_folders
 from consingan.storage.run import Run
 from consingan.training import checkpoint, finetune, watchdog
 from consingan.training.state import Training
@@ -254,6 +254,25 @@ def test_an_index_names_nothing_outside_of_its_folder(file, tmp_path):
     entry = {"file": file, "role": "sample", "moving": False, "facts": {}}
     (tmp_path / "results.json").write_text(json.dumps({"schema": 1, "results": [entry]}))
     assert results.read(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("/home/ann/a.png", "a.png"),
+        ("--mask=/home/ann/a.png", "--mask=a.png"),
+        ("~/a.png", "a.png"),
+        ("../../ann/a.png", "a.png"),
+        ("./../ann/a.png", "a.png"),
+        ("C:\\ann\\a.png", "a.png"),
+        ("..\\ann\\a.png", "a.png"),
+        ("images/a.png", "images/a.png"),
+        ("..a.png", "..a.png"),
+        ("--max_size", "--max_size"),
+    ],
+)
+def test_words_of_a_command_name_no_folder_outside_of_where_it_was_typed(typed, kept):
+    assert without_folders(typed) == kept
 
 
 def test_what_people_share_holds_names_only(applied_run, tmp_path):

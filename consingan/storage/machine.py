@@ -16,8 +16,8 @@ from consingan.errors import name_of
 def environment() -> dict[str, Any]:
     """What a reader needs to repeat the run: versions, machine kind, devices, threads, command line.
 
-    No host name and no user name; of files that the command line names by their whole path it has the names. Imports
-    torch.
+    No host name and no user name; of files that lie outside of the folder where the command was typed it has the
+    names. Imports torch.
     """
     import torch
 
@@ -55,12 +55,13 @@ def _version(package: str) -> str | None:
 
 
 def without_folders(argument: str) -> str:
-    """A word of a command line, with the name only of a file that it names by its whole path."""
+    """A word of a command line, with the name only of a file that lies outside of the folder it was typed in."""
     flag, equals, value = (
         argument.partition("=") if argument.startswith("-") and "=" in argument else ("", "", argument)
     )
-    whole = value.startswith("~") or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
-    return f"{flag}{equals}{name_of(value) if whole else value}"
+    whole = PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
+    outside = whole or re.match(r"~|(\./)*\.\.[/\\]", value)
+    return f"{flag}{equals}{name_of(value) if outside else value}"
 
 
 def shared_text(text: str, run: Path) -> str:
