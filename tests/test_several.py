@@ -34,6 +34,7 @@ from consingan.pictures import images
 from consingan.storage.results import Role, kept
 from consingan.storage.run import Run
 from consingan.tasks import TASKS
+from consingan.training import plan
 from consingan.training.convergence import Figures, over
 from consingan.training.loop import resume, train, write_start
 from consingan.training.signals import StoppedError
@@ -69,6 +70,22 @@ def test_a_picture_is_chosen_as_often_as_its_weight_says():
     album = config.Album(also=("b", "c"), weights=(2.0, 1.0, 1.0))
     found = [album.chosen((number + 0.5) / 400) for number in range(400)]
     assert [found.count(picture) for picture in range(3)] == [200, 100, 100]
+
+
+@pytest.mark.parametrize(
+    ("mode", "preset", "given", "variation"),
+    [
+        ("generation", "fast", {}, 0.6),
+        ("generation", "fast", {"also": ("b.png",)}, 0.45),
+        ("generation", "best", {"also": ("b.png",)}, 0.64),
+        ("retarget", "fast", {"also": ("b.png",)}, 0.15),
+        ("generation", "fast", {"also": ("b.png",), "variation": 0.6}, 0.6),
+    ],
+)
+def test_samples_of_several_pictures_leave_their_layouts_less_far(mode, preset, given, variation):
+    settings, origins = plan.resolve(mode, preset, "a.png", 3, given)
+    assert settings.sampling.variation == variation
+    assert ("several" in origins["variation"]) == (given.keys() == {"also"})
 
 
 def test_a_stopped_training_goes_on_to_the_same_bits_and_the_file_holds_all(files, tmp_path):

@@ -133,6 +133,7 @@ def resolve(
         (f"preset {preset}", presets[preset]),
         ("picture", {"nc_im": channels}),
         ("tileable", implied(given)),
+        ("several pictures", album.implied(given, presets[preset])),
         ("flag", given),
     )
     values = ChainMap(*(dict(layer) for _, layer in reversed(layers)))
