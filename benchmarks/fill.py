@@ -155,6 +155,8 @@ def main() -> None:
     methods = {name: made for name in arguments.methods.split(",") if (made := METHODS[name]()) is not None}
     if missing := [name for name in ("telea", "ns") if name in arguments.methods.split(",") and name not in methods]:
         print(f"OpenCV is not installed, so {' and '.join(missing)} are left out; pip install opencv-python-headless.")
+    if not methods:
+        parser.error("no method is left; name one with --methods.")
     found: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(arguments.pictures):

@@ -144,7 +144,8 @@ def sample(
         application: a name in ``consingan.applications.APPLICATIONS``; what the model was trained for unless given.
         device: where a model that is loaded, or a picture, is worked on: auto, cpu, cuda:N or mps.
         naive_img, mask: for harmonization and editing, in any form that ``train`` takes a picture in.
-        options: those of the application by name, the flags of ``consingan sample``; pictures among them in any form.
+        options: those of the application by name, the flags of ``consingan sample``; pictures among them in any form,
+            and ``size`` also as ``(H, W)``.
 
     Raises:
         UserError: the source or an option cannot be used.
@@ -157,6 +158,8 @@ def sample(
     if reason := wanted.unfit(material):
         raise UserError(reason)
     own = use.options if name == use.application else {}
+    if isinstance(size := options.get("size"), tuple | list) and len(size) == 2:
+        options["size"] = f"{size[1]}x{size[0]}"
     with _in_files({**own, **options, "naive_img": naive_img, "mask": mask}) as given:
         made = tuple(wanted.apply(material, chosen(wanted, given), quiet))
     return Gallery(made)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 
 _OUT_OF_MEMORY = r"out of memory|can't allocate memory|bad_alloc"  # torch's words on CUDA, MPS and the CPU
@@ -62,6 +62,14 @@ def brief(sentence: str) -> str:
     """A sentence with the middle of endless words left out."""
     half = MOST_WORD // 2
     return re.sub(rf"\S{{{MOST_WORD + 1},}}", lambda word: f"{word[0][:half]}...{word[0][-half:]}", sentence)
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What a person may have meant by a name of a setting that there is not, as the end of a sentence."""
+    from difflib import get_close_matches  # here: few commands need it
+
+    found = get_close_matches(name, list(known), n=1)
+    return f"did you mean {found[0]}?" if found else "consingan train --help_all shows all."
 
 
 def name_of(path: str) -> str:

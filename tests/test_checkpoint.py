@@ -64,7 +64,7 @@ def test_the_data_reaches_the_disk_before_the_name_changes(tmp_path, monkeypatch
 
 
 def test_a_folder_that_is_gone_or_a_file_is_one_sentence(tmp_path):
-    with pytest.raises(StorageError, match="the folder is gone"):
+    with pytest.raises(StorageError, match="there is no such folder: create it"):
         write_bytes(tmp_path / "no" / "x", b"")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="a file stands where a folder is needed"):

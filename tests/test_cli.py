@@ -255,10 +255,10 @@ def test_published_sampling_commands_are_understood():
 
 MISTAKES = [
     # the picture
-    ("", "No picture is given; name one, as in: --input_name photo.jpg"),
+    ("", "No picture is given; name one, such as photo.jpg (--input_name)."),
     ("--input_name=", "No picture is given"),
     ("--input_name", "Option '--input_name' requires an argument."),
-    ("missing.png", "There is no picture at missing.png; check the path behind --input_name."),
+    ("missing.png", "There is no picture at missing.png; check the spelling of the path (--input_name)."),
     ("no/such/folder/a.png", "There is no picture at no/such/folder/a.png"),
     (
         "https://example.com/a.png",
@@ -277,7 +277,11 @@ MISTAKES = [
     ("a.png --background nocolour", "--background is 'nocolour', which is no colour"),
     ("a.png folder.png", "folder.png is a folder; name its pictures, or give the folder alone with --as_one."),
     # contradictions
-    ("a.png --min_size 41", "--min_size 41 is above --max_size 40; lower the one or raise the other."),
+    (
+        "a.png --min_size 41",
+        "--min_size 41, the shorter side of the coarsest stage, is above "
+        "--max_size 40, the longer side of the finest; lower the one or raise the other.",
+    ),
     ("a.png --padd_size 2", "--padd_size 2 is more than half of --ker_size 3; give at most 1."),
     ("a.png --start_scale 2", "--start_scale 2 leaves none of the --train_stages 2; give at most 1."),
     ("a.png --not_cuda --device cuda", "--not_cuda and --device cuda contradict each other; give one of them."),

@@ -115,7 +115,7 @@ def test_auto_stages_do_not_hide_a_bad_value():
         "--min_size is 'x'"
     )
     assert refusal(plan.resolve, "generation", "paper", "a", 3, {"train_stages": "auto", "max_size": 20}).startswith(
-        "--min_size 25 is above --max_size 20"
+        "--min_size 25, the shorter side of the coarsest stage, is above --max_size 20"
     )
     assert refusal(resolved, train_stages="auto").startswith("--train_stages is 'auto'; give a value of type int")
 
@@ -181,7 +181,7 @@ def test_words_that_are_no_task_or_preset_are_refused_with_the_choice():
 
 def test_an_unknown_setting_is_refused_by_name():
     message = refusal(resolved, niters=3)
-    assert message.startswith("niters is no setting of a training run; the settings are train_stages, ")
+    assert message.startswith("niters is no setting of a training run; did you mean niter?")
 
 
 # ---- iterations
@@ -274,8 +274,16 @@ def test_whole_numbers_serve_as_fractions():
     [
         ({"padd_size": 2}, "--padd_size 2 is more than half of --ker_size 3; give at most 1."),
         ({"padd_size": 1, "ker_size": 1}, "--padd_size 1 is more than half of --ker_size 1; give at most 0."),
-        ({"min_size": 251}, "--min_size 251 is above --max_size 250; lower the one or raise the other."),
-        ({"max_size": 24}, "--min_size 25 is above --max_size 24; lower the one or raise the other."),
+        (
+            {"min_size": 251},
+            "--min_size 251, the shorter side of the coarsest stage, is above "
+            "--max_size 250, the longer side of the finest; lower the one or raise the other.",
+        ),
+        (
+            {"max_size": 24},
+            "--min_size 25, the shorter side of the coarsest stage, is above "
+            "--max_size 24, the longer side of the finest; lower the one or raise the other.",
+        ),
         ({"start_scale": 6}, "--start_scale 6 leaves none of the --train_stages 6; give at most 5."),
         (
             {"keep_structure": 2.0},

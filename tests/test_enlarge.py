@@ -172,7 +172,7 @@ def test_the_picture_of_a_run(typed, trained_run):
         (("{picture}", "--factor", 9), "--factor is 9.0; give a number from 1.1 to 8"),
         (("{picture}", "--factor", "nan"), "--factor is not a number; give a number from 1.1 to 8"),
         (("nothing.png",), "nothing.png does not exist"),
-        (("nothing",), "enlarge nothing does not exist"),
+        (("nothing",), "PHOTO|RUN nothing does not exist"),
         (("https://a.b/c.png",), "is an address"),
         (("{picture}", "--truth", "nothing.png"), "nothing.png does not exist"),
         (("{picture}", "--truth", "{picture}"), "has 64x48 px, and the enlarged picture 256x192"),

@@ -366,7 +366,7 @@ def test_events_come_in_order_and_are_the_lines_of_the_log(desk):
     told = [r["event"] for r in written if r["event"] not in ("iteration", "figures", "pictures")]
     stage = ["begin_stage", "stage"]
     assert told == ["started", *["message"] * 3, *stage, *stage, "message", "message", "finished"]
-    assert re.fullmatch(rf"Done in \d+ s; look at {ended.run.report}", written[-3]["text"])
+    assert re.fullmatch(rf"Done in \d+ s, \d+ s of it training; look at {ended.run.report}", written[-3]["text"])
     assert ended.run.report.is_file()
     assert written[-2]["text"] == f"Sample it with: consingan sample --model_dir {ended.run.folder}"
     assert written[1]["text"] == "Hello."

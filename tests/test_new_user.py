@@ -459,7 +459,7 @@ def test_a_folder_of_pictures_is_sampled_picture_by_picture(desk):
     [("photos --out x.png", "--out x.png is one file, and photos has several pictures; name a folder."),
      ("photos --size 0x9", "--size is 0x9 px; give sides from 1 to 32768 px."),
      ("twins", "twins/a.jpg and twins/a.png would be sampled into the same folder; rename one."),
-     ("empty", "sample empty is no run (no config.json, no model.safetensors in it); give the folder of a trained")],
+     ("empty", "RUN|PICTURE empty is no run (no config.json, no model.safetensors in it); give the folder of ")],
 )  # fmt: skip
 def test_a_folder_that_cannot_be_sampled_is_refused_before_anything_is_loaded(desk, words, sentence):
     for name in ("photos/a.png", "photos/b.png", "twins/a.jpg", "twins/a.png", "empty/notes.txt"):
@@ -806,7 +806,12 @@ def test_each_shell_gets_its_completion(shell, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [("consingan tr", ["train"]), ("consingan train --pre", ["--preset", "--precision"]),
-     ("consingan train --preset q", ["quick"]), ("consingan sample --application w", ["walk"])],
+     ("consingan train --preset q", ["quick"]), ("consingan sample --application w", ["walk"]),
+     ("consingan open la", ["last"]),
+     ("consingan sample --model_dir l", ["last"]), ("consingan open photo", ["file,photo"]),
+     ("consingan train pho", ["file,pho"]), ("consingan fill a.png --mask ma", ["file,ma"]),
+     ("consingan batch phot", ["file,phot"]), ("consingan paste --object lig", ["file,lig"]),
+     ("consingan train a.png --input_name pho", ["file,pho"])],
 )  # fmt: skip
 def test_words_are_completed(words, expected, monkeypatch):
     for name, value in {
@@ -848,7 +853,7 @@ def test_flags_come_before_the_file_and_the_file_before_the_preset(desk):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("nfcs = 3", "--config my.toml: 'nfcs' is no setting; the settings are "),
+    [("nfcs = 3", "--config my.toml: 'nfcs' is no setting; did you mean nfc?"),
      ("[network]\nnfc = 3", "--config my.toml: 'network' is no setting"),
      ("resume = 'x'", "--config my.toml: 'resume' is no setting"),
      ("nfc = 0", "--config my.toml: nfc: --nfc is 0; give a number from 1 to 1024."),
@@ -860,7 +865,7 @@ def test_flags_come_before_the_file_and_the_file_before_the_preset(desk):
      ("train_mode = ['x']", "--config my.toml: train_mode: ['x'] is none of its values."),
      ("nfc = ", "--config my.toml cannot be read as settings (Invalid value"),
      ("a = " + "[" * 3000, "--config my.toml cannot be read as settings"),
-     (None, "--config my.toml cannot be read as settings (No such file or directory)")],
+     (None, "--config my.toml does not exist; check the spelling of the path.")],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
 def test_what_is_wrong_in_a_file_is_named(desk, text, words):

@@ -76,7 +76,7 @@ def test_a_whole_run_is_read(tmp_path):
     assert [stage.done for stage in found.stages] == [100, 100]
     assert [stage.seconds for stage in found.stages] == [10.0, 20.0]
     assert [stage.seconds_each for stage in found.stages] == [0.1, 0.2]
-    assert (found.memory_mb, found.seconds, found.starts) == (320.0, 30.0, (0, 100, 200))
+    assert (found.memory_mb, found.seconds, found.starts) == (320.0, 30.5, (0, 100, 200))
     assert not found.finished
     run.finished.write_text("{}")
     assert reading.read(run).finished
@@ -371,7 +371,7 @@ def test_report_refuses_what_is_no_run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.main, command)
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: report ")
+    assert result.stderr.startswith("Error: RUN ")
     assert result.stderr.count("\n") == 1
 
 

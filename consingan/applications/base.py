@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtim
 from consingan import config
 from consingan.errors import UserError
 from consingan.grid.sizes import Size
-from consingan.pictures.source import check_file
+from consingan.pictures.source import check_file, check_there
 from consingan.storage.results import Role
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class Result:
     fps: float = 0.0
     notes: tuple[str, ...] = ()
     kind: Kind | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.frames[0].shape[2:]
+        moving = f", {len(self.frames)} frames" if self.fps else ""
+        return f"<Result {self.name}: {self.role}, {width}x{height} px{moving}>"
 
     @property
     def seen(self) -> Tensor:
@@ -229,7 +234,7 @@ def checked(option: config.Declared, value: Any) -> Any:
     """
     found = config.check(option, value)
     if option.setting.file and found is not None:
-        check_file(found, f"--{option.name}")
+        (check_there if option.setting.folder else check_file)(found, f"--{option.name}")
     return found
 
 

@@ -113,8 +113,11 @@ def read(
         return Case(file, picture, None, False, notes)
     found = masks.derived(picture, training)
     if found is None:
-        note = f"There is no {wanted}, and no difference to the training picture to derive one from: "
-        return Case(file, picture, None, False, (*notes, note + "no masked result was made."))
+        note = (
+            f"There is no {wanted}, and {file.name} is the training picture, or another picture all over, so none "
+            "could be derived: no masked result was made."
+        )
+        return Case(file, picture, None, False, (*notes, note))
     note = f"There is no {wanted}: the mask was derived from the difference to the training picture; look at it."
     return Case(file, picture, found, True, (*notes, note))
 

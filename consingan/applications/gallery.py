@@ -29,6 +29,9 @@ class Gallery:
     results: Sequence[Result]
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Gallery of {len(self)}: {', '.join(result.name for result in self)}>"
+
     def __len__(self) -> int:
         return len(self.results)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class NaiveOptions:
     """Applying a model to naive pictures."""
 
-    naive_img: str | None = setting(None, "picture with a pasted object, or a folder of them", file=True)
+    naive_img: str | None = setting(None, "picture with a pasted object, or a folder of them", file=True, folder=True)
     mask: str | None = setting(
         None, "mask, white where the object is; by default NAME_mask.EXT in the picture's folder", file=True
     )

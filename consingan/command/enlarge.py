@@ -70,7 +70,7 @@ def enlarge(ctx: click.Context, **flags: Any) -> None:
         alone = is_picture(source) or source.suffix.lower() in SUFFIXES
         if alone:
             check_argument(ctx, "source")
-        run = None if alone else Run.open(flags["source"], "enlarge")
+        run = None if alone else Run.open(flags["source"], "PHOTO|RUN")
         if run is not None and typed(ctx, "outdir"):
             raise UserError(f"--outdir {flags['outdir']} is for a new run, and {source} is one; leave it out.")
         loading(flags)

@@ -77,7 +77,7 @@ def export(run: str, **flags: Any) -> None:
     """
     with one_sentence():
         wanted = checked(flags)
-        opened = None if Path(run).is_file() else Run.open(run, "export")
+        opened = None if Path(run).is_file() else Run.open(run, "RUN")
         loading()
         write(chosen(opened or Path(run), flags), wanted, flags)
         for file in wanted.values():

@@ -135,7 +135,8 @@ def made_of(ctx: click.Context, name: str, flags: Mapping[str, Any]) -> None:
         material, out = replace(material, model=model, run=run), run.evaluation
     else:
         out = Path(home()) / file.stem / name
-    note = f"What is missing in {file} is made of its other patches on {describe(device)}."
+    how = "laid out by the model and made" if flags["layout"] == "trained" else "made"
+    note = f"What is missing in {file} is {how} of its other patches on {describe(device)}."
     opened = Opened(material, Use(name), out, {"picture": file.name}, (*loaded.notes, note), loaded.lost)
     make(opened, notes, given, {**flags, "application": name})
 

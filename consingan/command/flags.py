@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from consingan import __version__, config
 from consingan.config import Declared
@@ -56,6 +57,16 @@ class ShareList(click.ParamType):
             return tuple(float(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is no number nor a list such as 2,1,1.", param, ctx)
+
+
+class Text(click.types.StringParamType):
+    """Text that a shell completes as the name of a file, and where a run is meant by the word last."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        word = "last"
+        if incomplete and word.startswith(incomplete) and "RUN" in f"{param.metavar} {param.name}".upper():
+            return [CompletionItem(word)]
+        return [CompletionItem(incomplete, type="file")]
 
 
 class Words(click.Choice):
@@ -104,6 +115,9 @@ class GroupedCommand(click.Command):
         if turned:
             self.params.append(told(f"--{ALL}", "Show all flags and exit.", show_all))
         self.params.append(told("--version", "Show the version and exit.", show_version))
+        for param in self.params:
+            if param.type is click.STRING:
+                param.type = Text()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with readable():

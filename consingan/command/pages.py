@@ -18,7 +18,7 @@ from consingan.watch.browser import in_browser
 def report(run: str) -> None:
     """Rebuild report.html in a RUN folder and print its path."""
     with one_sentence():
-        opened = Run.open(run, "report", needs_model=False)
+        opened = Run.open(run, "RUN", needs_model=False)
         loading()
 
         from consingan.watch import report
@@ -34,7 +34,7 @@ def show(run: str) -> None:
     RUN is a run folder, a folder above runs, the word last, or the name of a picture.
     """
     with one_sentence():
-        opened = Run.open(run, "open", needs_model=False)
+        opened = Run.open(run, "RUN", needs_model=False)
         if not opened.report.is_file():
             loading()
             from consingan.watch import report
@@ -53,7 +53,7 @@ def compare(runs: tuple[str, ...], out: str) -> None:
     with one_sentence():
         if len(runs) < 2:
             raise UserError(f"compare got {len(runs)} run folders; give two or more.")
-        opened = [Run.open(run, "compare", needs_model=False) for run in runs]
+        opened = [Run.open(run, "RUN", needs_model=False) for run in runs]
         if Path(out).is_dir():
             raise UserError(f"--out {out} is a folder; give the name of the page, such as compare.html.")
         loading()

@@ -44,4 +44,4 @@ def line(run: Run) -> str:
             other = f"  with {target}"
     state = "finished" if run.finished.exists() else "training" if run.locked() else "stopped"
     began = "-".join(run.folder.name.split("_")[:3]) + " " + ":".join(run.folder.name.split("_")[3:6])
-    return f"{began}  {state:8}  {duration(last_time(run.log)):>12}  {mode:13}  {run.folder}{other}"
+    return f"{began}  {state:8}  {duration(last_time(run.log)):>12} trained  {mode:13}  {run.folder}{other}"

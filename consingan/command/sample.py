@@ -171,7 +171,7 @@ def sample(ctx: click.Context, **flags: Any) -> None:
         if one_file(flags["out"], given) and len(pictures) > 1:
             raise UserError(f"--out {flags['out']} is one file, and {sources[0]} has several pictures; name a folder.")
         alone = flags["model_dir"] is None and bool(pictures)
-        run = None if alone else Run.open(sources[0], "--model_dir" if flags["model_dir"] else "sample")
+        run = None if alone else Run.open(sources[0], "--model_dir" if flags["model_dir"] else "RUN|PICTURE")
         check_use(run, flags["application"], given)
         loading(flags)
         device, notes = chosen_device(ctx, flags)

@@ -48,7 +48,7 @@ def score(real: str, samples: tuple[str, ...], as_json: bool, weights: str | Non
     """
     with one_sentence():
         if not samples:
-            run = Run.open(real, "score", needs_model=False)
+            run = Run.open(real, "REAL|RUN", needs_model=False)
             loading()
             from consingan.metrics import study
 

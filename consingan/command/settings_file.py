@@ -14,7 +14,8 @@ import click
 
 from consingan import config
 from consingan.command.flags import typed
-from consingan.errors import UserError, printable
+from consingan.errors import UserError, meant, printable
+from consingan.pictures.source import check_there
 from consingan.storage.files import write_bytes
 from consingan.training import plan
 from consingan.training.plan import Plan
@@ -57,7 +58,7 @@ def values(ctx: click.Context, file: str) -> dict[str, Any]:
     for key, value in parsed(file).items():
         flag = known.get(key.replace("-", "_"))
         if flag is None or flag.name is None:
-            raise UserError(f"--config {file}: {key!r} is no setting; the settings are {', '.join(known)}.")
+            raise UserError(f"--config {file}: {key!r} is no setting; {meant(key, known)}")
         found[flag.name] = checked(ctx, flag, value, f"--config {file}: {key}")
     return found
 
@@ -89,6 +90,7 @@ def parsed(file: str) -> Mapping[str, Any]:
     """
     import tomllib  # here: it is slow to load, and few commands need it
 
+    check_there(file, "--config")
     try:
         with open(file, "rb") as stream:
             data = stream.read(MOST_BYTES + 1)

@@ -50,7 +50,7 @@ def with_run(ctx: click.Context, application: str, flags: Mapping[str, Any], **f
     with one_sentence():
         check_argument(ctx, "picture")
         given = given_options(ctx, application, flags, **further)
-        run = Run.open(flags["run"], application)
+        run = Run.open(flags["run"], "RUN")
         loading(dict(flags))
         device, notes = chosen_device(ctx, dict(flags))
         make(opened_run(run, device), notes, given, {**flags, "application": application})

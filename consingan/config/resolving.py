@@ -20,7 +20,7 @@ from consingan.config.declarations import (
     own,
     settings,
 )
-from consingan.errors import UserError, name_of
+from consingan.errors import UserError, meant, name_of
 from consingan.grid.sizes import Size
 
 WINDOW, SMALLEST_WINDOW = 192, 32  # px: of window "auto", and the least that may be asked for
@@ -59,7 +59,7 @@ def _laid(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[in
     for number, (origin, layer) in enumerate(layers):
         for name, value in layer.items():
             if name not in known:
-                raise UserError(f"{name} is no setting of a training run; the settings are {', '.join(known)}.")
+                raise UserError(f"{name} is no setting of a training run; {meant(name, known)}")
             given[name] = (number, origin, value)
     return given
 
@@ -214,7 +214,8 @@ def check_together(config: Train) -> None:
         raise UserError("--batch_norm and --virtual_batch_norm are two ways to normalise a layer; give one of them.")
     if pyramid.min_size > pyramid.max_size:
         raise UserError(
-            f"--min_size {pyramid.min_size} is above --max_size {pyramid.max_size}; lower the one or raise the other."
+            f"--min_size {pyramid.min_size}, the shorter side of the coarsest stage, is above --max_size "
+            f"{pyramid.max_size}, the longer side of the finest; lower the one or raise the other."
         )
     _check_window(config)
     if (contradiction := config.naive.contradiction()) is not None:

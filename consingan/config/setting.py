@@ -19,7 +19,8 @@ class Setting:
         above: an exclusive lower bound.
         names: further flag names.
         auto: whether the word auto may be given, which becomes a number when picture and other settings are known.
-        file: whether it is the path of a file or a folder; a configuration keeps its name only.
+        file: whether it is the path of a file; a configuration keeps its name only.
+        folder: whether it may be that of a folder of such files as well.
         reads: what a text is read by, which refuses it where that cannot be done.
     """
 
@@ -32,6 +33,7 @@ class Setting:
     names: tuple[str, ...] = ()
     auto: bool = False
     file: bool = False
+    folder: bool = False
     reads: Callable[[str], Any] | None = None
 
 

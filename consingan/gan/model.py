@@ -376,6 +376,10 @@ class SingleImageModel:
         self.noise_seed = self.settings.runtime.seed if header.noise_seed is None else header.noise_seed
         self.pages = album.restored(self, header.pages, of_pages, where)
 
+    def __repr__(self) -> str:
+        height, width = self.sizes[-1]
+        return f"<SingleImageModel of {self.settings.image}: {self.stages} stages up to {width}x{height} px>"
+
     def _repr_png_(self) -> bytes | None:
         return shown.as_png(self)
 

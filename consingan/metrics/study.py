@@ -85,7 +85,10 @@ def of_run(run: Run) -> tuple[list[Path], list[Path]]:
     """
     samples = newest_samples(run.evaluation)
     if not samples:
-        raise UserError(f"{run.folder} has no samples yet; make some first, or name the picture and its samples.")
+        raise UserError(
+            f"{run.folder} has no samples yet; make some first, or name the picture and what is to be held against it, "
+            "as in: consingan score photo.jpg result.png"
+        )
     sizes = sorted(run.pyramid.glob("*.png"), key=in_order)
     return [run.picture if run.picture.is_file() else sizes[-1], *run.further], samples
 

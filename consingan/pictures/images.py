@@ -280,9 +280,12 @@ def load_mask(path: AnyPath, size: Size | None = None, *, max_pixels: int = MAX_
         ``[1, 1, H, W]`` in [0, 1].
 
     Raises:
-        UserError: as ``load``, but for small masks.
+        UserError: as ``load``, but for small masks; says that it is a mask.
     """
-    file = decoded(path, max_pixels, as_mask=True)
+    try:
+        file = decoded(path, max_pixels, as_mask=True)
+    except UserError as error:
+        raise UserError(f"The mask {error}") from error
     mask = with_channels(as_seen(file.colour), 1)
     if file.alpha is not None:
         visible = mask[file.alpha > 0]

@@ -37,7 +37,7 @@ OLD_S = 3600.0  # seconds after which one cannot be on its way any more
 _ADVICE = {
     errno.ENOSPC: "free some disk space",
     errno.EDQUOT: "free some disk space",
-    errno.ENOENT: "the folder is gone: put it back or choose another one",
+    errno.ENOENT: "there is no such folder: create it or choose another one",
     errno.ENOTDIR: "a file stands where a folder is needed: choose another folder",
     errno.EISDIR: "a folder has that name: choose another one",
     errno.EIO: "the disk reports a fault: choose another disk",

@@ -201,7 +201,8 @@ class Run:
         if run.config.is_file():
             raise UserError(f"{flag} {path} has no model.safetensors yet; resume or repeat the training.")
         lacking = ", no ".join(missing)
-        raise UserError(f"{flag} {path} is no run (no {lacking} in it); give the folder of a trained run.")
+        other = ", or a picture's file" if {"PHOTO", "PICTURE"} & {*flag.split("|")} else ""
+        raise UserError(f"{flag} {path} is no run (no {lacking} in it); give the folder of a trained run{other}.")
 
     def locked(self) -> bool:
         """Whether a process works in it now."""

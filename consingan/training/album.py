@@ -65,7 +65,7 @@ def check_files(picture: str | None, given: Mapping[str, Any]) -> None:
         if os.path.isdir(file):
             raise UserError(f"{file} is a folder; name its pictures, or give the folder alone with --as_one.")
         if not os.path.exists(file):
-            raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
+            raise UserError(f"There is no picture at {file}; check the spelling of the path (--input_name).")
     for one, other in combinations([file for file in files if os.path.exists(file)], 2):
         if os.path.samefile(one, other):
             raise UserError(f"{other} is given twice; name each picture once, and its share with --weights.")

@@ -45,7 +45,7 @@ def check_picture(file: str) -> None:
             f"one model of all of them: {program('train')} {shlex.quote(file)} --as_one"
         )
     if not is_input(file) and not os.path.exists(file):  # false, not an error, for names no system allows
-        raise UserError(f"There is no picture at {file}; check the path behind --input_name.")
+        raise UserError(f"There is no picture at {file}; check the spelling of the path (--input_name).")
 
 
 def naive_notes(file: str | None, settings: Train) -> tuple[str, ...]:

@@ -340,7 +340,8 @@ class Job:
         if run:
             for sentence in directions.summary(run, state.model.settings):
                 monitor.message(sentence)
-            monitor.message(f"Done in {duration(monotonic() - begun)}; look at {run.report}")
+            trained = f"{duration(last_time(run.log))} of it training"
+            monitor.message(f"Done in {duration(monotonic() - begun)}, {trained}; look at {run.report}")
             monitor.message(f"Sample it with: {sampling(run)}")
         monitor.tell("finished")
         return Ended("finished", run, model, faults=tuple(monitor.faults))

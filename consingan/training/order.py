@@ -119,6 +119,6 @@ class Order:
                 if getattr(self, name) is not None:
                     raise UserError(f"--{name} is for new runs; leave it out beside --resume.")
         elif self.picture is None and self.base is None:
-            raise UserError("No picture is given; name one, as in: --input_name photo.jpg")
+            raise UserError("No picture is given; name one, such as photo.jpg (--input_name).")
         elif self.resume == "auto" and self.outdir is None:
             raise UserError("--resume auto looks for a run below the outdir, which is not given; name it.")

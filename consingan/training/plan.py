@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from consingan import config
 from consingan.config import Iterations, Train
 from consingan.config.resolving import check_together
-from consingan.errors import UserError, name_of
+from consingan.errors import UserError, meant, name_of
 from consingan.grid.sizes import Size
 from consingan.pictures.pyramid import proposed_stages, sizes
 from consingan.storage.files import read_json
@@ -252,7 +252,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     known = {s.name: s for s in config.settings()}
     for name in given:
         if name not in known:
-            raise UserError(f"{name} is no setting of a training run; the settings are {', '.join(known)}.")
+            raise UserError(f"{name} is no setting of a training run; {meant(name, known)}")
     return {
         name: value if known[name].setting.auto and value == "auto" else config.check(known[name], value)
         for name, value in given.items()

@@ -20,7 +20,7 @@ from consingan.storage.files import read_json
 from consingan.storage.machine import shared_text, without_folders
 from consingan.storage.results import SUMMARIES, Kept, Role
 from consingan.storage.run import Run
-from consingan.watch.log import RESERVED, finite, read_log, whole
+from consingan.watch.log import RESERVED, finite, last_time, read_log, whole
 
 Log = Sequence[Mapping[str, Any]]
 
@@ -100,6 +100,7 @@ class Facts:
         starts: for each stage the number of iterations before it, and at the end that of all.
         messages: what was said, oldest first.
         finished: whether all stages are trained.
+        seconds: of training, over all processes, as ``log.last_time``.
     """
 
     run: Run
@@ -112,6 +113,7 @@ class Facts:
     starts: tuple[int, ...]
     messages: tuple[str, ...]
     finished: bool
+    seconds: float
 
     @property
     def name(self) -> str:
@@ -145,11 +147,6 @@ class Facts:
         return next((stage for stage in reversed(self.stages) if stage.seconds > 0 or stage.done), None)
 
     @property
-    def seconds(self) -> float:
-        """Of training."""
-        return sum(stage.seconds for stage in self.stages)
-
-    @property
     def memory_mb(self) -> float | None:
         """The highest peak of all stages."""
         return max((stage.memory_mb for stage in self.stages if stage.memory_mb is not None), default=None)
@@ -179,6 +176,7 @@ def read(run: Run) -> Facts:
         tuple(starts),
         tuple(shared_text(str(record.get("text", "")), run.folder) for record in of_event(log, "message")),
         run.finished.is_file(),
+        last_time(run.log) if log else 0.0,
     )
 
 

@@ -46,7 +46,7 @@ def of_training(facts: Facts) -> Iterator[str]:
         count = min(stage.done for stage in short)
         yield (
             f"A stage had only {count} {'iteration' if count == 1 else 'iterations'}, a trial and no training: "
-            "leave --niter out, or give 1000 or more."
+            "leave --niter out, or give some hundreds."
         )
     error = next((curve.pieces[-1][-1][1] for curve in facts.figures if curve.name == "reconstruction"), None)
     kept = facts.settings.translation.target_name is None  # a translation is not made to give its own picture back
