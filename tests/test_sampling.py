@@ -103,13 +103,14 @@ def clock(monkeypatch) -> list[float]:
     """The time of day, to be moved by hand."""
     now = [0.0]
     monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    monkeypatch.setattr("consingan.finish.pace.slowness", lambda: 2.0)
     return now
 
 
 def test_sampling_says_what_it_takes_and_how_far_it_is(clock):
     said: list[str] = []
     progress = Progress(said.append, 4, [(2000, 3000)], begun=0.0, spoken=0.0)
-    assert said == ["4 samples of 3000x2000 px: about 49 s on one core, and 1151 MB of memory."]
+    assert said == ["4 samples of 3000x2000 px: about 45 s and 1151 MB of memory."]
     clock[0] = 4.9
     progress.told(0.5)
     assert len(said) == 1  # too soon

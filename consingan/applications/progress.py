@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from time import monotonic
 
 from consingan.applications.base import Result
-from consingan.grid.sizes import Size
+from consingan.finish.scales import SEARCHED
+from consingan.grid.sizes import Size, at_most
 from consingan.storage.results import Role
 from consingan.watch.clock import counted, duration
 
-SECONDS, SECONDS_PER_PIXEL = 0.3, 2.0e-6  # of one finished sample on one core, as measured in docs/performance.md
+# Seconds of a finished sample: of each, and of a pixel up to ``SEARCHED`` px of the longer side, and beyond.
+SECONDS, PER_SEARCHED, PER_PIXEL = 0.45, 6.0e-6, 0.7e-6
 MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
 EVERY = 5.0  # seconds between two words
 COUNTED = {Role.SAMPLE, Role.ENLARGED, Role.PAINTED, Role.TRANSLATED}
@@ -43,13 +46,13 @@ class Progress:
     spoken: float = field(default_factory=monotonic)
 
     def __post_init__(self) -> None:
+        from consingan.finish.pace import slowness  # here: it needs torch
+
+        self.slow = slowness() if self.number else 1.0
         if self.seconds >= WORTH_A_WORD:
             shown = ", ".join(f"{width}x{height}" for height, width in self.sizes)
             memory = MEGABYTES + max(BYTES_PER_PIXEL * h * w for h, w in self.sizes) / 2**20
-            self.say(
-                f"{self.called} of {shown} px: about {duration(self.seconds)} on one core, and "
-                f"{memory:.0f} MB of memory."
-            )
+            self.say(f"{self.called} of {shown} px: about {duration(self.seconds)} and {memory:.0f} MB of memory.")
 
     @property
     def total(self) -> int:
@@ -64,7 +67,8 @@ class Progress:
     @property
     def seconds(self) -> float:
         """What all of them are expected to take."""
-        return self.number * sum(self.before + (finishing(size) if self.finished else 0.0) for size in self.sizes)
+        each = (self.before + (finishing(size) if self.finished else 0.0) for size in self.sizes)
+        return self.slow * self.number * sum(each)
 
     def told(self, share: float) -> None:
         """Hear how far the sample in progress has come, from 0 to 1."""
@@ -84,5 +88,6 @@ class Progress:
 
 
 def finishing(size: Size) -> float:
-    """Seconds that finishing a sample of ``(H, W)`` takes on one core."""
-    return SECONDS + SECONDS_PER_PIXEL * size[0] * size[1]
+    """Seconds that finishing a sample of ``(H, W)`` takes, where ``slowness`` is 1."""
+    searched = prod(at_most(size, SEARCHED))
+    return SECONDS + PER_SEARCHED * searched + PER_PIXEL * (prod(size) - searched)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from consingan.applications.base import Application, Expected, Material, Result, Told, without_model
+from consingan.applications.progress import finishing
 from consingan.applications.samples import check_noise, first_noise, no_stage_for_noise
 from consingan.config import MOST_STAGES, SEED, setting
-from consingan.finish.scales import FRAME_BOUND
+from consingan.finish.scales import FRAME_BOUND, own_size
 from consingan.gan.stills import OF, check_start
+from consingan.grid.sizes import Size
 from consingan.storage.formats import for_kind
 from consingan.storage.results import Role
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 PUBLISHED_BETAS = (0.80, 0.85, 0.90, 0.95)
 PUBLISHED_STARTS = (0, 1, 2)
 BETA = 0.9
+FRAME, MOVED, MOVED_PER_PIXEL = 0.004, 0.025, 5e-8  # seconds of a frame of the generator's, of moving and writing it
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,15 @@ class WalkAround:
         return without_model(self.name, material) or no_stage_for_noise(self.name, material.trained)
 
     def announce(self, material: Material, options: WalkOptions) -> Expected:
-        return Expected()
+        from consingan.gan import album
+        from consingan.gan.sampling import frame_finish
+
+        model = album.named(material.trained, options.of)
+        finish = frame_finish(model, options.finish)
+        photo = None if finish == "none" else model.photo
+        size = own_size(photo.size, options.longest) if photo else model.size
+        many = len(walks(options, model)) * options.num_samples
+        return Expected(many, [size], False, options.frames * seconds(finish, size), "animation")
 
     def apply(self, material: Material, options: WalkOptions, told: Told) -> Iterator[Result]:
         from consingan.gan import album
@@ -79,7 +90,10 @@ class WalkAround:
             yield Result("reconstruction", Role.RECONSTRUCTION, made, near, png, kind=model.kind)
         for start, alpha, beta in wanted:
             for seed in range(options.seed, options.seed + options.num_samples):
-                frames = list(model.animate(options.frames, alpha, beta, start, seed, finish, options.longest))
+                frames = []
+                for frame in model.animate(options.frames, alpha, beta, start, seed, finish, options.longest):
+                    frames.append(frame)
+                    told(len(frames) / options.frames)
                 name = f"animation_start_{start}_alpha_{alpha:g}_beta_{beta:g}_seed_{seed}"
                 name += "" if finish == "none" else f"_{finish}"
                 name += album.folder(material.trained, options.of)
@@ -88,6 +102,13 @@ class WalkAround:
                 facts |= {"longest": f"{options.longest}", **near}
                 how, notes = options.format, in_frames(model.kind, options.format)
                 yield Result(name, Role.SAMPLE, frames, facts, how, options.fps, notes, model.kind)
+
+
+def seconds(finish: str, size: Size) -> float:
+    """What a frame of ``(H, W)`` takes, as ``progress.Progress`` counts."""
+    if finish == "none":
+        return FRAME
+    return FRAME + (finishing(size) if finish == "patches" else MOVED + MOVED_PER_PIXEL * size[0] * size[1])
 
 
 def in_frames(kind: Kind, format: str) -> tuple[str, ...]:

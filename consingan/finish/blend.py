@@ -16,8 +16,8 @@ from torch import Tensor
 
 from consingan.finish import waves
 from consingan.finish.photo import Store
-from consingan.finish.search import Field
-from consingan.finish.vote import vote
+from consingan.finish.search import Field, strips_of
+from consingan.finish.vote import said
 from consingan.grid.sizes import NOWHERE, Wraps, size_of
 
 HELD = 4.0  # the colours of patches hold over a length of the photo's longer side divided by this
@@ -64,28 +64,44 @@ def evened(made: Tensor, field: Field, store: Store, spread: float, wraps: Wraps
     Returns:
         The same size, in [0, 1]; ``made`` to the bit where patches meet as they do in their photo everywhere.
     """
-    wanted = torch.zeros_like(made)
-    for dim, wrap in zip((2, 3), wraps, strict=True):
-        said = vote(field, size_of(made), store, spread, wraps, store.differences(dim - 2))
-        wanted += gathered(of_light(said - difference(made, dim, wrap)), dim, wrap)
+    steps = torch.cat([store.differences(0), store.differences(1)], dim=1)
+    height, width = size = size_of(made)
+
+    def off(rows: range) -> tuple[Tensor, Tensor]:
+        """What differences downwards and to the right are off by in some rows."""
+        down, right = said(steps, field, size, store, rows, spread, wraps).permute(0, 3, 1, 2).chunk(2, dim=1)
+        own, last = made[:, :, rows.start : rows.stop], rows.stop == height
+        below = torch.cat([own[:, :, 1:], made[:, :, :1] if last else made[:, :, rows.stop : rows.stop + 1]], dim=2)
+        down = of_light(down - (below - own))
+        if last and not wraps[0]:
+            down[:, :, -1] = 0
+        return down, of_light(right - difference(own, 3, wraps[1]))
+
+    above, wanted = off(range(height - 1, height))[0], torch.empty_like(made)
+    for rows in strips_of(height, len(made) * width):
+        down, right = off(rows)
+        wanted[:, :, rows.start : rows.stop] = (
+            gathered(right, 3, wraps[1]) + torch.cat([above, down[:, :, :-1]], 2) - down
+        )
+        above = down[:, :, -1:]
     return (made + waves.solved(wanted, (HELD / store.longest) ** 2, wraps)).clamp_(0, 1)
 
 
 # ---- holes
 
 
-def blended(made: Tensor, said: tuple[Tensor, Tensor], hole: Tensor) -> Tensor:
+def blended(made: Tensor, steps: tuple[Tensor, Tensor], hole: Tensor) -> Tensor:
     """A picture whose hole has the differences that are said, and whose rest is as it is.
 
     Args:
         made: ``[1, C, h, w]``, in the hole the colours of patches.
-        said: the ``difference`` of patches downwards and to the right, wherever one of the two pixels is in the hole.
+        steps: the ``difference`` of patches downwards and to the right, wherever one of the two pixels is in the hole.
         hole: ``[h, w]``, true where colours are made.
     """
     rows, columns = (around(hole.any(axis), hole.shape[1 - axis]) for axis in (1, 0))
     own, inside = made[:, :, rows, columns], hole[rows, columns]
     wanted = torch.zeros_like(own)
-    for dim, there in zip((2, 3), said, strict=True):
+    for dim, there in zip((2, 3), steps, strict=True):
         wanted += gathered((there[:, :, rows, columns] - difference(own, dim)).clamp_(-STEP, STEP), dim)
     change = solved(inside * wanted, inside, (HELD / max(hole.shape)) ** 2)
     found = made.clone()

@@ -27,14 +27,7 @@ def weights(spread: float) -> dict[tuple[int, int], float]:
     return {offset: weight / total for offset, weight in found.items()}
 
 
-def vote(
-    field: Field,
-    size: Size,
-    scale: Store,
-    spread: float,
-    wraps: Wraps = NOWHERE,
-    pixels: Tensor | None = None,
-) -> Tensor:
+def vote(field: Field, size: Size, scale: Store, spread: float, wraps: Wraps = NOWHERE) -> Tensor:
     """The picture ``[B, C, h, w]`` in [0, 1] that a field makes.
 
     Args:
@@ -43,38 +36,49 @@ def vote(
         scale: the picture that the patches are taken from.
         spread: see ``weights``. Wide ones blur.
         wraps: along which axes it goes on at its other side.
-        pixels: ``[H * W, C]``, what that picture's pixels say; their colours if None.
     """
-    pixels = scale.pixels if pixels is None else pixels
-    batch = field[0].shape[0]
-    height, width = size
-    made = torch.empty(batch, height, width, pixels.shape[1], device=pixels.device)
+    batch, (height, width) = field[0].shape[0], size
+    made = torch.empty(batch, height, width, scale.pixels.shape[1], device=scale.pixels.device)
     for rows in strips_of(height, batch * width):
-        total = torch.zeros_like(made[:, rows.start : rows.stop]).flatten(0, 2)
-        for (down, right), weight in weights(spread).items():
-            index = source(field, size, scale, rows, down, right, wraps)
-            total.add_(pixels.index_select(0, index.flatten()), alpha=weight)
-        made[:, rows.start : rows.stop] = total.view(batch, len(rows), width, -1)
+        made[:, rows.start : rows.stop] = said(scale.pixels, field, size, scale, rows, spread, wraps)
     return made.permute(0, 3, 1, 2).contiguous()
 
 
-def source(
-    field: Field, size: Size, scale: Store, rows: range, down: int, right: int, wraps: Wraps = NOWHERE
+def said(
+    pixels: Tensor, field: Field, size: Size, scale: Store, rows: range, spread: float, wraps: Wraps = NOWHERE
 ) -> Tensor:
-    """Where the pixels of some rows lie in the patches around others that are so far down and right of them.
+    """What patches say of some rows of a picture: ``[B, rows, w, N]``.
+
+    Args:
+        pixels: ``[H * W, N]``, what the pixels of the picture say that the patches are taken from.
+        field, size, scale, spread, wraps: as for ``vote``.
+        rows: which.
+    """
+    steps, width = shifts(field, size, scale, rows, wraps), size[1]
+    own = torch.arange(rows.start, rows.stop, device=pixels.device)[:, None] * scale.size[1]
+    own = own + torch.arange(width, device=pixels.device)
+    shape = (steps.shape[0], len(rows), width)
+    total = torch.zeros(*shape, pixels.shape[1], device=pixels.device).flatten(0, 2)
+    for (down, right), weight in weights(spread).items():
+        around = steps[:, REACH + down :, REACH + right :][:, : len(rows), :width]
+        total.add_(pixels.index_select(0, (around + own).flatten()), alpha=weight)
+    return total.view(*shape, -1)
+
+
+def shifts(field: Field, size: Size, scale: Store, rows: range, wraps: Wraps = NOWHERE) -> Tensor:
+    """How far on, in pixels of the photo row by row, the patches of some rows lie from where the sample has them.
 
     Near the border, where no whole patch has its centre, the nearest one is continued.
 
     Returns:
-        ``[B, rows, w]``, indices of the picture's pixels.
+        ``[B, rows + 6, w + 6]``, with the places ``REACH`` px around.
     """
-    device = field[0].device
-    first_row, first_column = (first_place(wrap) for wrap in wraps)
-    at_rows = torch.arange(rows.start, rows.stop, device=device) - first_row
-    at_columns = torch.arange(size[1], device=device) - first_column
-    which_rows, centre_rows = nearest(at_rows + down, size[0] - 2 * first_row, wraps[0])
-    which_columns, centre_columns = nearest(at_columns + right, size[1] - 2 * first_column, wraps[1])
-    found_rows, found_columns = (each[:, which_rows][:, :, which_columns] for each in field)
-    found_rows = (found_rows + (at_rows - centre_rows)[:, None]).clamp(0, scale.size[0] - 1)
-    found_columns = (found_columns + (at_columns - centre_columns)).clamp(0, scale.size[1] - 1)
-    return found_rows * scale.size[1] + found_columns
+    device, found = field[0].device, []
+    spans = ((rows.start - REACH, rows.stop + REACH), (-REACH, size[1] + REACH))
+    for span, length, wrap in zip(spans, size, wraps, strict=True):
+        first = first_place(wrap)
+        found.append(nearest(torch.arange(*span, device=device) - first, length - 2 * first, wrap))
+    (which_rows, at_rows), (which_columns, at_columns) = found
+    down, right = (each[:, which_rows][:, :, which_columns] for each in field)
+    down = down - at_rows[:, None] - first_place(wraps[0])
+    return down * scale.size[1] + right - at_columns - first_place(wraps[1])
