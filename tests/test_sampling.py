@@ -110,7 +110,7 @@ def clock(monkeypatch) -> list[float]:
 def test_sampling_says_what_it_takes_and_how_far_it_is(clock):
     said: list[str] = []
     progress = Progress(said.append, 4, [(2000, 3000)], begun=0.0, spoken=0.0)
-    assert said == ["4 samples of 3000x2000 px: about 45 s and 1151 MB of memory."]
+    assert said == ["4 samples of 3000x2000 px: about 45 s and 1208 MB of memory."]
     clock[0] = 4.9
     progress.told(0.5)
     assert len(said) == 1  # too soon

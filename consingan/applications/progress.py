@@ -15,7 +15,7 @@ from consingan.watch.clock import counted, duration
 
 # Seconds of a finished sample: of each, and of a pixel up to ``SEARCHED`` px of the longer side, and beyond.
 SECONDS, PER_SEARCHED, PER_PIXEL = 0.45, 6.0e-6, 0.7e-6
-MEGABYTES, BYTES_PER_PIXEL = 350, 140  # of the process
+MEGABYTES, BYTES_PER_PIXEL = 350, 150  # of the process
 EVERY = 5.0  # seconds between two words
 COUNTED = {Role.SAMPLE, Role.ENLARGED, Role.PAINTED, Role.TRANSLATED}
 FORESEEN = 0.1  # of all, from which on what has passed tells what is left
