@@ -150,6 +150,19 @@ def test_a_rim_of_any_strength_belongs_to_the_object_and_what_jpeg_leaves_does_n
     torch.testing.assert_close(masks.support(mask).flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0, 1.0]))
 
 
+def test_a_part_that_was_moved_within_a_smooth_sky_is_derived_whole():
+    """Its colours are nearly those of where it was put; in one corner of it there is something to see."""
+    sky = torch.linspace(0.2, 0.8, 80)[:, None].expand(1, 3, 80, 120) * 2 - 1
+    naive = sky.clone()
+    naive[:, :, 20:50, 30:70] += 0.03
+    naive[:, :, 40:50, 60:70] = -1
+    wanted = torch.zeros(80, 120, dtype=torch.bool)
+    wanted[20:50, 30:70] = True
+    derived = masks.derived(naive, sky)
+    assert derived is not None
+    assert torch.equal(derived[0, 0] > 0.5, wanted)
+
+
 def test_no_mask_is_derived_from_the_same_or_from_another_picture():
     training = random_picture(60, 80)
     assert masks.derived(training, training) is None

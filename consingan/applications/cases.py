@@ -123,10 +123,13 @@ def read(
 
 
 def training_picture(model: SingleImageModel, run: Run | None) -> Tensor:
-    """The picture that the model was trained on, ``[1, C, h, w]``: the run's own copy, or the reconstruction."""
-    kept = run.pyramid / f"{model.stages - 1}.png" if run else None
-    if kept is not None and kept.is_file():
-        return images.load(kept, channels=model.settings.network.nc_im).pixels
+    """The picture that the model was trained on, ``[1, C, h, w]``: the run's own copy, or the reconstruction.
+
+    At its own size, so that what was changed shows to the pixel; runs of 0.1.0 have it at the size of the last stage.
+    """
+    for kept in (run.picture, run.pyramid / f"{model.stages - 1}.png") if run else ():
+        if kept.is_file():
+            return images.load(kept, channels=model.settings.network.nc_im).pixels
     return model.reconstruct().cpu()
 
 

@@ -27,6 +27,7 @@ NOTHING, RIM = 0.05, 0.25  # of a mask: up to here there is no object (what JPEG
 COMPARED_SIDE = 1000  # px; larger pictures are compared at this size
 CHANGED = 0.12  # of full scale: a larger difference than JPEG's is a change
 DIFFERENT, NOISE = 0.03, 8  # of full scale, and times the median difference: a smaller difference is none
+UNSCALED = 0.008  # the former where no picture was resized
 MOST_CHANGED = 0.5  # share of the picture above which two pictures do not have the same layout
 
 
@@ -138,12 +139,13 @@ def derived(naive: Tensor, training: Tensor) -> Tensor | None:
     size = size_of(training)
     if abs(naive.shape[2] * size[1] / (naive.shape[3] * size[0]) - 1) > RATIO_TOLERANCE:
         return None
+    same = size == size_of(naive)
     size = at_most(min(size, size_of(naive)), COMPARED_SIDE)
     difference = (resize(naive, size) - resize(training, size)).abs().amax(dim=1, keepdim=True) / 2
     scale = max(size) / REFERENCE
     strong = (blurred(difference, scale) > CHANGED).float()
     strong = 1 - dilated(1 - strong, scale)  # drops specks ...
-    least = max(DIFFERENT, NOISE * difference.median().item())
+    least = max(UNSCALED if same else DIFFERENT, NOISE * difference.median().item())
     region = connected(strong, (difference > least).float())
     region = 1 - dilated(1 - dilated(region, 3 * scale), 3 * scale)  # ... and closes gaps
     share = region.mean().item()
