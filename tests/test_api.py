@@ -250,6 +250,15 @@ def test_what_cannot_be_sampled_is_refused_in_a_sentence(small, call, words):
         call(small)
 
 
+def test_a_size_may_be_that_of_a_tensor_and_all_print_in_a_line(small):
+    made = consingan.sample(small, num_samples=2, size=(30, 40), seed=3)
+    assert made[0].pictures[0].size == (40, 30)
+    assert repr(made[0]) == f"<Result {made[0].name}: sample, 40x30 px>"
+    assert repr(made) == f"<Gallery of 2: {made[0].name}, {made[1].name}>"
+    assert repr(small).startswith("<SingleImageModel of ")
+    assert "\n" not in repr(small)
+
+
 def test_a_model_without_its_picture_and_one_that_takes_pictures_are_shown_too(small, harmonized, tmp_path):
     small.save(tmp_path / "bare.safetensors", picture=False)
     for model, sheet in ((small, (100, 58)), (consingan.SingleImageModel.load(tmp_path / "bare.safetensors"), None)):

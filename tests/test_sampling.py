@@ -125,6 +125,13 @@ def test_sampling_says_what_it_takes_and_how_far_it_is(clock):
     assert said[2:] == ["50% of 4 samples, 20 s left."]
 
 
+def test_a_panorama_takes_as_much_longer_as_it_is_longer():
+    """All of it is searched, while a large picture of the photo's shape is searched as a small one."""
+    one, five, large = (progress.finishing(size) - progress.SECONDS for size in ((256, 384), (256, 1920), (1280, 1920)))
+    assert five == pytest.approx(5 * one)
+    assert large < five
+
+
 def test_little_that_is_done_tells_no_time(clock):
     """The first per cent are loading as well."""
     said: list[str] = []

@@ -53,7 +53,8 @@ def test_many_at_once(client, service, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "query", ["size=4000x4000", "size=8x900", "size=big", "size=-4x30", "seed=-1", "seed=4294967296", "seed=x"]
+    "query",
+    ["size=4000x4000", "size=8x900", "size=1000x100", "size=big", "size=-4x30", "seed=-1", "seed=4294967296", "seed=x"],
 )
 def test_what_is_out_of_bounds_is_refused(client, query, service, monkeypatch):
     monkeypatch.setattr(service, "drawn", None)  # nothing is computed

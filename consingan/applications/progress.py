@@ -9,11 +9,11 @@ from time import monotonic
 
 from consingan.applications.base import Result
 from consingan.finish.scales import SEARCHED
-from consingan.grid.sizes import Size, at_most
+from consingan.grid.sizes import Size
 from consingan.storage.results import Role
 from consingan.watch.clock import counted, duration
 
-# Seconds of a finished sample: of each, and of a pixel up to ``SEARCHED`` px of the longer side, and beyond.
+# Seconds of a finished sample: of each, and of a pixel where the photo is shown at up to ``SEARCHED`` px, and beyond.
 SECONDS, PER_SEARCHED, PER_PIXEL = 0.45, 6.0e-6, 0.7e-6
 MEGABYTES, BYTES_PER_PIXEL = 350, 150  # of the process
 EVERY = 5.0  # seconds between two words
@@ -89,5 +89,6 @@ class Progress:
 
 def finishing(size: Size) -> float:
     """Seconds that finishing a sample of ``(H, W)`` takes, where ``slowness`` is 1."""
-    searched = prod(at_most(size, SEARCHED))
+    shown = 1.5 * min(size)  # px of the photo's longer side, about
+    searched = prod(size) * min(1.0, SEARCHED / shown) ** 2
     return SECONDS + PER_SEARCHED * searched + PER_PIXEL * (prod(size) - searched)

@@ -5,7 +5,7 @@
 
 ``GET /sample?seed=7&size=400x200`` answers with a PNG. What a stranger can ask for is bounded: the size, how many are
 computed at once, how many wait, and how long one waits. A picture that is being computed is computed to its end: its
-time is bounded by ``LARGEST``.
+time is bounded by ``LARGEST`` and ``LONGEST``.
 """
 
 import io
@@ -20,6 +20,7 @@ from PIL import Image
 from consingan import SingleImageModel, UserError
 
 LARGEST = 1024 * 1024  # pixels of a picture
+LONGEST = 8  # times the shorter side: the photo is shown as small as that is, and all of a long picture is searched
 AT_ONCE = 2  # pictures that are computed at the same time
 WAITING = 8  # requests that may wait for their turn
 PATIENCE_S = 20.0  # for which one waits
@@ -42,8 +43,10 @@ def sample(
 ) -> Response:
     """A new picture; the same seed and size give the same one. FastAPI calls this in a thread of its own."""
     width, height = map(int, size.split("x"))
-    if not min(width, height) >= 16 or width * height > LARGEST:
-        raise HTTPException(422, f"size is {size}; give sides from 16 px and at most {LARGEST} pixels.")
+    least, most = sorted((width, height))
+    if least < 16 or most > LONGEST * least or width * height > LARGEST:
+        bounds = f"sides from 16 px, one at most {LONGEST} times the other, and at most {LARGEST} pixels"
+        raise HTTPException(422, f"size is {size}; give {bounds}.")
     if not places.acquire(blocking=False):
         raise HTTPException(503, "Too many requests are waiting; try again later.", {"Retry-After": "5"})
     try:
