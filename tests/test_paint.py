@@ -169,7 +169,7 @@ def test_bad_input_of_a_verb_on_a_run_ends_in_one_sentence(typed, trained_run, v
     flag = "--start_stage" if verb == "paint" else "--injection_stage"
     for words, sentence in (
         ((trained_run, "nothing.png"), "nothing.png"),
-        (("nowhere", "painting.png"), f"{verb} nowhere does not exist"),
+        (("nowhere", "painting.png"), "RUN nowhere does not exist"),
         ((trained_run, "painting.png", flag, 7), f"{flag} is 7, but this model has stages 0 to 1"),
     ):
         done = typed(verb, *words, "--not_cuda", "--out", "made")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import TINY, stripes
 from PIL import Image
@@ -11,6 +12,7 @@ from consingan.applications import progress
 from consingan.applications.base import Result
 from consingan.applications.progress import Progress
 from consingan.command import cli
+from consingan.finish.pace import slowness
 from consingan.storage.results import Role
 from consingan.storage.run import Run
 from consingan.watch.report import page, reading
@@ -123,6 +125,18 @@ def test_sampling_says_what_it_takes_and_how_far_it_is(clock):
     clock[0] = 20.0
     progress.told(0.0)
     assert said[2:] == ["50% of 4 samples, 20 s left."]
+
+
+def test_how_slow_this_machine_is_changes_no_random_numbers(monkeypatch):
+    times = iter([0.0, 0.044, 1.0, 1.022, 2.0, 2.1, 3.0, 3.05])
+    monkeypatch.setattr("consingan.finish.pace.perf_counter", lambda: next(times))
+    torch.manual_seed(3)
+    wanted = torch.rand(2)
+    torch.manual_seed(3)
+    slowness.cache_clear()
+    assert slowness() == pytest.approx(2.0)
+    assert torch.equal(torch.rand(2), wanted)
+    slowness.cache_clear()
 
 
 def test_a_panorama_takes_as_much_longer_as_it_is_longer():

@@ -188,7 +188,7 @@ def test_the_stages_that_are_looked_at_are_bounded(model, monkeypatch):
 
 def test_the_time_before_the_finish_is_counted():
     said: list[str] = []
-    assert Progress(said.append, 2, [(100, 100)], before=5.0).seconds == pytest.approx(2 * (5.0 + 0.3 + 0.02))
+    assert Progress(said.append, 2, [(100, 100)], before=5.0).seconds == pytest.approx(2 * (5.0 + 0.45 + 0.06))
     assert Progress(said.append, 2, [(100, 100)], finished=False, before=5.0).seconds == 10.0
     assert len(said) == 2
 
