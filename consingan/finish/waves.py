@@ -19,6 +19,7 @@ from consingan.finish.search import strips_of
 from consingan.grid.sizes import NOWHERE, Wraps
 
 Transform = Callable[[Tensor], Tensor]  # along the last axis
+ABLE = ("cpu", "cuda")  # devices that have complex numbers throughout; for others the CPU solves
 
 
 def solved(wanted: Tensor, held: float, wraps: Wraps = NOWHERE) -> Tensor:
@@ -31,6 +32,8 @@ def solved(wanted: Tensor, held: float, wraps: Wraps = NOWHERE) -> Tensor:
         held: in 1 / px^2, above 0.
         wraps: along which axes the last pixel has the first one beside it.
     """
+    if wanted.device.type not in ABLE:
+        return solved(wanted.cpu(), held, wraps).to(wanted.device)
     height, width = wanted.shape[2:]
     down, right = (axis(length, wrap, wanted.device) for length, wrap in zip((height, width), wraps, strict=True))
     stiffness = right[2][:, None] + down[2] + held
